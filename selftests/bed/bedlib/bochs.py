@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The Bochs bed: Intel VMX (and AMD SVM with the ryzen model), instruction by instruction.
+
+Bochs boots disks only, and reading one through its BIOS and unpacking a compressed kernel costs
+more than the rest of the boot. So the kernel is laid out in the emulated memory beforehand, and a
+small option ROM starts it by the PVH protocol when the BIOS asks for something to boot.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+
+from . import pvh
+from .paths import BED, BedError, say
+
+NAME = "bochs"
+DEFAULT_CPU = "corei7_skylake_x"
+IPS = 300_000_000
+ROM_ADDRESS = 0xD0000
+# One emulated second is then IPS instructions, and about one second on the wall.
+KERNEL_ARGS = f"nokaslr tsc=reliable tsc_early_khz={IPS // 1000} lpj={IPS // 250}"
+BIOS = "/usr/share/bochs/BIOS-bochs-latest"
+VGABIOS = "/usr/share/bochs/VGABIOS-lgpl-latest"
+
+
+def vendor(cpu):
+    """Which of KVM's modules fits the bed's processor."""
+    return "amd" if cpu == "ryzen" else "intel"
+
+
+def program():
+    """Bochs 3.0 as built by build-bochs, else Debian's own."""
+    result = subprocess.run([os.path.join(BED, "build-bochs")], stdout=subprocess.PIPE,
+                            text=True, check=False)
+    if result.returncode == 0:
+        return result.stdout.strip()
+    debian = shutil.which("bochs")
+    if not debian:
+        raise BedError("Bochs 3.0 could not be built and Debian's bochs is not installed; "
+                       "run 'make deps'")
+    say("Bochs 3.0 could not be built: falling back to Debian's Bochs, which is five times "
+        "slower and has no posted interrupts; BENCH FIGURES AND APICv RESULTS DO NOT COUNT")
+    return debian
+
+
+def _free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def console_backend(_run):
+    """Two-way console on a local port; Bochs waits for the connection."""
+    port = _free_port()
+    return f"mode=socket-server, dev=localhost:{port}", ("127.0.0.1", port)
+
+
+def _config(run, console, images):
+    report = "report" if run.report else "ignore"
+    lines = [
+        f"cpu: model={run.cpu}, count={run.cpus}, ips={IPS}, reset_on_triple_fault=0, "
+        "ignore_bad_msrs=1",
+        f"memory: guest={run.memory}, host={run.memory}",
+        f"romimage: file={BIOS}",
+        f"vgaromimage: file={VGABIOS}",
+        f"optromimage1: file={images.rom}, address={ROM_ADDRESS:#x}",
+        "ata0: enabled=0",
+        f"com1: enabled=1, mode=file, dev={run.klog}",
+        f"com2: enabled=1, {console}",
+        f"com3: enabled=1, mode=file, dev={run.status}",
+        "display_library: nogui",
+        "boot: disk",
+        f"log: {run.emulator_log}",
+        "panic: action=fatal",
+        f"error: action={report}",
+        "info: action=ignore",
+        "debug: action=ignore",
+        "clock: sync=none",
+        "speaker: enabled=0",
+        "sound: waveoutdrv=dummy",
+    ]
+    lines += [f"optramimage{number}: file={path}, address={address:#x}"
+              for number, (path, address) in enumerate(images.ram, 1)]
+    return "".join(line + "\n" for line in lines + run.emulator_args)
+
+
+def command(run, console):
+    """The emulator's command line; its configuration lives in the run's own directory."""
+    for path in (BIOS, VGABIOS):
+        if not os.path.exists(path):
+            raise BedError(f"{path} is missing; run 'make deps'")
+    images = pvh.images(run, f"{run.kernel_args()} {KERNEL_ARGS}")
+    rcfile = os.path.join(run.directory, "bochsrc")
+    if console.startswith("file:"):
+        console = f"mode=file, dev={console[len('file:'):]}"
+    with open(rcfile, "w", encoding="ascii") as handle:
+        handle.write(_config(run, console, images))
+    return [program(), "-q", "-f", rcfile]
