@@ -77,8 +77,6 @@ def _config(run, console, images):
         "info: action=ignore",
         "debug: action=ignore",
         "clock: sync=none",
-        "speaker: enabled=0",
-        "sound: waveoutdrv=dummy",
     ]
     lines += [f"optramimage{number}: file={path}, address={address:#x}"
               for number, (path, address) in enumerate(images.ram, 1)]

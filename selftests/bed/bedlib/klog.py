@@ -12,7 +12,7 @@ SPLATS = re.compile(
     r"invalid opcode:|stack segment:|double fault:|unable to handle|segfault at .* in corbel")
 
 # What the emulated machines provoke in an unmodified kernel, before any module is loaded.
-HARMLESS = re.compile(r"Speculative Return Stack Overflow|\[Firmware (?:Bug|Warn)\]")
+HARMLESS = re.compile(r"(?:Speculative Return Stack Overflow|RETBleed): WARNING|\[Firmware (?:Bug|Warn)\]")
 
 
 def findings(text, allowed=()):
