@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The LAPIC timer: one-shot, periodic, TSC-deadline; on the backend's timer or an hrtimer. */
+#ifndef CORBEL_LAPIC_TIMER_H
+#define CORBEL_LAPIC_TIMER_H
+
+#include "lapic.h"
+
+void lapic_timer_init(struct lapic *lapic);
+void lapic_timer_destroy(struct lapic *lapic);
+void lapic_timer_reset(struct lapic *lapic);
+
+/* MSR_IA32_TSC_DEADLINE: 0 and ignored unless LVTT is in TSC-deadline mode. Context: interrupts may be off. */
+u64 lapic_deadline_get(struct vcpu *vcpu);
+void lapic_deadline_set(struct vcpu *vcpu, u64 guest_tsc);
+
+/** lapic_timer_serve() - REQ_TIMER, EXIT_TIMER: turn expiries into interrupts. vCPU's thread. */
+void lapic_timer_serve(struct vcpu *vcpu);
+
+/** lapic_timer_fast() - EXIT_TIMER with interrupts off. True: the guest can be re-entered at once. */
+bool lapic_timer_fast(struct vcpu *vcpu);
+
+/** lapic_timer_tsc_changed() - the guest's TSC jumped or its scale changed: arm again. vCPU loaded. */
+void lapic_timer_tsc_changed(struct vcpu *vcpu);
+
+/* Around a halt: the backend's timer only counts in the guest, so an hrtimer takes over. */
+void lapic_timer_block(struct vcpu *vcpu);
+void lapic_timer_unblock(struct vcpu *vcpu);
+
+/** lapic_timer_pending() - expired, interrupt not made yet; for vcpu_runnable() */
+bool lapic_timer_pending(struct vcpu *vcpu);
+
+/* For lapic.c */
+enum lapic_timer_mode lapic_timer_mode(const struct lapic *lapic);
+void lapic_timer_lvt_write(struct lapic *lapic, u32 old, u32 val);	/* LVTT, already stored */
+void lapic_timer_count_write(struct lapic *lapic);			/* TMICT, already stored */
+void lapic_timer_divide_write(struct lapic *lapic, u32 old_divisor);	/* TDCR, already stored */
+void lapic_timer_restore(struct lapic *lapic, u32 current_count);	/* KVM_SET_LAPIC */
+u32 lapic_timer_count(struct lapic *lapic);				/* TMCCT */
+u32 lapic_timer_divisor(const struct lapic *lapic);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The pair of 8259 interrupt controllers. */
+#ifndef CORBEL_PIC_H
+#define CORBEL_PIC_H
+
+#include <linux/spinlock.h>
+#include "types.h"
+#include "io/io.h"
+
+#define PIC_NR_PINS	16
+
+struct pic {
+	struct vm *vm;
+	spinlock_t lock;	/* interrupts off; all below */
+	struct kvm_pic_state chip[2];	/* master, slave; uapi's structure is the state */
+	u8 lines[PIC_NR_PINS];	/* bit per enum irq_source */
+	u16 acked;		/* pins whose acknowledgement is to be told after unlocking */
+	u16 unmasked;		/* pins that were unmasked, likewise */
+	bool output;		/* INTR */
+	struct bus_dev dev[3];	/* master, slave, ELCR */
+};
+
+int pic_create(struct vm *vm);			/* irq_lock held */
+void pic_destroy(struct vm *vm);		/* irq_lock held */
+
+/** pic_set_irq() - drive a pin, 0-15; the rest as ioapic_set_irq() */
+int pic_set_irq(struct vm *vm, unsigned int pin, int source, int level);
+
+/** pic_output() - is INTR raised. Context: any. */
+bool pic_output(struct vm *vm);
+
+/** pic_ack() - INTA cycle: vector; spurious ones too. Context: vCPU thread. */
+int pic_ack(struct vm *vm);
+
+void pic_to_user(struct vm *vm, unsigned int chip, struct kvm_pic_state *state);
+void pic_from_user(struct vm *vm, unsigned int chip, const struct kvm_pic_state *state);
+
+#endif
