@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 
-from . import pvh
+from . import iso, pvh
 from .paths import BED, BedError, say
 
 NAME = "bochs"
@@ -30,18 +30,19 @@ def vendor(cpu):
 
 
 def program():
-    """Bochs 3.0 as built by build-bochs, else Debian's own."""
-    result = subprocess.run([os.path.join(BED, "build-bochs")], stdout=subprocess.PIPE,
-                            text=True, check=False)
-    if result.returncode == 0:
-        return result.stdout.strip()
+    """(path, whether it has the bed's patches): Bochs 3.0 of build-bochs, else Debian's own."""
+    if not os.environ.get("BED_DEBIAN_BOCHS"):
+        result = subprocess.run([os.path.join(BED, "build-bochs")], stdout=subprocess.PIPE,
+                                text=True, check=False)
+        if result.returncode == 0:
+            return result.stdout.strip(), True
     debian = shutil.which("bochs")
     if not debian:
         raise BedError("Bochs 3.0 could not be built and Debian's bochs is not installed; "
                        "run 'make deps'")
-    say("Bochs 3.0 could not be built: falling back to Debian's Bochs, which is five times "
-        "slower and has no posted interrupts; BENCH FIGURES AND APICv RESULTS DO NOT COUNT")
-    return debian
+    say("Bochs 3.0 could not be built: falling back to Debian's Bochs, five times slower and "
+        "without posted interrupts. What needs those, and all figures, do not count.")
+    return debian, False
 
 
 def _free_port():
@@ -56,7 +57,19 @@ def console_backend(_run):
     return f"mode=socket-server, dev=localhost:{port}", ("127.0.0.1", port)
 
 
-def _config(run, console, images):
+def _boot_from_memory(run, arguments):
+    images = pvh.images(run, arguments)
+    return ["ata0: enabled=0", f"optromimage1: file={images.rom}, address={ROM_ADDRESS:#x}"] + [
+        f"optramimage{number}: file={path}, address={address:#x}"
+        for number, (path, address) in enumerate(images.ram, 1)]
+
+
+def _boot_from_disk(run, arguments):
+    path = iso.image(run, arguments)
+    return [f"ata0-master: type=disk, mode=flat, path={path}", "boot: disk"]
+
+
+def _config(run, console, boot):
     report = "report" if run.report else "ignore"
     lines = [
         f"cpu: model={run.cpu}, count={run.cpus}, ips={IPS}, reset_on_triple_fault=0, "
@@ -64,13 +77,10 @@ def _config(run, console, images):
         f"memory: guest={run.memory}, host={run.memory}",
         f"romimage: file={BIOS}",
         f"vgaromimage: file={VGABIOS}",
-        f"optromimage1: file={images.rom}, address={ROM_ADDRESS:#x}",
-        "ata0: enabled=0",
         f"com1: enabled=1, mode=file, dev={run.klog}",
         f"com2: enabled=1, {console}",
         f"com3: enabled=1, mode=file, dev={run.status}",
         "display_library: nogui",
-        "boot: disk",
         f"log: {run.emulator_log}",
         "panic: action=fatal",
         f"error: action={report}",
@@ -78,20 +88,20 @@ def _config(run, console, images):
         "debug: action=ignore",
         "clock: sync=none",
     ]
-    lines += [f"optramimage{number}: file={path}, address={address:#x}"
-              for number, (path, address) in enumerate(images.ram, 1)]
-    return "".join(line + "\n" for line in lines + run.emulator_args)
+    return "".join(line + "\n" for line in lines + boot + run.emulator_args)
 
 
 def command(run, console):
     """The emulator's command line; its configuration lives in the run's own directory."""
-    for path in (BIOS, VGABIOS):
-        if not os.path.exists(path):
-            raise BedError(f"{path} is missing; run 'make deps'")
-    images = pvh.images(run, f"{run.kernel_args()} {KERNEL_ARGS}")
+    for rom in (BIOS, VGABIOS):
+        if not os.path.exists(rom):
+            raise BedError(f"{rom} is missing; run 'make deps'")
+    path, patched = program()
+    boot = (_boot_from_memory if patched else _boot_from_disk)(
+        run, f"{run.kernel_args()} {KERNEL_ARGS}")
     rcfile = os.path.join(run.directory, "bochsrc")
     if console.startswith("file:"):
         console = f"mode=file, dev={console[len('file:'):]}"
     with open(rcfile, "w", encoding="ascii") as handle:
-        handle.write(_config(run, console, images))
-    return [program(), "-q", "-f", rcfile]
+        handle.write(_config(run, console, boot))
+    return [path, "-q", "-f", rcfile]
