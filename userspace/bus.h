@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef BUS_H
+#define BUS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * bus_fn - a device's register access
+ * @off: offset from the start of the device's range
+ * @data: @len bytes to store (@write) or to fill in
+ * Context: a vCPU thread, no bus lock held; several vCPUs may call at the same time.
+ */
+typedef void (*bus_fn)(void *dev, uint64_t off, void *data, unsigned int len, bool write);
+
+struct bus_range {
+	uint64_t base;
+	uint64_t size;
+	bus_fn fn;
+	void *dev;
+};
+
+/* One address space: port I/O or memory-mapped I/O. @ranges is sorted by base; guarded by @lock. */
+struct bus {
+	pthread_rwlock_t lock;
+	struct bus_range *ranges;
+	unsigned int nr;
+};
+
+void bus_init(struct bus *bus);
+void bus_free(struct bus *bus);
+int bus_add(struct bus *bus, uint64_t base, uint64_t size, bus_fn fn, void *dev);
+void bus_remove(struct bus *bus, uint64_t base, void *dev);
+void bus_access(struct bus *bus, uint64_t addr, void *data, unsigned int len, bool write);
+
+#endif

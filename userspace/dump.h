@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DUMP_H
+#define DUMP_H
+
+struct vcpu;
+
+void dump_exit(struct vcpu *v, const char *what);
+
+#endif
