@@ -16,6 +16,8 @@ from .paths import BED, BedError, say
 
 NAME = "bochs"
 DEFAULT_CPU = "corei7_skylake_x"
+# Debian's 2.7 gets the XSAVE area of the default model wrong, and the kernel warns.
+FALLBACK_CPU = "corei7_haswell_4770"
 IPS = 300_000_000
 ROM_ADDRESS = 0xD0000
 # One emulated second is then IPS instructions, and about one second on the wall.
@@ -59,14 +61,17 @@ def console_backend(_run):
 
 def _boot_from_memory(run, arguments):
     images = pvh.images(run, arguments)
-    return ["ata0: enabled=0", f"optromimage1: file={images.rom}, address={ROM_ADDRESS:#x}"] + [
+    return ["display_library: nogui", "ata0: enabled=0",
+            f"optromimage1: file={images.rom}, address={ROM_ADDRESS:#x}"] + [
         f"optramimage{number}: file={path}, address={address:#x}"
         for number, (path, address) in enumerate(images.ram, 1)]
 
 
 def _boot_from_disk(run, arguments):
     path = iso.image(run, arguments)
-    return [f"ata0-master: type=disk, mode=flat, path={path}", "boot: disk"]
+    return ['display_library: rfb, options="timeout=0"', "sound: waveoutdrv=dummy",
+            "speaker: enabled=0",
+            f"ata0-master: type=disk, mode=flat, path={path}", "boot: disk"]
 
 
 def _config(run, console, boot):
@@ -80,7 +85,6 @@ def _config(run, console, boot):
         f"com1: enabled=1, mode=file, dev={run.klog}",
         f"com2: enabled=1, {console}",
         f"com3: enabled=1, mode=file, dev={run.status}",
-        "display_library: nogui",
         f"log: {run.emulator_log}",
         "panic: action=fatal",
         f"error: action={report}",
@@ -97,6 +101,8 @@ def command(run, console):
         if not os.path.exists(rom):
             raise BedError(f"{rom} is missing; run 'make deps'")
     path, patched = program()
+    if not patched and run.cpu == DEFAULT_CPU:
+        run.cpu = FALLBACK_CPU
     boot = (_boot_from_memory if patched else _boot_from_disk)(
         run, f"{run.kernel_args()} {KERNEL_ARGS}")
     rcfile = os.path.join(run.directory, "bochsrc")
@@ -104,4 +110,10 @@ def command(run, console):
         console = f"mode=file, dev={console[len('file:'):]}"
     with open(rcfile, "w", encoding="ascii") as handle:
         handle.write(_config(run, console, boot))
-    return [path, "-q", "-f", rcfile]
+    if patched:
+        return [path, "-q", "-f", rcfile]
+    # Debian's has the debugger in, which has to be told to go.
+    script = os.path.join(run.directory, "debugger")
+    with open(script, "w", encoding="ascii") as handle:
+        handle.write("continue\n")
+    return [path, "-q", "-f", rcfile, "-rc", script]

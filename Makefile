@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# 'make help' lists what there is. Kbuild, beside this file, is what the kernel's build reads.
+
+# Headers to build against; empty: the running kernel's, else Debian's newest cloud headers.
+KDIR ?=
+PREFIX ?= /usr/local
+UDEVDIR ?= /etc/udev/rules.d
+MODPROBEDIR ?= /etc/modprobe.d
+BASHCOMPDIR ?= $(PREFIX)/share/bash-completion/completions
+MANDIR ?= $(PREFIX)/share/man
+DESTDIR ?=
+
+build_module = scripts/build-module $(if $(KDIR),$(abspath $(KDIR)))
+
+all: modules launcher
+
+help:
+	@echo 'Building:'
+	@echo '  all            the module and the launcher (default)'
+	@echo '  modules        corbel.ko, in build/RELEASE; KDIR=DIR chooses the kernel headers'
+	@echo '  launcher       userspace/corbel'
+	@echo '  install        module, launcher, udev rule, man page, completion; DESTDIR, PREFIX'
+	@echo '  uninstall      take those away again'
+	@echo '  deps           install the Debian packages that all of this needs'
+	@echo '  clean          remove what was built here (the cache of beds stays)'
+	@echo 'Showing and testing, in emulated machines (nothing is loaded into this one):'
+	@echo '  demo           boot a host, load the module, boot Linux on it; BED=bochs|qemu'
+	@echo '  check          unit tests, and every selftest once per backend'
+	@echo '  check-all      the whole matrix of beds, processors and kernels'
+	@echo '  check-peer     the selftests on real KVM, in the same beds'
+	@echo '  check-debug    the selftests on a host kernel with KASAN, lockdep and the like'
+	@echo '  sparse         no warning by sparse, W=1 or objtool, for 6.1 and 6.12'
+	@echo '  bench          what an exit costs, beside real KVM'
+
+modules:
+	$(build_module)
+
+launcher:
+	$(MAKE) -C userspace all
+
+deps:
+	scripts/deps
+
+demo:
+	scripts/demo
+
+check check-all check-peer check-debug sparse:
+	scripts/check --suite $@
+
+bench:
+	$(MAKE) -C selftests/bench run
+
+clean:
+	rm -rf build
+	[ ! -e userspace/Makefile ] || $(MAKE) -C userspace clean
+	[ ! -e selftests/Makefile ] || $(MAKE) -C selftests clean
+	[ ! -e selftests/unit/Makefile ] || $(MAKE) -C selftests/unit clean
+
+install: all
+	scripts/install-module '$(KDIR)' '$(DESTDIR)'
+	$(MAKE) -C userspace install DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' MANDIR='$(MANDIR)' \
+		BASHCOMPDIR='$(BASHCOMPDIR)'
+	install -D -m 644 udev/60-corbel.rules '$(DESTDIR)$(UDEVDIR)/60-corbel.rules'
+	install -D -m 644 modprobe.d/corbel.conf '$(DESTDIR)$(MODPROBEDIR)/corbel.conf'
+	[ -n '$(DESTDIR)' ] || udevadm control --reload 2>/dev/null || true
+	@echo "Loaded by 'modprobe corbel'. If kvm_intel or kvm_amd holds the processor:"
+	@echo "'modprobe -r kvm_intel', and see $(MODPROBEDIR)/corbel.conf."
+
+uninstall:
+	scripts/install-module --remove '$(KDIR)' '$(DESTDIR)'
+	[ ! -e userspace/Makefile ] || $(MAKE) -C userspace uninstall DESTDIR='$(DESTDIR)' \
+		PREFIX='$(PREFIX)' MANDIR='$(MANDIR)' BASHCOMPDIR='$(BASHCOMPDIR)'
+	rm -f '$(DESTDIR)$(UDEVDIR)/60-corbel.rules' '$(DESTDIR)$(MODPROBEDIR)/corbel.conf'
+
+.PHONY: all help modules launcher deps demo check check-all check-peer check-debug sparse bench \
+	clean install uninstall
