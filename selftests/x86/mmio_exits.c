@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Catches: port and memory exits of a wrong shape (size, count, splitting), RIP moved too early or too late,
+ * and completions that do not reach the guest's register.
+ */
+#include "vcpu.h"
+
+#define DEV	VM_HOLE_GPA
+
+static void expect_mmio(struct vcpu *vcpu, u64 gpa, u32 len, bool write, u64 data)
+{
+	struct kvm_run *run = vcpu->run;
+	u64 seen = 0;
+
+	vcpu_run_exit(vcpu, KVM_EXIT_MMIO);
+	CHECK_EQ(run->mmio.phys_addr, gpa);
+	CHECK_EQ(run->mmio.len, len);
+	CHECK_EQ(run->mmio.is_write, write);
+	if (write) {
+		memcpy(&seen, run->mmio.data, len);
+		CHECK_EQ(seen, data);
+	} else {
+		memcpy(run->mmio.data, &data, len);
+	}
+}
+
+static void sizes_guest(void)
+{
+	volatile u8 *dev = (u8 *)DEV;
+
+	GUEST_CHECK_EQ(*(volatile u8 *)dev, 0x11);
+	GUEST_CHECK_EQ(*(volatile u16 *)dev, 0x2222);
+	GUEST_CHECK_EQ(*(volatile u32 *)dev, 0x33333333);
+	GUEST_CHECK_EQ(*(volatile u64 *)dev, 0x4444444455555555);
+	*(volatile u8 *)dev = 0xa1;
+	*(volatile u16 *)dev = 0xa2a2;
+	*(volatile u32 *)dev = 0xa3a3a3a3;
+	*(volatile u64 *)dev = 0xa4a4a4a4b4b4b4b4;
+}
+
+static void sizes(void)
+{
+	struct vcpu *vcpu = vcpu_start(0, sizes_guest, 0, 0);
+
+	expect_mmio(vcpu, DEV, 1, false, 0x11);
+	expect_mmio(vcpu, DEV, 2, false, 0x2222);
+	expect_mmio(vcpu, DEV, 4, false, 0x33333333);
+	expect_mmio(vcpu, DEV, 8, false, 0x4444444455555555);
+	expect_mmio(vcpu, DEV, 1, true, 0xa1);
+	expect_mmio(vcpu, DEV, 2, true, 0xa2a2);
+	expect_mmio(vcpu, DEV, 4, true, 0xa3a3a3a3);
+	expect_mmio(vcpu, DEV, 8, true, 0xa4a4a4a4b4b4b4b4);
+	vcpu_run_done(vcpu);
+}
+
+/* A read leaves RIP at the instruction until completion, a write has moved it. */
+extern const char rip_read[], rip_write[], rip_end[], rip_out[], rip_in[];
+
+static void rip_guest(void)
+{
+	asm volatile("rip_read: mov (%0), %%eax\n"
+		     "rip_write: mov %%eax, (%0)\n"
+		     "rip_end: nop\n"
+		     "rip_out: outb %%al, $0x10\n"
+		     "rip_in: inb $0x10, %%al\n"
+		     : : "r"(DEV) : "rax", "memory");
+}
+
+static void rip(void)
+{
+	struct vcpu *vcpu = vcpu_start(0, rip_guest, 0, 0);
+
+	expect_mmio(vcpu, DEV, 4, false, 0x1234);
+	CHECK_EQ(vcpu_regs(vcpu).rip, (uintptr_t)rip_read);
+	expect_mmio(vcpu, DEV, 4, true, 0x1234);
+	CHECK_EQ(vcpu_regs(vcpu).rip, (uintptr_t)rip_end);
+	vcpu_run_exit(vcpu, KVM_EXIT_IO);
+	CHECK_EQ(vcpu_regs(vcpu).rip, (uintptr_t)rip_out);
+	vcpu_run_exit(vcpu, KVM_EXIT_IO);
+	CHECK_EQ(vcpu_regs(vcpu).rip, (uintptr_t)rip_in);
+	vcpu_complete(vcpu);
+	CHECK_EQ(vcpu_regs(vcpu).rip, (uintptr_t)rip_in + 2);
+	vcpu_run_done(vcpu);
+}
+
+
+static void straddle_guest(u64 edge)
+{
+	GUEST_CHECK_EQ(*(volatile u32 *)(edge - 2), 0xddccbbaa);
+	*(volatile u32 *)(edge - 2) = 0x44332211;
+	/* 16 bytes: two exits of eight. */
+	asm volatile("movdqu (%0), %%xmm0\n movdqu %%xmm0, 64(%0)" : : "r"(edge) : "memory");
+}
+
+static void straddle(void)
+{
+	struct vcpu *vcpu = vcpu_start(0, straddle_guest, DEV + PAGE, 0);
+
+	expect_mmio(vcpu, DEV + PAGE - 2, 2, false, 0xbbaa);
+	expect_mmio(vcpu, DEV + PAGE, 2, false, 0xddcc);
+	expect_mmio(vcpu, DEV + PAGE - 2, 2, true, 0x2211);
+	expect_mmio(vcpu, DEV + PAGE, 2, true, 0x4433);
+	expect_mmio(vcpu, DEV + PAGE, 8, false, 0x0123456789abcdef);
+	expect_mmio(vcpu, DEV + PAGE + 8, 8, false, 0xfedcba9876543210);
+	expect_mmio(vcpu, DEV + PAGE + 64, 8, true, 0x0123456789abcdef);
+	expect_mmio(vcpu, DEV + PAGE + 72, 8, true, 0xfedcba9876543210);
+	vcpu_run_done(vcpu);
+}
+
+/* Half of the access lies in memory, half in the hole. */
+static void edge_guest(u64 edge)
+{
+	GUEST_CHECK_EQ(*(volatile u32 *)(edge - 2), 0xbeef6655);
+	*(volatile u32 *)(edge - 2) = 0x99887766;
+}
+
+static void memory_edge(void)
+{
+	struct vcpu *vcpu = vcpu_start(0, edge_guest, VM_TEST_GPA + PAGE, 0);
+	u8 *mem = vm_add_anon(vcpu->vm, VM_SLOT_TEST, 0, VM_TEST_GPA, PAGE);
+
+	*(u16 *)(mem + PAGE - 2) = 0x6655;
+	expect_mmio(vcpu, VM_TEST_GPA + PAGE, 2, false, 0xbeef);
+	expect_mmio(vcpu, VM_TEST_GPA + PAGE, 2, true, 0x9988);
+	vcpu_run_done(vcpu);
+	CHECK_EQ(*(u16 *)(mem + PAGE - 2), 0x7766);
+}
+
+static void rmw_guest(void)
+{
+	asm volatile("addl $5, (%0)\n"
+		     "lock; incl 4(%0)\n"
+		     "push 8(%0)\n"
+		     "pop 16(%0)\n"
+		     : : "r"(DEV) : "memory", "cc");
+}
+
+static void read_modify_write(void)
+{
+	struct vcpu *vcpu = vcpu_start(0, rmw_guest, 0, 0);
+
+	expect_mmio(vcpu, DEV, 4, false, 100);
+	expect_mmio(vcpu, DEV, 4, true, 105);
+	expect_mmio(vcpu, DEV + 4, 4, false, 0xffffffff);
+	expect_mmio(vcpu, DEV + 4, 4, true, 0);
+	expect_mmio(vcpu, DEV + 8, 8, false, 0x1122334455667788);
+	expect_mmio(vcpu, DEV + 16, 8, true, 0x1122334455667788);
+	vcpu_run_done(vcpu);
+}
+
+static u32 string_buffer[4];
+
+static void string_guest(void)
+{
+	void *to = (void *)DEV;
+	const void *from = string_buffer;
+	u64 count = 3;
+
+	asm volatile("rep movsl" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
+	GUEST_CHECK_EQ(count, 0);
+	GUEST_CHECK_EQ((u64)to, DEV + 12);
+	from = (void *)DEV;
+	to = string_buffer;
+	count = 2;
+	asm volatile("rep movsl" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
+	GUEST_CHECK_EQ(count, 0);
+	GUEST_CHECK_EQ(string_buffer[0], 0x71);
+	GUEST_CHECK_EQ(string_buffer[1], 0x72);
+	GUEST_CHECK_EQ(string_buffer[2], 3);
+}
+
+static void string(void)
+{
+	struct vcpu *vcpu = vcpu_start(0, string_guest, 0, 0);
+	u32 i;
+
+	for (i = 0; i < 4; i++)
+		string_buffer[i] = i + 1;
+	for (i = 0; i < 3; i++)
+		expect_mmio(vcpu, DEV + 4 * i, 4, true, i + 1);
+	expect_mmio(vcpu, DEV, 4, false, 0x71);
+	expect_mmio(vcpu, DEV + 4, 4, false, 0x72);
+	vcpu_run_done(vcpu);
+}
+
+static u16 port_buffer[4];
+
+static void port_string_guest(void)
+{
+	const void *from = port_buffer;
+	void *to = port_buffer;
+	u64 count = 2;
+
+	asm volatile("rep outsw" : "+S"(from), "+c"(count) : "d"(0x200) : "memory");
+	GUEST_CHECK_EQ(count, 0);
+	GUEST_CHECK_EQ((u64)from, (u64)port_buffer + 4);
+	count = 3;
+	asm volatile("rep insw" : "+D"(to), "+c"(count) : "d"(0x202) : "memory");
+	GUEST_CHECK_EQ(count, 0);
+	GUEST_CHECK_EQ((u64)to, (u64)port_buffer + 6);
+	GUEST_CHECK_EQ(port_buffer[0], 0x9000);
+	GUEST_CHECK_EQ(port_buffer[2], 0x9002);
+	GUEST_CHECK_EQ(port_buffer[3], 0xd4);
+}
+
+/* OUTS one element at a time; INS may be batched, whatever the batches are. */
+static void port_string(void)
+{
+	struct vcpu *vcpu = vcpu_start(0, port_string_guest, 0, 0);
+	struct kvm_run *run = vcpu->run;
+	u16 next = 0x9000, i;
+
+	memcpy(port_buffer, (u16[]){ 0xd1, 0xd2, 0xd3, 0xd4 }, sizeof(port_buffer));
+	for (i = 0; i < 2; i++) {
+		vcpu_run_exit(vcpu, KVM_EXIT_IO);
+		CHECK_EQ(run->io.port, 0x200);
+		CHECK_EQ(run->io.direction, KVM_EXIT_IO_OUT);
+		CHECK_EQ(run->io.size, 2);
+		CHECK_EQ(run->io.count, 1);
+		CHECK_EQ(*(u16 *)((u8 *)run + run->io.data_offset), 0xd1 + i);
+	}
+	while (next < 0x9003) {
+		u16 *data = (u16 *)((u8 *)run + run->io.data_offset);
+
+		vcpu_run_exit(vcpu, KVM_EXIT_IO);
+		CHECK_EQ(run->io.port, 0x202);
+		CHECK_EQ(run->io.direction, KVM_EXIT_IO_IN);
+		CHECK_LE(run->io.count, 3);
+		for (i = 0; i < run->io.count; i++)
+			data[i] = next++;
+	}
+	vcpu_run_done(vcpu);
+}
+
+static void port_sizes_guest(void)
+{
+	outb(0x300, 0x5a);
+	outw(0x300, 0x5a5b);
+	outl(0x300, 0x5a5b5c5d);
+	GUEST_CHECK_EQ(inb(0x300), 0x81);
+	GUEST_CHECK_EQ(inw(0x300), 0x8182);
+	GUEST_CHECK_EQ(inl(0x300), 0x81828384);
+}
+
+static void port_sizes(void)
+{
+	static const u32 out[] = { 0x5a, 0x5a5b, 0x5a5b5c5d }, in[] = { 0x81, 0x8182, 0x81828384 };
+	struct vcpu *vcpu = vcpu_start(0, port_sizes_guest, 0, 0);
+	struct kvm_run *run = vcpu->run;
+	u32 i, value;
+
+	for (i = 0; i < 6; i++) {
+		void *data = (u8 *)run + 4096;
+
+		vcpu_run_exit(vcpu, KVM_EXIT_IO);
+		CHECK_EQ(run->io.port, 0x300);
+		CHECK_EQ(run->io.size, 1U << i % 3);
+		CHECK_EQ(run->io.direction, i < 3 ? KVM_EXIT_IO_OUT : KVM_EXIT_IO_IN);
+		value = 0;
+		if (i < 3) {
+			memcpy(&value, data, run->io.size);
+			CHECK_EQ(value, out[i]);
+		} else {
+			memcpy(data, &in[i - 3], run->io.size);
+		}
+	}
+	vcpu_run_done(vcpu);
+}
+
+/* A fetch from where nothing is cannot be emulated, and says so. */
+static void fetch_nowhere(void)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(0), 0);
+
+	vcpu_enter(vcpu, DEV, 0);
+	vcpu_run_exit(vcpu, KVM_EXIT_INTERNAL_ERROR);
+	CHECK_EQ(vcpu->run->internal.suberror, KVM_INTERNAL_ERROR_EMULATION);
+	CHECK_EQ(vcpu_regs(vcpu).rip, DEV);
+}
+
+static void coalesced_guest(void)
+{
+	volatile u32 *dev = (u32 *)DEV;
+
+	dev[0] = 0x10;
+	dev[1] = 0x11;
+	dev[64] = 0x12;
+	outl(0xcf8, 0x80001000);
+	GUEST_SYNC(1);
+	dev[0] = 0x13;
+}
+
+/* Writes inside the zone collect in the ring, those outside exit. */
+static void coalesced(void)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(0), 0);
+	struct kvm_coalesced_mmio_zone zone = { .addr = DEV, .size = 0x100 };
+	struct kvm_coalesced_mmio_zone pio = { .addr = 0xcf8, .size = 4, .pio = 1 };
+	struct kvm_coalesced_mmio_ring *ring;
+
+	dev_require_cap(KVM_CAP_COALESCED_MMIO);
+	CHECK_EQ(dev_cap(KVM_CAP_COALESCED_MMIO), 2);
+	ring = (void *)((u8 *)vcpu->run + 2 * PAGE);
+	SYS(ioctl(vcpu->vm->fd, KVM_REGISTER_COALESCED_MMIO, &zone));
+	SYS(ioctl(vcpu->vm->fd, KVM_REGISTER_COALESCED_MMIO, &pio));
+	vcpu_enter(vcpu, coalesced_guest, 0);
+	expect_mmio(vcpu, DEV + 0x100, 4, true, 0x12);
+	CHECK_EQ(ring->first, 0);
+	CHECK_EQ(ring->last, 2);
+	CHECK_EQ(ring->coalesced_mmio[0].phys_addr, DEV);
+	CHECK_EQ(ring->coalesced_mmio[1].phys_addr, DEV + 4);
+	CHECK_EQ(ring->coalesced_mmio[1].len, 4);
+	CHECK_EQ(*(u32 *)ring->coalesced_mmio[1].data, 0x11);
+	vcpu_run_sync(vcpu, 1);
+	CHECK_EQ(ring->last, 3);
+	CHECK_EQ(ring->coalesced_mmio[2].phys_addr, 0xcf8);
+	CHECK_EQ(ring->coalesced_mmio[2].pio, 1);
+	SYS(ioctl(vcpu->vm->fd, KVM_UNREGISTER_COALESCED_MMIO, &zone));
+	expect_mmio(vcpu, DEV, 4, true, 0x13);
+	vcpu_run_done(vcpu);
+}
+
+static const struct test_case cases[] = {
+	{ "sizes", sizes },
+	{ "rip", rip },
+	{ "straddle", straddle },
+	{ "memory_edge", memory_edge },
+	{ "read_modify_write", read_modify_write },
+	{ "string", string },
+	{ "port_sizes", port_sizes },
+	{ "port_string", port_string },
+	{ "fetch_nowhere", fetch_nowhere },
+	{ "coalesced", coalesced },
+};
+
+TEST_MAIN(cases)
