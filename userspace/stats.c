@@ -11,6 +11,7 @@
 #include "machine.h"
 #include "stats.h"
 #include "vcpu.h"
+#include "virtio_balloon.h"
 
 #define MAX_DESCS	4096
 #define MAX_NAME	256
@@ -106,4 +107,5 @@ void stats_print(struct machine *m)
 		snprintf(who, sizeof(who), "vCPU %u", i);
 		print_fd(m->vcpus[i].fd, who);
 	}
+	virtio_balloon_print();
 }

@@ -192,6 +192,7 @@ void vm_create(struct vm *vm, int sys_fd, const struct ram *ram)
 	require(vm, KVM_CAP_IRQ_ROUTING, "interrupt routing");
 	vm->has_irqfd = vm_cap(sys_fd, KVM_CAP_IRQFD);
 	vm->has_ioeventfd = vm_cap(sys_fd, KVM_CAP_IOEVENTFD);
+	vm->ioeventfd_any_len = vm_cap(sys_fd, KVM_CAP_IOEVENTFD_ANY_LENGTH);
 	vm->has_immediate_exit = vm_cap(sys_fd, KVM_CAP_IMMEDIATE_EXIT);
 	vm->max_vcpus = vm_cap(sys_fd, KVM_CAP_MAX_VCPUS);
 	create_fd(vm);

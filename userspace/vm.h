@@ -22,7 +22,7 @@ struct vm {
 	int sys_fd;
 	int fd;
 	bool has_irqfd;
-	bool has_ioeventfd;
+	bool has_ioeventfd, ioeventfd_any_len;
 	bool has_immediate_exit;
 	unsigned int max_vcpus;
 

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* virtio console with one port, on the terminal. */
+#include <linux/virtio_console.h>
+#include <linux/virtio_ids.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "machine.h"
+#include "term.h"
+#include "virtio.h"
+
+#define RX		0
+#define TX		1
+#define CLASS_SIMPLE	0x078000
+
+static size_t vcon_input(void *dev, const uint8_t *data, size_t len)
+{
+	struct virtio *v = dev;
+	struct virtq_chain c;
+	size_t done = 0;
+
+	pthread_mutex_lock(&v->lock);
+	while (done < len && virtio_pop(v, RX, &c)) {
+		size_t n = virtq_write(&c, 0, data + done, len - done);
+
+		virtio_push(v, RX, &c, n);
+		done += n;
+	}
+	virtio_signal(v, RX);
+	pthread_mutex_unlock(&v->lock);
+	return done;
+}
+
+static void transmit(struct virtio *v)
+{
+	struct virtq_chain c;
+
+	while (virtio_pop(v, TX, &c)) {
+		for (unsigned int i = 0; i < c.nr_out; i++)
+			term_write(STDOUT_FILENO, c.iov[i].iov_base, c.iov[i].iov_len);
+		virtio_push(v, TX, &c, 0);
+	}
+	virtio_signal(v, TX);
+}
+
+static void vcon_queue(struct virtio *v, unsigned int i)
+{
+	if (i == TX)
+		transmit(v);
+	else
+		term_resume();
+}
+
+static void vcon_read_config(struct virtio *v, void *config)
+{
+	struct virtio_console_config c = { 0 };
+	uint16_t cols, rows;
+
+	(void)v;
+	term_size(&cols, &rows);
+	c.cols = cols;
+	c.rows = rows;
+	memcpy(config, &c, sizeof(c));
+}
+
+static void vcon_resized(void *dev)
+{
+	struct virtio *v = dev;
+
+	pthread_mutex_lock(&v->lock);
+	virtio_config_changed(v);
+	pthread_mutex_unlock(&v->lock);
+}
+
+static const struct virtio_ops vcon_ops = {
+	.id = VIRTIO_ID_CONSOLE,
+	.class = CLASS_SIMPLE,
+	.nr_queues = 2,
+	.config_len = sizeof(struct virtio_console_config),
+	.queue = vcon_queue,
+	.read_config = vcon_read_config,
+};
+
+static void vcon_free(struct device *dev)
+{
+	struct virtio *v = (struct virtio *)dev;
+
+	term_detach();
+	virtio_cleanup(v);
+	free(v);
+}
+
+static void virtio_console_create(struct machine *m)
+{
+	struct virtio *v;
+
+	if (m->config->console != CONSOLE_VIRTIO)
+		return;
+	v = calloc(1, sizeof(*v));
+	if (!v)
+		error_die(EXIT_ERROR, "out of memory");
+	if (isatty(STDOUT_FILENO))
+		v->offered = 1ULL << VIRTIO_CONSOLE_F_SIZE;
+	virtio_init(v, m, &vcon_ops, &m->loop);
+	machine_add_device(m, &v->device, vcon_free);
+	term_attach(m, &(struct term_sink){ .input = vcon_input, .resized = vcon_resized, .dev = v });
+}
+
+DEVICE_TYPE(virtio_console);
