@@ -4,7 +4,7 @@
 import re
 
 SPLATS = re.compile(
-    r"BUG:|WARNING:|\bOops\b|general protection|Call Trace|Kernel panic|kernel BUG|"
+    r"\bBUG\b|WARNING:|still has objects|\bOops\b|general protection|Call Trace|Kernel panic|kernel BUG|"
     r"INFO: (?:task|rcu|possible|suspicious|inconsistent|HARDIRQ)|rcu.*(?:stall|self-detected)|"
     r"possible (?:circular|recursive|deadlock)|suspicious RCU|scheduling while atomic|"
     r"sleeping function called|UBSAN:|KASAN:|KCSAN:|kmemleak: \d+ new|"
