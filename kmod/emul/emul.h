@@ -218,6 +218,7 @@ struct emul_decoded {
 	u8 vvvv;
 	bool lock;
 	bool opsize_prefix;
+	bool adsize_prefix;
 	bool seg_override;
 	u64 disp;
 	u64 imm;
@@ -245,6 +246,7 @@ struct emul {
 	struct emul_decoded d;
 	struct emul_operand dst;
 	struct emul_operand src;
+	u32 rep_count;			/* in: iterations allowed; out: iterations done */
 	u8 io_buf[1024];
 };
 

@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Instruction bytes to struct emul_decoded: prefixes, opcode, ModRM, displacement, immediate. */
+#include "insn.h"
+
+#define MAX_INSN_LEN	15
+#define PAGE_BYTES	4096u
+
+/*
+ * Fetch to the end of the page, or of the segment, but never behind what the longest
+ * instruction could use: the next page may be absent and is asked for only when needed.
+ */
+static int decode_fetch(struct emul *e)
+{
+	struct emul_decoded *d = &e->d;
+	u64 offset = e->state.regs.rip + d->fetched;
+	u64 linear;
+	u32 len, room;
+	int r;
+
+	if (!emul_is_64(e))
+		offset = (u32)offset;
+	r = mem_linear(e, EMUL_CS, offset, 1, false, &linear);
+	if (r)
+		return r;
+	len = MAX_INSN_LEN - d->fetched;
+	room = PAGE_BYTES - (u32)(linear & (PAGE_BYTES - 1));
+	if (len > room)
+		len = room;
+	if (!emul_is_64(e) && len > e->state.seg[EMUL_CS].limit - offset)
+		len = e->state.seg[EMUL_CS].limit - offset + 1;
+	r = e->ops->fetch(e, linear, d->bytes + d->fetched, len);
+	if (!r)
+		d->fetched += len;
+	return r;
+}
+
+/* The next @bytes of code, little-endian. After an error it returns 0 and *@r stays. */
+static u64 decode_next(struct emul *e, unsigned int bytes, int *r)
+{
+	struct emul_decoded *d = &e->d;
+	u64 val = 0;
+
+	if (!*r && d->len + bytes > MAX_INSN_LEN)
+		*r = mem_gp(e, 0);
+	while (!*r && d->fetched < d->len + bytes)
+		*r = decode_fetch(e);
+	if (*r)
+		return 0;
+	memcpy(&val, d->bytes + d->len, bytes);
+	d->len += bytes;
+	return val;
+}
+
+static void decode_segment_prefix(struct emul *e, unsigned int seg)
+{
+	/* 64-bit mode ignores the other four. */
+	if (emul_is_64(e) && seg != EMUL_FS && seg != EMUL_GS)
+		return;
+	e->d.seg = seg;
+	e->d.seg_override = true;
+}
+
+static bool decode_legacy_prefix(struct emul *e, u8 byte)
+{
+	struct emul_decoded *d = &e->d;
+
+	switch (byte) {
+	case 0x26: case 0x2e: case 0x36: case 0x3e:
+		decode_segment_prefix(e, (byte >> 3) & 3);
+		return true;
+	case 0x64: case 0x65:
+		decode_segment_prefix(e, byte - 0x60);
+		return true;
+	case 0x66:
+		d->opsize_prefix = true;
+		return true;
+	case 0x67:
+		d->adsize_prefix = true;
+		return true;
+	case 0xf0:
+		d->lock = true;
+		return true;
+	case 0xf2: case 0xf3:
+		d->rep = byte;
+		return true;
+	}
+	return false;
+}
+
+/* Returns the first byte that is no prefix. A REX counts only right before the opcode. */
+static u8 decode_prefixes(struct emul *e, int *r)
+{
+	u8 byte;
+
+	for (;;) {
+		byte = decode_next(e, 1, r);
+		if (*r)
+			return 0;
+		if (decode_legacy_prefix(e, byte))
+			e->d.rex = 0;
+		else if (emul_is_64(e) && (byte & 0xf0) == 0x40)
+			e->d.rex = byte;
+		else
+			return byte;
+	}
+}
+
+static bool decode_default_32(const struct emul *e)
+{
+	switch (e->state.mode) {
+	case EMUL_MODE_64:
+		return true;
+	case EMUL_MODE_PROT:
+		return e->state.seg[EMUL_CS].db;
+	default:
+		return false;
+	}
+}
+
+static void decode_sizes(struct emul *e)
+{
+	struct emul_decoded *d = &e->d;
+	bool big = decode_default_32(e);
+
+	d->op_bytes = big != d->opsize_prefix ? 4 : 2;
+	if (d->rex & 8)
+		d->op_bytes = 8;
+	d->ad_bytes = big != d->adsize_prefix ? 4 : 2;
+	if (emul_is_64(e))
+		d->ad_bytes = d->adsize_prefix ? 4 : 8;
+}
+
+static void decode_insn_sizes(struct emul *e, u32 flags)
+{
+	struct emul_decoded *d = &e->d;
+
+	if ((flags & F_BYTE) || ((flags & F_W) && !(d->opcode & 1)))
+		d->op_bytes = 1;
+	if (((flags & F_PIO) && d->op_bytes == 8) || ((flags & F_32) && d->op_bytes == 2))
+		d->op_bytes = 4;
+	if (emul_is_64(e) && ((flags & F_F64) || ((flags & F_D64) && d->op_bytes == 4)))
+		d->op_bytes = 8;
+}
+
+/* Bits of both VEX forms land where REX and the legacy prefixes would have put them. */
+static const struct emul_insn *decode_vex(struct emul *e, u8 byte, int *r)
+{
+	static const u8 pp_rep[] = { 0, 0, 0xf3, 0xf2 };
+	struct emul_decoded *d = &e->d;
+	u8 p1 = decode_next(e, 1, r), p2 = p1, map = 1;
+
+	if (d->rex || d->rep || d->lock || d->opsize_prefix)
+		*r = *r ? *r : mem_ud(e);
+	d->rex = 0x40 | (~p1 >> 5 & 4);
+	if (byte == 0xc4) {
+		d->rex |= ~p1 >> 5 & 3;
+		map = p1 & 0x1f;
+		p2 = decode_next(e, 1, r);
+		d->rex |= p2 >> 4 & 8;
+	}
+	if (!emul_is_64(e))
+		d->rex = 0;
+	d->vex_len = p2 & 4 ? 32 : 16;
+	d->vvvv = ~p2 >> 3 & 0xf;
+	d->opsize_prefix = (p2 & 3) == 1;
+	d->rep = pp_rep[p2 & 3];
+	d->opcode = decode_next(e, 1, r);
+	if (map == 1)
+		return &table_2byte[d->opcode];
+	return map == 2 ? table_0f38(d->opcode) : NULL;
+}
+
+/* C4 and C5 are VEX in 64-bit mode; elsewhere only when LES or LDS would have a register. */
+static bool decode_is_vex(struct emul *e, u8 byte, int *r)
+{
+	u8 peek;
+
+	if (byte != 0xc4 && byte != 0xc5)
+		return false;
+	if (emul_is_64(e))
+		return true;
+	if (emul_is_86(e))
+		return false;
+	peek = decode_next(e, 1, r);
+	if (*r)
+		return false;
+	e->d.len--;
+	return peek >= 0xc0;
+}
+
+static const struct emul_insn *decode_opcode(struct emul *e, u8 byte, int *r)
+{
+	struct emul_decoded *d = &e->d;
+
+	if (decode_is_vex(e, byte, r))
+		return decode_vex(e, byte, r);
+	d->opcode = byte;
+	if (byte != 0x0f)
+		return &table_1byte[byte];
+	d->opcode = decode_next(e, 1, r);
+	if (d->opcode != 0x38)
+		return &table_2byte[d->opcode];
+	d->opcode = decode_next(e, 1, r);
+	return table_0f38(d->opcode);
+}
+
+static void decode_mem16(struct emul *e, int *r)
+{
+	static const s8 bases[8] = { EMUL_RBX, EMUL_RBX, EMUL_RBP, EMUL_RBP,
+				     EMUL_RSI, EMUL_RDI, EMUL_RBP, EMUL_RBX };
+	struct emul_decoded *d = &e->d;
+
+	d->base = bases[d->rm & 7];
+	if ((d->rm & 7) < 4)
+		d->index = d->rm & 1 ? EMUL_RDI : EMUL_RSI;
+	if (d->mod == 0 && (d->rm & 7) == 6) {
+		d->base = -1;
+		d->disp = decode_next(e, 2, r);
+	} else if (d->mod == 1) {
+		d->disp = emul_sext(decode_next(e, 1, r), 1);
+	} else if (d->mod == 2) {
+		d->disp = decode_next(e, 2, r);
+	}
+}
+
+static void decode_sib(struct emul *e, int *r)
+{
+	struct emul_decoded *d = &e->d;
+	u8 sib = decode_next(e, 1, r);
+
+	d->scale = sib >> 6;
+	d->index = (sib >> 3 & 7) | (d->rex << 2 & 8);
+	if (d->index == EMUL_RSP)
+		d->index = -1;
+	d->base = (sib & 7) | (d->rex << 3 & 8);
+	if ((sib & 7) == EMUL_RBP && d->mod == 0) {
+		d->base = -1;
+		d->disp = emul_sext(decode_next(e, 4, r), 4);
+	}
+}
+
+static void decode_mem32(struct emul *e, int *r)
+{
+	struct emul_decoded *d = &e->d;
+
+	d->base = d->rm;
+	if ((d->rm & 7) == EMUL_RSP) {
+		decode_sib(e, r);
+	} else if ((d->rm & 7) == EMUL_RBP && d->mod == 0) {
+		d->base = emul_is_64(e) ? EMUL_NR_GPRS : -1;
+		d->disp = emul_sext(decode_next(e, 4, r), 4);
+	}
+	if (d->mod == 1)
+		d->disp = emul_sext(decode_next(e, 1, r), 1);
+	else if (d->mod == 2)
+		d->disp = emul_sext(decode_next(e, 4, r), 4);
+}
+
+static void decode_modrm(struct emul *e, u32 flags, int *r)
+{
+	struct emul_decoded *d = &e->d;
+
+	d->modrm = decode_next(e, 1, r);
+	d->mod = flags & F_CTL ? 3 : d->modrm >> 6;
+	d->reg = (d->modrm >> 3 & 7) | (d->rex << 1 & 8);
+	d->rm = (d->modrm & 7) | (d->rex << 3 & 8);
+	if (d->mod == 3)
+		return;
+	if (d->ad_bytes == 2)
+		decode_mem16(e, r);
+	else
+		decode_mem32(e, r);
+	if (!d->seg_override && (d->base == EMUL_RSP || d->base == EMUL_RBP))
+		d->seg = EMUL_SS;
+}
+
+static void decode_imm(struct emul *e, u8 kind, int *r)
+{
+	struct emul_decoded *d = &e->d;
+	u8 z = d->op_bytes > 4 ? 4 : d->op_bytes;
+
+	switch (kind) {
+	case I_S8:
+		d->imm = emul_sext(decode_next(e, 1, r), 1);
+		break;
+	case I_U8:
+		d->imm = decode_next(e, 1, r);
+		break;
+	case I_U16:
+		d->imm = decode_next(e, 2, r);
+		break;
+	case I_Z:
+		d->imm = emul_sext(decode_next(e, z, r), z);
+		break;
+	case I_V:
+		d->imm = decode_next(e, d->op_bytes, r);
+		break;
+	case I_MOFFS:
+		d->imm = decode_next(e, d->ad_bytes, r);
+		break;
+	case I_FAR:
+		d->imm = decode_next(e, z, r);
+		d->imm2 = decode_next(e, 2, r);
+		break;
+	case I_ENTER:
+		d->imm = decode_next(e, 2, r);
+		d->imm2 = decode_next(e, 1, r);
+		break;
+	}
+}
+
+static unsigned int decode_prefix_index(const struct emul_decoded *d)
+{
+	if (d->rep)
+		return d->rep == 0xf3 ? 2 : 3;
+	return d->opsize_prefix ? 1 : 0;
+}
+
+/* Follow the row to the leaf that ModRM and the mandatory prefix select. */
+static const struct emul_insn *decode_leaf(struct emul *e, const struct emul_insn *insn, int *r)
+{
+	struct emul_decoded *d = &e->d;
+	u32 inherited = 0;
+
+	if (insn->flags & F_MODRM)
+		decode_modrm(e, insn->flags, r);
+	while (!*r && (insn->flags & (F_GROUP | F_PFX | F_MOD3))) {
+		inherited |= insn->flags & F_W;
+		if (insn->flags & F_GROUP)
+			insn = &insn->next[d->reg & 7];
+		else if (insn->flags & F_PFX)
+			insn = &insn->next[decode_prefix_index(d)];
+		else
+			insn = &insn->next[d->mod == 3];
+	}
+	decode_insn_sizes(e, insn->flags | inherited);
+	return insn;
+}
+
+/* An unknown row, or a VEX form of an opcode that means something else without VEX. */
+static bool decode_unknown(const struct emul *e, const struct emul_insn *insn)
+{
+	if (insn->flags & F_UD)
+		return false;
+	return !insn->exec || (e->d.vex_len && !(insn->flags & F_VEX));
+}
+
+/* CR1, CR5 to CR7, CR9 and up; DR8 and up. */
+static bool decode_undefined_register(const struct emul_decoded *d)
+{
+	if (d->opcode & 1)
+		return d->reg >= 8;
+	return d->reg >= 16 || !(0x11d >> d->reg & 1);
+}
+
+/* What makes a known opcode undefined, whatever the operands hold. */
+static bool decode_undefined(const struct emul *e, const struct emul_insn *insn)
+{
+	const struct emul_decoded *d = &e->d;
+	bool mem = d->mod != 3;
+
+	if (insn->flags & F_UD)
+		return true;
+	if (d->lock && !((insn->flags & F_LOCK) && mem))
+		return true;
+	if ((insn->flags & F_NO64) && emul_is_64(e))
+		return true;
+	if ((insn->flags & F_PROT) && emul_is_86(e))
+		return true;
+	if ((insn->flags & F_MEM) && !mem)
+		return true;
+	if ((insn->flags & F_CTL) && decode_undefined_register(d))
+		return true;
+	return d->vex_len && d->vvvv;
+}
+
+int emul_decode(struct emul *e)
+{
+	const struct emul_insn *insn;
+	int r = EMUL_CONTINUE;
+	u8 byte;
+
+	memset(&e->d, 0, sizeof(e->d));
+	e->d.seg = EMUL_DS;
+	e->d.base = -1;
+	e->d.index = -1;
+	byte = decode_prefixes(e, &r);
+	decode_sizes(e);
+	insn = decode_opcode(e, byte, &r);
+	/* A VEX prefix carries its own W. */
+	if (e->d.vex_len)
+		decode_sizes(e);
+	if (r)
+		return r;
+	if (!insn)
+		return EMUL_UNHANDLEABLE;
+	insn = decode_leaf(e, insn, &r);
+	if (!r)
+		decode_imm(e, insn->flags & F_SIMD ? I_NONE : insn->imm, &r);
+	if (r)
+		return r;
+	if (decode_unknown(e, insn))
+		return EMUL_UNHANDLEABLE;
+	if (decode_undefined(e, insn))
+		return mem_ud(e);
+	e->d.insn = insn;
+	return EMUL_CONTINUE;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* One small machine, run twice: by the CPU and by the emulator. */
+#ifndef CORBEL_TEST_MACHINE_H
+#define CORBEL_TEST_MACHINE_H
+
+#include "../../../kmod/emul/emul.h"
+
+/* Linear addresses, low enough for 32-bit code; the pages around them are unmapped. */
+#define CODE_BASE	0x20000000u
+#define CODE_SIZE	0x1000u
+#define DATA_BASE	0x30000000u
+#define DATA_RW		0x2000u		/* two writable pages, then a read-only one */
+#define DATA_SIZE	0x3000u
+
+#define VECTOR_NONE	0xff
+#define VECTOR_UNKNOWN	0xfe		/* the emulator does not handle the instruction */
+
+#define NR_VECTORS	16
+
+struct machine {
+	struct emul_regs regs;
+	u8 ymm[NR_VECTORS][32];
+	u8 vector;
+	u32 error_code;
+	u64 cr2;
+};
+
+enum environment {
+	ENV_64,			/* 64-bit code */
+	ENV_32_FLAT,		/* 32-bit code in the kernel's flat segments */
+	ENV_32_LDT,		/* 32-bit code; limits, expand-down and read-only segments */
+	ENV_16,			/* 16-bit code and stack */
+	ENV_16_STACK32,		/* 16-bit code on a 32-bit stack */
+	NR_ENVS,
+};
+
+/* native.c: the real CPU. */
+int native_init(void);
+/* Returns 0, or the errno with which the kernel refused the segments. */
+int native_enter(enum environment env);
+void native_segments(enum environment env, struct emul_state *state);
+void native_run(struct machine *m);
+u8 *native_code(void);
+u8 *native_data(void);
+void native_protect(void);
+void native_load_data(const u8 *image);
+
+/* soft.c: the emulator. */
+void soft_init(enum environment env);
+void soft_load_data(const u8 *image);
+int soft_decode(const struct machine *m, const u8 *code, struct emul_decoded *d);
+void soft_run(struct machine *m, const u8 *code);
+u8 *soft_data(void);
+u64 soft_data_address(void);
+
+#endif
