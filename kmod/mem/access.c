@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The kernel's own accesses to guest memory: through the owner's page tables, so that userspace, swapping and the MMU
+ * notifier need not know of them.
+ */
+#include <linux/mm.h>
+#include <linux/uaccess.h>
+#include "vm.h"
+#include "mem/slots.h"
+
+hva_t slots_hva(struct vm *vm, gpa_t gpa, bool write)
+{
+	struct slot *slot = slots_find(slots_current(vm), gpa >> PAGE_SHIFT);
+
+	if (!slot || (write && (slot->flags & KVM_MEM_READONLY)))
+		return 0;
+	return slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa);
+}
+
+static unsigned int in_page(gpa_t gpa, unsigned int len)
+{
+	return min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gpa));
+}
+
+static int read_page(struct vm *vm, gpa_t gpa, void *buf, unsigned int len, bool atomic)
+{
+	const void __user *from = (void __user *)slots_hva(vm, gpa, false);
+	unsigned long left;
+
+	if (!from)
+		return -EFAULT;
+	if (!atomic)
+		return copy_from_user(buf, from, len) ? -EFAULT : 0;
+	pagefault_disable();
+	left = __copy_from_user_inatomic(buf, from, len);
+	pagefault_enable();
+	return left ? -EFAULT : 0;
+}
+
+static int write_page(struct vm *vm, gpa_t gpa, const void *buf, unsigned int len, bool atomic)
+{
+	void __user *to = (void __user *)slots_hva(vm, gpa, true);
+	unsigned long left;
+
+	if (!to)
+		return -EFAULT;
+	if (atomic) {
+		pagefault_disable();
+		left = __copy_to_user_inatomic(to, buf, len);
+		pagefault_enable();
+	} else {
+		left = copy_to_user(to, buf, len);
+	}
+	if (left)
+		return -EFAULT;
+	slots_mark_dirty(vm, gpa >> PAGE_SHIFT);
+	return 0;
+}
+
+static int read_all(struct vm *vm, gpa_t gpa, void *buf, unsigned int len, bool atomic)
+{
+	while (len) {
+		unsigned int n = in_page(gpa, len);
+		int ret = read_page(vm, gpa, buf, n, atomic);
+
+		if (ret)
+			return ret;
+		gpa += n;
+		buf += n;
+		len -= n;
+	}
+	return 0;
+}
+
+static int write_all(struct vm *vm, gpa_t gpa, const void *buf, unsigned int len, bool atomic)
+{
+	while (len) {
+		unsigned int n = in_page(gpa, len);
+		int ret = write_page(vm, gpa, buf, n, atomic);
+
+		if (ret)
+			return ret;
+		gpa += n;
+		buf += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int guest_read(struct vm *vm, gpa_t gpa, void *buf, unsigned int len)
+{
+	return read_all(vm, gpa, buf, len, false);
+}
+
+int guest_write(struct vm *vm, gpa_t gpa, const void *buf, unsigned int len)
+{
+	return write_all(vm, gpa, buf, len, false);
+}
+
+int guest_read_atomic(struct vm *vm, gpa_t gpa, void *buf, unsigned int len)
+{
+	return read_all(vm, gpa, buf, len, true);
+}
+
+int guest_write_atomic(struct vm *vm, gpa_t gpa, const void *buf, unsigned int len)
+{
+	return write_all(vm, gpa, buf, len, true);
+}
+
+#define CMPXCHG_USER(type, hva, old, new)					\
+({										\
+	type __user *ptr = (type __user *)(hva);				\
+	type expect = *(old);							\
+	int ret = __try_cmpxchg_user(ptr, &expect, (type)(new), fault_##type);	\
+										\
+	*(old) = expect;							\
+	ret;									\
+})
+
+int guest_cmpxchg(struct vm *vm, gpa_t gpa, u64 *old, u64 new, unsigned int len)
+{
+	hva_t hva = slots_hva(vm, gpa, true);
+	int ret;
+
+	if (!hva || in_page(gpa, len) != len)
+		return -EFAULT;
+	if (!access_ok((void __user *)hva, len))
+		return -EFAULT;
+	switch (len) {
+	case 1:
+		ret = CMPXCHG_USER(u8, hva, old, new);
+		break;
+	case 2:
+		ret = CMPXCHG_USER(u16, hva, old, new);
+		break;
+	case 4:
+		ret = CMPXCHG_USER(u32, hva, old, new);
+		break;
+	case 8:
+		ret = CMPXCHG_USER(u64, hva, old, new);
+		break;
+	default:
+		return -EFAULT;
+	}
+	if (!ret)
+		slots_mark_dirty(vm, gpa >> PAGE_SHIFT);
+	return ret;
+}

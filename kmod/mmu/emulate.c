@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* One emulated instruction from its exit to the next entry, through userspace if need be. */
+#include <linux/slab.h>
+#include <linux/string.h>
+#include "vm.h"
+#include "cpu/debug.h"
+#include "cpu/regs.h"
+#include "io/io.h"
+#include "irq/inject.h"
+#include "mmu/emulate.h"
+
+static const enum seg seg_of[EMUL_NR_SEGS] = {
+	[EMUL_ES] = SEG_ES, [EMUL_CS] = SEG_CS, [EMUL_SS] = SEG_SS, [EMUL_DS] = SEG_DS,
+	[EMUL_FS] = SEG_FS, [EMUL_GS] = SEG_GS, [EMUL_LDTR] = SEG_LDTR, [EMUL_TR] = SEG_TR,
+};
+
+bool emulate_log_add(struct emulation *em, const void *buf, unsigned int len)
+{
+	if (len > sizeof(em->log) - em->log_len)
+		return false;
+	memcpy(em->log + em->log_len, buf, len);
+	em->log_len += len;
+	em->log_pos = em->log_len;
+	return true;
+}
+
+static void seg_load(struct emul_segment *to, const struct kvm_segment *from)
+{
+	*to = (struct emul_segment){
+		.base = from->base, .limit = from->limit, .selector = from->selector,
+		.type = from->type, .dpl = from->dpl, .s = from->s, .present = from->present,
+		.avl = from->avl, .l = from->l, .db = from->db, .g = from->g,
+		.unusable = from->unusable,
+	};
+}
+
+static void seg_store(struct vcpu *vcpu, enum seg seg, const struct emul_segment *from)
+{
+	struct kvm_segment to = {
+		.base = from->base, .limit = from->limit, .selector = from->selector,
+		.type = from->type, .dpl = from->dpl, .s = from->s, .present = from->present,
+		.avl = from->avl, .l = from->l, .db = from->db, .g = from->g,
+		.unusable = from->unusable,
+	};
+	const struct kvm_segment *now = seg_get(vcpu, seg);
+
+	to.padding = now->padding;
+	if (memcmp(&to, now, sizeof(to)))
+		seg_set(vcpu, seg, &to);
+}
+
+static u8 current_mode(struct vcpu *vcpu)
+{
+	if (!(cr0_get(vcpu) & X86_CR0_PE))
+		return EMUL_MODE_REAL;
+	if (rflags_get(vcpu) & X86_EFLAGS_VM)
+		return EMUL_MODE_VM86;
+	return regs_64bit(vcpu) ? EMUL_MODE_64 : EMUL_MODE_PROT;
+}
+
+static void load_regs(struct vcpu *vcpu, struct emul_regs *regs)
+{
+	unsigned int i;
+
+	for (i = 0; i < EMUL_NR_GPRS; i++)
+		regs->gpr[i] = gpr_get(vcpu, i);
+	regs->rip = rip_get(vcpu);
+	regs->rflags = rflags_get(vcpu);
+}
+
+static void load_state(struct vcpu *vcpu, struct emul_state *s)
+{
+	unsigned int i;
+
+	load_regs(vcpu, &s->regs);
+	for (i = 0; i < EMUL_NR_SEGS; i++)
+		seg_load(&s->seg[i], seg_get(vcpu, seg_of[i]));
+	reg_need(vcpu, REG_GDTR);
+	reg_need(vcpu, REG_IDTR);
+	s->gdt = (struct emul_table){ vcpu->regs.gdtr.base, vcpu->regs.gdtr.limit };
+	s->idt = (struct emul_table){ vcpu->regs.idtr.base, vcpu->regs.idtr.limit };
+	s->cr0 = cr0_get(vcpu);
+	s->cr4 = cr4_get(vcpu);
+	s->efer = efer_get(vcpu);
+	s->xcr0 = vcpu->arch.xcr0;
+	s->mode = current_mode(vcpu);
+	s->cpl = regs_cpl(vcpu);
+	s->la57 = s->cr4 & X86_CR4_LA57;
+}
+
+static void store_table(struct vcpu *vcpu, enum reg reg, struct kvm_dtable *to,
+			const struct emul_table *from)
+{
+	if (to->base == from->base && to->limit == from->limit)
+		return;
+	to->base = from->base;
+	to->limit = from->limit;
+	reg_touch(vcpu, reg);
+}
+
+/* What the instruction did to the registers, its interrupt shadow and NMI blocking. */
+static void store_state(struct vcpu *vcpu, const struct emul *e)
+{
+	const struct emul_state *s = &e->state;
+	u64 shadow = shadow_get(vcpu), was = shadow;
+	unsigned int i;
+
+	for (i = 0; i < EMUL_NR_GPRS; i++)
+		if (gpr_get(vcpu, i) != s->regs.gpr[i])
+			gpr_set(vcpu, i, s->regs.gpr[i]);
+	rip_set(vcpu, s->regs.rip);
+	if (rflags_get(vcpu) != s->regs.rflags)
+		rflags_set(vcpu, s->regs.rflags);
+	for (i = 0; i < EMUL_NR_SEGS; i++)
+		seg_store(vcpu, seg_of[i], &s->seg[i]);
+	store_table(vcpu, REG_GDTR, &vcpu->regs.gdtr, &s->gdt);
+	store_table(vcpu, REG_IDTR, &vcpu->regs.idtr, &s->idt);
+	shadow &= ~(u64)(SHADOW_STI | SHADOW_MOV_SS);
+	if (e->shadow == EMUL_SHADOW_STI)
+		shadow |= SHADOW_STI;
+	else if (e->shadow == EMUL_SHADOW_MOV_SS)
+		shadow |= SHADOW_MOV_SS;
+	if (e->iret)
+		shadow &= ~(u64)SHADOW_NMI;
+	if (shadow != was)
+		shadow_set(vcpu, shadow);
+}
+
+static void fill_failure(struct vcpu *vcpu)
+{
+	const struct emul_decoded *d = &vcpu->mmu.emulation->e.d;
+	struct kvm_run *run = vcpu->run;
+	unsigned int next = 1;
+
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
+	run->emulation_failure.flags = 0;
+	if (d->fetched) {
+		run->emulation_failure.flags = KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES;
+		run->emulation_failure.insn_size = d->fetched;
+		memset(run->emulation_failure.insn_bytes, 0x90, 15);
+		memcpy(run->emulation_failure.insn_bytes, d->bytes, min_t(int, d->fetched, 15));
+		next += 2;
+	}
+	/* As KVM has it: five more that describe the exit, their meaning the vendor's. */
+	memset(&run->internal.data[next], 0, 5 * sizeof(u64));
+	run->internal.data[next] = vcpu->exit.hw_reason;
+	run->emulation_failure.ndata = next + 5;
+}
+
+int emulate_failed(struct vcpu *vcpu)
+{
+	inject_ud(vcpu);	/* what the guest gets if it is run again, or at once outside ring 0 */
+	if (regs_cpl(vcpu))
+		return RESUME;
+	fill_failure(vcpu);
+	return TO_USER;
+}
+
+static int deliver(struct vcpu *vcpu, const struct emul_exception *x)
+{
+	if (x->soft)
+		return emulate_failed(vcpu);
+	if (x->vector == EMUL_PF_FAULT)
+		return inject_page_fault(vcpu, x->cr2, x->error_code);
+	if (x->has_error)
+		return inject_exception_error(vcpu, x->vector, x->error_code);
+	return inject_exception(vcpu, x->vector);
+}
+
+static int finish(struct emulation *em, int result);
+
+static int mmio_exit(struct vcpu *vcpu, const struct emulate_piece *piece, bool write)
+{
+	struct kvm_run *run = vcpu->run;
+
+	run->exit_reason = KVM_EXIT_MMIO;
+	run->mmio.phys_addr = piece->gpa;
+	run->mmio.len = piece->len;
+	run->mmio.is_write = write;
+	memset(run->mmio.data, 0, sizeof(run->mmio.data));
+	if (write)
+		memcpy(run->mmio.data, piece->bytes, piece->len);
+	vcpu->stats.mmio_exits++;
+	return TO_USER;
+}
+
+/* Userspace has answered. Run the instruction again, unless it is not the one at RIP any more. */
+static int run_again(struct emulation *em)
+{
+	struct vcpu *vcpu = em->vcpu;
+
+	if (rip_get(vcpu) != em->rip)
+		return RESUME;
+	load_regs(vcpu, &em->e.state.regs);
+	em->log_pos = 0;
+	em->nr_pieces = em->next_piece = 0;
+	return finish(em, emul_exec(&em->e));
+}
+
+static int complete_mmio_read(struct vcpu *vcpu)
+{
+	struct emulation *em = vcpu->mmu.emulation;
+	struct emulate_piece *piece = &em->pieces[em->next_piece++];
+
+	memcpy(piece->data, vcpu->run->mmio.data, piece->len);
+	if (em->next_piece < em->nr_pieces) {
+		vcpu->complete = complete_mmio_read;
+		return mmio_exit(vcpu, &em->pieces[em->next_piece], false);
+	}
+	if (!emulate_log_add(em, em->read_buf, em->read_len))
+		return emulate_failed(vcpu);
+	return run_again(em);
+}
+
+static int complete_pio_in(struct vcpu *vcpu)
+{
+	struct emulation *em = vcpu->mmu.emulation;
+
+	em->pio.in = false;
+	if (!emulate_log_add(em, vcpu->pio_data, em->pio.size * em->pio.count))
+		return emulate_failed(vcpu);
+	return run_again(em);
+}
+
+static int ask_userspace(struct emulation *em)
+{
+	struct vcpu *vcpu = em->vcpu;
+
+	em->rip = rip_get(vcpu);
+	if (em->pio.in) {
+		vcpu->complete = complete_pio_in;
+		return pio_user_exit(vcpu, true, em->pio.port, em->pio.size, em->pio.count, NULL);
+	}
+	vcpu->complete = complete_mmio_read;
+	return mmio_exit(vcpu, &em->pieces[0], false);
+}
+
+/* The registers are final; hand over what was written, piece by piece. */
+static int tell_userspace(struct vcpu *vcpu)
+{
+	struct emulation *em = vcpu->mmu.emulation;
+
+	if (em->next_piece < em->nr_pieces) {
+		vcpu->complete = tell_userspace;
+		return mmio_exit(vcpu, &em->pieces[em->next_piece++], true);
+	}
+	if (em->pio.out && em->pio.next < em->pio.count) {
+		void *data = em->out_buf + em->pio.next++ * em->pio.size;
+
+		vcpu->complete = tell_userspace;
+		return pio_user_exit(vcpu, false, em->pio.port, em->pio.size, 1, data);
+	}
+	return em->step ? debug_step_done(vcpu) : RESUME;
+}
+
+static int finish(struct emulation *em, int result)
+{
+	struct vcpu *vcpu = em->vcpu;
+	int error = em->error;
+
+	em->error = 0;
+	if (result == EMUL_CONTINUE || em->e.committed)
+		store_state(vcpu, &em->e);
+	switch (result) {
+	case EMUL_CONTINUE:
+		vcpu->stats.insn_emulated++;
+		em->step = em->e.single_step;
+		return tell_userspace(vcpu);
+	case EMUL_FAULT:
+		return deliver(vcpu, &em->e.exception);
+	case EMUL_IO_NEEDED:
+		return ask_userspace(em);
+	case EMUL_RETRY:
+		return RESUME;
+	default:
+		return error ?: emulate_failed(vcpu);
+	}
+}
+
+static int decode(struct emulation *em)
+{
+	em->log_len = em->log_pos = 0;
+	em->nr_pieces = em->next_piece = 0;
+	em->pio.in = em->pio.out = false;
+	em->error = 0;
+	em->e.committed = false;
+	load_state(em->vcpu, &em->e.state);
+	return emul_decode(&em->e);
+}
+
+static int emulate(struct emulation *em)
+{
+	int result = decode(em);
+
+	if (result == EMUL_CONTINUE)
+		result = emul_exec(&em->e);
+	return finish(em, result);
+}
+
+int emulate_insn(struct vcpu *vcpu)
+{
+	vcpu->mmu.emulation->hint_access = 0;
+	return emulate(vcpu->mmu.emulation);
+}
+
+int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	struct emulation *em = vcpu->mmu.emulation;
+	u32 access = exit->fault.access;
+
+	vcpu->stats.pf_mmio++;
+	em->hint_access = 0;
+	if ((access & (FAULT_GVA_VALID | FAULT_WALK)) == FAULT_GVA_VALID) {
+		em->hint_gva = exit->fault.gva & PAGE_MASK;
+		em->hint_gpa = exit->fault.gpa & PAGE_MASK;
+		em->hint_access = access & (FAULT_READ | FAULT_WRITE);
+		if (regs_cpl(vcpu) == 3)
+			em->hint_access |= GWALK_USER;
+	}
+	return emulate(em);
+}
+
+unsigned int emulate_insn_len(struct vcpu *vcpu)
+{
+	struct emulation *em = vcpu->mmu.emulation;
+
+	em->hint_access = 0;
+	return decode(em) == EMUL_CONTINUE ? em->e.d.len : 0;
+}
+
+int emulate_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	if (exit->kind == EXIT_DESC_TABLE)
+		return emulate_insn(vcpu);
+	/* Hardware task switches are not emulated: nothing has changed yet, so userspace may look. */
+	memset(&vcpu->mmu.emulation->e.d, 0, sizeof(vcpu->mmu.emulation->e.d));
+	fill_failure(vcpu);
+	return TO_USER;
+}
+
+void emulate_forget(struct vcpu *vcpu)
+{
+	vcpu->mmu.emulation->hint_access = 0;
+}
+
+int emulate_vcpu_init(struct vcpu *vcpu)
+{
+	struct emulation *em = kvzalloc(sizeof(*em), GFP_KERNEL_ACCOUNT);
+
+	if (!em)
+		return -ENOMEM;
+	em->vcpu = vcpu;
+	em->e.ops = &emulate_ops;
+	em->e.ctx = em;
+	vcpu->mmu.emulation = em;
+	return 0;
+}
+
+void emulate_vcpu_destroy(struct vcpu *vcpu)
+{
+	kvfree(vcpu->mmu.emulation);
+	vcpu->mmu.emulation = NULL;
+}

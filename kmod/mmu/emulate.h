@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What surrounds emul/: guest memory, buses, and the exits to userspace that an instruction may need.
+ *
+ * An instruction that needs data from userspace is executed again when they are there; all that it has read
+ * before is then answered from a log, so that it takes the same way. What it writes to userspace's devices is
+ * queued and handed over one piece after the other, with the registers already those behind the instruction.
+ */
+#ifndef CORBEL_EMULATE_H
+#define CORBEL_EMULATE_H
+
+#include "types.h"
+#include "emul/emul.h"
+
+#define EMULATE_LOG	2048	/* two string batches */
+#define EMULATE_PIECES	136	/* a batch of 1,024 bytes in eights, and unaligned ends */
+
+struct emulate_piece {		/* of an access to memory-mapped I/O: within a page, at most 8 bytes */
+	gpa_t gpa;
+	u8 *data;		/* where a read's answer goes */
+	u8 bytes[8];
+	u8 len;
+};
+
+struct emulation {
+	struct emul e;
+	struct vcpu *vcpu;
+	u64 rip;			/* of the instruction */
+	int error;			/* a failure of the host's that ends KVM_RUN; else 0 */
+	bool step;			/* single-step trap due once all is written */
+
+	gva_t hint_gva;			/* page that the exit has told about */
+	gpa_t hint_gpa;
+	u32 hint_access;		/* enum fault_access; 0: no hint */
+
+	u8 log[EMULATE_LOG];		/* what has been read since the last commit */
+	unsigned int log_len, log_pos;
+
+	struct emulate_piece pieces[EMULATE_PIECES];
+	unsigned int nr_pieces, next_piece;
+	u8 read_buf[EMULATE_LOG / 2];	/* the read that waits for its pieces */
+	unsigned int read_len;
+
+	struct {			/* ports; the data of OUT is in out_buf */
+		bool in, out;
+		u16 port;
+		u8 size;
+		unsigned int count, next;
+	} pio;
+	u8 out_buf[1024];
+};
+
+int emulate_vcpu_init(struct vcpu *vcpu);
+void emulate_vcpu_destroy(struct vcpu *vcpu);
+
+/** emulate_forget() - translations changed: what the last exit told about an address is no longer sure */
+void emulate_forget(struct vcpu *vcpu);
+
+/** emulate_log_add() - remember what an access has read. False: no room */
+bool emulate_log_add(struct emulation *em, const void *buf, unsigned int len);
+
+extern const struct emul_ops emulate_ops;	/* emulate_ops.c */
+
+#endif

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The emulator's accesses: guest memory, memory-mapped I/O, ports, vector registers. */
+#include <linux/mm.h>
+#include <asm/fpu/api.h>
+#include <asm/processor-flags.h>
+#include "vm.h"
+#include "cpu/regs.h"
+#include "cpu/xstate.h"
+#include "io/io.h"
+#include "mmu/emulate.h"
+
+static struct emulation *to_em(struct emul *e)
+{
+	return e->ctx;
+}
+
+static int host_error(struct emulation *em, int error)
+{
+	em->error = error;
+	return EMUL_UNHANDLEABLE;
+}
+
+static int raise(struct emul *e, const struct guest_fault *fault)
+{
+	e->exception = (struct emul_exception){
+		.vector = fault->vector,
+		.has_error = true,
+		.error_code = fault->error,
+		.cr2 = fault->addr,
+	};
+	return EMUL_FAULT;
+}
+
+static int general_protection(struct emul *e)
+{
+	e->exception = (struct emul_exception){ .vector = EMUL_GP, .has_error = true };
+	return EMUL_FAULT;
+}
+
+static u32 walk_access(struct emul *e, unsigned int access)
+{
+	u32 walk = access & EMUL_ACC_WRITE ? FAULT_WRITE : FAULT_READ;
+
+	if (access & EMUL_ACC_SYSTEM)
+		return walk | GWALK_SYSTEM;
+	return e->state.cpl == 3 ? walk | GWALK_USER : walk;
+}
+
+static int translate(struct emul *e, u64 linear, unsigned int access, gpa_t *gpa)
+{
+	struct emulation *em = to_em(e);
+	u32 walk = walk_access(e, access);
+	struct guest_fault fault;
+	int ret;
+
+	if ((em->hint_access & walk) == walk && (linear & PAGE_MASK) == em->hint_gva) {
+		*gpa = em->hint_gpa | offset_in_page(linear);
+		return EMUL_CONTINUE;
+	}
+	ret = gwalk_translate(em->vcpu, linear, walk, gpa, &fault);
+	if (ret > 0)
+		return raise(e, &fault);
+	return ret ? host_error(em, ret) : EMUL_CONTINUE;
+}
+
+/* Where the two halves of an access go that may cross one page boundary. */
+struct span {
+	gpa_t gpa[2];
+	unsigned int len[2];
+};
+
+static int translate_span(struct emul *e, u64 linear, unsigned int len, unsigned int access,
+			  struct span *span)
+{
+	u64 next;
+	int r;
+
+	span->len[0] = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(linear));
+	span->len[1] = len - span->len[0];
+	r = translate(e, linear, access, &span->gpa[0]);
+	if (r || !span->len[1])
+		return r;
+	next = linear + span->len[0];
+	if (e->state.mode != EMUL_MODE_64)
+		next = (u32)next;
+	return translate(e, next, access, &span->gpa[1]);
+}
+
+static struct emulate_piece *add_piece(struct emulation *em, gpa_t gpa, unsigned int len)
+{
+	struct emulate_piece *piece;
+
+	if (em->nr_pieces == EMULATE_PIECES)
+		return NULL;
+	piece = &em->pieces[em->nr_pieces++];
+	piece->gpa = gpa;
+	piece->len = len;
+	return piece;
+}
+
+static int mmio_read(struct emulation *em, gpa_t gpa, u8 *buf, unsigned int len)
+{
+	while (len) {
+		unsigned int n = min(len, 8u);
+
+		if (bus_read(em->vcpu, BUS_MMIO, gpa, n, buf)) {
+			struct emulate_piece *piece = add_piece(em, gpa, n);
+
+			if (!piece)
+				return EMUL_UNHANDLEABLE;
+			piece->data = buf;
+		}
+		gpa += n;
+		buf += n;
+		len -= n;
+	}
+	return EMUL_CONTINUE;
+}
+
+static int mmio_write(struct emulation *em, gpa_t gpa, const u8 *buf, unsigned int len)
+{
+	em->e.stop = true;	/* REP: userspace sees the registers as of each of its writes */
+	while (len) {
+		unsigned int n = min(len, 8u);
+
+		if (bus_write(em->vcpu, BUS_MMIO, gpa, n, buf)) {
+			struct emulate_piece *piece = add_piece(em, gpa, n);
+
+			if (!piece)
+				return EMUL_UNHANDLEABLE;
+			memcpy(piece->bytes, buf, n);
+		}
+		gpa += n;
+		buf += n;
+		len -= n;
+	}
+	return EMUL_CONTINUE;
+}
+
+static int phys_read(struct emulation *em, gpa_t gpa, u8 *buf, unsigned int len)
+{
+	struct vm *vm = em->vcpu->vm;
+
+	if (!slots_hva(vm, gpa, false))
+		return mmio_read(em, gpa, buf, len);
+	return guest_read(vm, gpa, buf, len) ? host_error(em, -EFAULT) : EMUL_CONTINUE;
+}
+
+static int phys_write(struct emulation *em, gpa_t gpa, const u8 *buf, unsigned int len)
+{
+	struct vm *vm = em->vcpu->vm;
+
+	if (!slots_hva(vm, gpa, true))
+		return mmio_write(em, gpa, buf, len);
+	return guest_write(vm, gpa, buf, len) ? host_error(em, -EFAULT) : EMUL_CONTINUE;
+}
+
+static int op_fetch(struct emul *e, u64 linear, void *buf, unsigned int len)
+{
+	struct emulation *em = to_em(e);
+	u32 access = FAULT_FETCH | (e->state.cpl == 3 ? GWALK_USER : 0);
+	struct guest_fault fault;
+
+	while (len) {
+		unsigned int n = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(linear));
+		gpa_t gpa;
+		int ret = gwalk_translate(em->vcpu, linear, access, &gpa, &fault);
+
+		if (ret > 0)
+			return raise(e, &fault);
+		if (ret || guest_read(em->vcpu->vm, gpa, buf, n))
+			return EMUL_UNHANDLEABLE;
+		linear += n;
+		buf += n;
+		len -= n;
+	}
+	return EMUL_CONTINUE;
+}
+
+/* Is the next thing to be read in the log? Return: EMUL_CONTINUE taken, EMUL_IO_NEEDED not there */
+static int replay(struct emulation *em, void *buf, unsigned int len)
+{
+	if (em->log_pos == em->log_len)
+		return EMUL_IO_NEEDED;
+	if (em->log_len - em->log_pos < len) {
+		em->log_len = em->log_pos;	/* userspace changed the registers under it */
+		return EMUL_IO_NEEDED;
+	}
+	memcpy(buf, em->log + em->log_pos, len);
+	em->log_pos += len;
+	return EMUL_CONTINUE;
+}
+
+static int op_read(struct emul *e, u64 linear, void *buf, unsigned int len, unsigned int access)
+{
+	struct emulation *em = to_em(e);
+	u8 *to = em->read_buf;
+	struct span span;
+	int r;
+
+	if (!(access & EMUL_ACC_PROBE) && !replay(em, buf, len))
+		return EMUL_CONTINUE;
+	if (len > sizeof(em->read_buf))
+		return EMUL_UNHANDLEABLE;
+	r = translate_span(e, linear, len, access, &span);
+	if (r || access & EMUL_ACC_PROBE)
+		return r;
+	em->nr_pieces = em->next_piece = 0;
+	r = phys_read(em, span.gpa[0], to, span.len[0]);
+	if (!r && span.len[1])
+		r = phys_read(em, span.gpa[1], to + span.len[0], span.len[1]);
+	if (r)
+		return r;
+	em->read_len = len;
+	if (em->nr_pieces)
+		return EMUL_IO_NEEDED;
+	memcpy(buf, to, len);
+	return emulate_log_add(em, to, len) ? EMUL_CONTINUE : EMUL_UNHANDLEABLE;
+}
+
+static int op_write(struct emul *e, u64 linear, const void *buf, unsigned int len,
+		    unsigned int access)
+{
+	struct span span;
+	int r = translate_span(e, linear, len, access | EMUL_ACC_WRITE, &span);
+
+	if (r)
+		return r;
+	r = phys_write(to_em(e), span.gpa[0], buf, span.len[0]);
+	if (!r && span.len[1])
+		r = phys_write(to_em(e), span.gpa[1], buf + span.len[0], span.len[1]);
+	return r;
+}
+
+/* Across pages, on devices and for 16 bytes there is no atomic way: then it is a plain write, as on a split lock. */
+static int op_cmpxchg(struct emul *e, u64 linear, const void *old, const void *new,
+		      unsigned int len)
+{
+	struct vm *vm = to_em(e)->vcpu->vm;
+	u64 expect = 0, value = 0;
+	struct span span;
+	int r = translate_span(e, linear, len, EMUL_ACC_WRITE, &span);
+
+	if (r)
+		return r;
+	if (len > 8 || span.len[1] || !slots_hva(vm, span.gpa[0], true))
+		return op_write(e, linear, new, len, 0);
+	memcpy(&expect, old, len);
+	memcpy(&value, new, len);
+	r = guest_cmpxchg(vm, span.gpa[0], &expect, value, len);
+	if (r < 0)
+		return host_error(to_em(e), r);
+	return r ? EMUL_RETRY : EMUL_CONTINUE;
+}
+
+static int system_read(struct emul *e, u64 linear, void *buf, unsigned int len)
+{
+	struct guest_fault fault;
+	int ret = gva_read(to_em(e)->vcpu, linear, buf, len, GWALK_SYSTEM, &fault);
+
+	if (ret > 0)
+		return raise(e, &fault);
+	return ret ? host_error(to_em(e), ret) : EMUL_CONTINUE;
+}
+
+/* SDM, "I/O Permission Bit Map": two bytes are read always, so the map ends with a byte of ones. */
+static int op_pio_allowed(struct emul *e, u16 port, unsigned int size)
+{
+	const struct emul_state *s = &e->state;
+	const struct emul_segment *tr = &s->seg[EMUL_TR];
+	u16 map, bits;
+	int r;
+
+	if (!(s->cr0 & X86_CR0_PE))
+		return EMUL_CONTINUE;
+	if (s->mode != EMUL_MODE_VM86 && s->cpl <= (s->regs.rflags & EMUL_IOPL) >> 12)
+		return EMUL_CONTINUE;
+	if (tr->unusable || !tr->present || tr->s || (tr->type & ~2) != 9 || tr->limit < 103)
+		return general_protection(e);
+	r = system_read(e, tr->base + 102, &map, sizeof(map));
+	if (r)
+		return r;
+	if (map + port / 8 + 1 > tr->limit)
+		return general_protection(e);
+	r = system_read(e, tr->base + map + port / 8, &bits, sizeof(bits));
+	if (r)
+		return r;
+	return bits >> (port & 7) & (BIT(size) - 1) ? general_protection(e) : EMUL_CONTINUE;
+}
+
+static int op_pio_in(struct emul *e, u16 port, unsigned int size, void *buf, unsigned int count)
+{
+	struct emulation *em = to_em(e);
+	unsigned int i;
+
+	if (!replay(em, buf, size * count))
+		return EMUL_CONTINUE;
+	for (i = 0; i < count; i++) {
+		if (!bus_read(em->vcpu, BUS_PIO, port, size, buf + i * size))
+			continue;
+		em->pio.in = true;
+		em->pio.port = port;
+		em->pio.size = size;
+		em->pio.count = count - i;
+		return emulate_log_add(em, buf, i * size) ? EMUL_IO_NEEDED : EMUL_UNHANDLEABLE;
+	}
+	return emulate_log_add(em, buf, size * count) ? EMUL_CONTINUE : EMUL_UNHANDLEABLE;
+}
+
+static int op_pio_out(struct emul *e, u16 port, unsigned int size, const void *buf,
+		      unsigned int count)
+{
+	struct emulation *em = to_em(e);
+	unsigned int i;
+
+	for (i = 0; i < count; i++)
+		if (bus_write(em->vcpu, BUS_PIO, port, size, buf + i * size))
+			break;
+	if (i == count)
+		return EMUL_CONTINUE;
+	if (size * (count - i) > sizeof(em->out_buf))
+		return EMUL_UNHANDLEABLE;
+	memcpy(em->out_buf, buf + i * size, size * (count - i));
+	em->pio.out = true;
+	em->pio.port = port;
+	em->pio.size = size;
+	em->pio.count = count - i;
+	em->pio.next = 0;
+	e->stop = true;
+	return EMUL_CONTINUE;
+}
+
+#define VEC_CASE(n, insn_get, insn_set)						\
+	case n:									\
+		if (set)							\
+			asm volatile(insn_set #n : : "m" (*buf) : "memory");	\
+		else								\
+			asm volatile(insn_get #n ", %0" : "=m" (*buf));		\
+		break;
+
+#define VEC_CASES(get, set)							\
+	VEC_CASE(0, get, set) VEC_CASE(1, get, set) VEC_CASE(2, get, set) VEC_CASE(3, get, set)	\
+	VEC_CASE(4, get, set) VEC_CASE(5, get, set) VEC_CASE(6, get, set) VEC_CASE(7, get, set)	\
+	VEC_CASE(8, get, set) VEC_CASE(9, get, set) VEC_CASE(10, get, set) VEC_CASE(11, get, set)	\
+	VEC_CASE(12, get, set) VEC_CASE(13, get, set) VEC_CASE(14, get, set) VEC_CASE(15, get, set)
+
+struct xmm { u8 byte[16]; } __aligned(16);
+struct ymm { u8 byte[32]; } __aligned(32);
+
+static void move_xmm(unsigned int reg, struct xmm *buf, bool set)
+{
+	switch (reg) {
+	VEC_CASES("movdqa %%xmm", "movdqa %0, %%xmm")
+	}
+}
+
+static void move_ymm(unsigned int reg, struct ymm *buf, bool set)
+{
+	switch (reg) {
+	VEC_CASES("vmovdqa %%ymm", "vmovdqa %0, %%ymm")
+	}
+}
+
+static int move_vector(unsigned int reg, void *data, unsigned int len, bool set)
+{
+	struct ymm buf;
+
+	if (reg > 15 || (len != 16 && (len != 32 || !boot_cpu_has(X86_FEATURE_AVX))))
+		return EMUL_UNHANDLEABLE;
+	if (set)
+		memcpy(&buf, data, len);
+	xstate_vec_begin();
+	if (len == 32)
+		move_ymm(reg, &buf, set);
+	else
+		move_xmm(reg, (struct xmm *)&buf, set);
+	xstate_vec_end();
+	if (!set)
+		memcpy(data, &buf, len);
+	return EMUL_CONTINUE;
+}
+
+static int op_get_xmm(struct emul *e, unsigned int reg, void *buf, unsigned int len)
+{
+	return move_vector(reg, buf, len, false);
+}
+
+static int op_set_xmm(struct emul *e, unsigned int reg, const void *buf, unsigned int len)
+{
+	return move_vector(reg, (void *)buf, len, true);
+}
+
+static void op_commit(struct emul *e)
+{
+	to_em(e)->log_len = to_em(e)->log_pos = 0;
+}
+
+const struct emul_ops emulate_ops = {
+	.fetch		= op_fetch,
+	.read		= op_read,
+	.write		= op_write,
+	.cmpxchg	= op_cmpxchg,
+	.pio_allowed	= op_pio_allowed,
+	.pio_in		= op_pio_in,
+	.pio_out	= op_pio_out,
+	.get_xmm	= op_get_xmm,
+	.set_xmm	= op_set_xmm,
+	.commit		= op_commit,
+};

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The one entrance of guest-physical faults. */
+#include <linux/kvm_types.h>
+#include <linux/sched/signal.h>
+#include "vm.h"
+#include "cpu/regs.h"
+#include "io/io.h"
+#include "irq/inject.h"
+#include "mem/notifier.h"
+#include "mmu/tdp.h"
+
+#define APIC_GFN	0xfee00
+
+static void poison_signal(hva_t hva)
+{
+	send_sig_mceerr(BUS_MCEERR_AR, (void __user *)hva, PAGE_SHIFT, current);
+}
+
+static int resolve(struct vm *vm, struct tdp_fault *f)
+{
+	bool writable_slot = !(f->slot->flags & KVM_MEM_READONLY);
+
+	f->hva = slot_hva(f->slot, f->gfn);
+	f->seq = notifier_seq(vm->mem.notifier);
+	return pfn_resolve(f->hva, f->write, writable_slot, &f->pfn);
+}
+
+/* Memory: find the frame and map it. A race is lost by running the guest into the same fault again. */
+static int fault_ram(struct vcpu *vcpu, struct tdp_fault *f)
+{
+	int ret;
+
+	if (tdp_fast_fault(vcpu, f)) {
+		vcpu->stats.pf_fixed++;
+		return RESUME;
+	}
+	ret = tdp_topup(vcpu);
+	if (!ret)
+		ret = resolve(vcpu->vm, f);
+	if (ret == -EHWPOISON) {
+		poison_signal(f->hva);
+		return RESUME;
+	}
+	if (ret)
+		return ret;
+	if (tdp_map(vcpu, f) == TDP_FIXED)
+		vcpu->stats.pf_fixed++;
+	return RESUME;
+}
+
+static int fault_mmio(struct vcpu *vcpu, struct vcpu_exit *exit, struct tdp_fault *f)
+{
+	int ret = tdp_topup(vcpu);
+
+	if (ret)
+		return ret;
+	if (tdp_mark_mmio(vcpu, f) == TDP_RETRY)
+		return RESUME;
+	return emulate_mmio(vcpu, exit);
+}
+
+/* The page behind APIC-access virtualization: no slot has it, and no host address. */
+static bool apic_page(struct vm *vm, struct tdp_fault *f)
+{
+	if (f->gfn != APIC_GFN || vm->mmu.apic_page == INVALID_HPA)
+		return false;
+	f->pfn.hfn = vm->mmu.apic_page >> PAGE_SHIFT;
+	f->pfn.writable = true;
+	return true;
+}
+
+static int fault_apic_page(struct vcpu *vcpu, struct tdp_fault *f)
+{
+	int ret = tdp_topup(vcpu);
+
+	if (ret)
+		return ret;
+	tdp_map(vcpu, f);
+	return RESUME;
+}
+
+int fault_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	struct vm *vm = vcpu->vm;
+	u32 access = exit->fault.access;
+	struct tdp_fault f = {
+		.gfn	= exit->fault.gpa >> PAGE_SHIFT,
+		.write	= access & FAULT_WRITE,
+		.exec	= access & FAULT_FETCH,
+	};
+
+	if (access & FAULT_NMI_IRET)
+		inject_nmi_reblock(vcpu);
+	if ((exit->kind == EXIT_MISCONFIG || access & FAULT_RSVD) && tdp_is_mmio(vm, f.gfn))
+		return emulate_mmio(vcpu, exit);
+	f.slots = slots_current(vm);
+	f.slot = slots_find_cached(vcpu, f.slots, f.gfn);
+	if (f.slot && !(f.write && f.slot->flags & KVM_MEM_READONLY))
+		return fault_ram(vcpu, &f);
+	if (f.slot)
+		return emulate_mmio(vcpu, exit);
+	if (apic_page(vm, &f))
+		return fault_apic_page(vcpu, &f);
+	return fault_mmio(vcpu, exit, &f);
+}
+
+/* The backend owns the log; the request has it drained before the next entry. */
+int pml_full_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	vcpu_request(vcpu, REQ_PML_DRAIN);
+	return RESUME;
+}
+
+void tdp_log_dirty_gpa(struct vcpu *vcpu, gpa_t gpa)
+{
+	int idx = srcu_read_lock(&vcpu->vm->srcu);
+
+	slots_mark_dirty(vcpu->vm, gpa >> PAGE_SHIFT);
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* INVLPG and INVPCID, where they are intercepted. With EPT and NPT the hardware usually does them itself. */
+#include <asm/processor-flags.h>
+#include "vm.h"
+#include "backend.h"
+#include "cpu/cpuid.h"
+#include "cpu/regs.h"
+#include "irq/inject.h"
+
+enum invpcid_type { INVPCID_ADDR, INVPCID_PCID, INVPCID_ALL, INVPCID_ALL_BUT_GLOBAL };
+
+int invlpg_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	backend.tlb_flush(vcpu, TLB_GUEST_ADDR, exit->invlpg.gva);
+	return vcpu_skip_insn(vcpu);
+}
+
+static bool canonical(struct vcpu *vcpu, u64 gva)
+{
+	unsigned int bits = cr4_get(vcpu) & X86_CR4_LA57 ? 57 : 48;
+
+	return (s64)(gva << (64 - bits)) >> (64 - bits) == (s64)gva;
+}
+
+static bool desc_valid(struct vcpu *vcpu, unsigned long type, u64 pcid, u64 gva)
+{
+	if (pcid >> 12)
+		return false;
+	switch (type) {
+	case INVPCID_ADDR:
+		return canonical(vcpu, gva) && (!pcid || cr4_get(vcpu) & X86_CR4_PCIDE);
+	case INVPCID_PCID:
+		return !pcid || cr4_get(vcpu) & X86_CR4_PCIDE;
+	default:
+		return type <= INVPCID_ALL_BUT_GLOBAL;
+	}
+}
+
+int invpcid_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	struct guest_fault fault;
+	u64 desc[2];
+	int ret;
+
+	if (!guest_has(vcpu, GUEST_INVPCID))
+		return inject_ud(vcpu);
+	if (regs_cpl(vcpu))
+		return inject_gp(vcpu);
+	ret = gva_read(vcpu, exit->invpcid.desc, desc, sizeof(desc), FAULT_READ, &fault);
+	if (ret > 0)
+		return inject_page_fault(vcpu, fault.addr, fault.error);
+	if (ret)
+		return ret;
+	if (!desc_valid(vcpu, gpr_get(vcpu, exit->invpcid.gpr), desc[0], desc[1]))
+		return inject_gp(vcpu);
+	backend.tlb_flush(vcpu, TLB_GUEST, 0);
+	return vcpu_skip_insn(vcpu);
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Lifetime of what the MMU keeps per module, VM and vCPU. */
+#include <linux/rcupdate.h>
+#include <asm/cpufeature.h>
+#include "vm.h"
+#include "backend.h"
+#include "mmu/emulate.h"
+#include "mmu/tdp.h"
+#include "mmu/tlb.h"
+
+#define APIC_GFN	0xfee00
+
+int __init mmu_module_init(void)
+{
+	return caps.tdp ? tdp_module_init() : 0;
+}
+
+void mmu_module_exit(void)
+{
+	rcu_barrier();	/* tables on their way through table_free_rcu() */
+}
+
+int mmu_vm_init(struct vm *vm)
+{
+	vm->mmu.root = INVALID_HPA;
+	vm->mmu.apic_page = INVALID_HPA;
+	if (!caps.tdp)
+		return -EOPNOTSUPP;
+	vm->mmu.nx_huge_pages = boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT);
+	return tdp_vm_init(vm);
+}
+
+void mmu_vm_destroy(struct vm *vm)
+{
+	tdp_vm_destroy(vm);
+}
+
+int mmu_vcpu_init(struct vcpu *vcpu)
+{
+	vcpu->mmu.root = INVALID_HPA;
+	return emulate_vcpu_init(vcpu);
+}
+
+void mmu_vcpu_destroy(struct vcpu *vcpu)
+{
+	struct vcpu_mmu *mmu = &vcpu->mmu;
+
+	while (mmu->nr_tables)
+		tlb_table_free(mmu->tables[--mmu->nr_tables]);
+	emulate_vcpu_destroy(vcpu);
+}
+
+int mmu_load_root(struct vcpu *vcpu)
+{
+	vcpu->mmu.root = vcpu->vm->mmu.root;
+	return 0;
+}
+
+/* The hardware walks the guest's tables itself; only what the emulator remembered is stale. */
+void mmu_paging_changed(struct vcpu *vcpu)
+{
+	emulate_forget(vcpu);
+}
+
+void mmu_set_apic_page(struct vm *vm, hpa_t hpa)
+{
+	write_lock(&vm->mmu_lock);
+	vm->mmu.apic_page = hpa;
+	write_unlock(&vm->mmu_lock);
+	tdp_zap(vm, APIC_GFN, APIC_GFN + 1, true);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Guest memory virtualization: roots, faults, guest page walks, TLB work. */
+#ifndef CORBEL_MMU_H
+#define CORBEL_MMU_H
+
+#include <linux/list.h>
+#include "types.h"
+
+struct slot;
+struct emulation;
+struct vcpu_exit;
+
+struct vm_mmu {
+	hpa_t root;			/* TDP root shared by all vCPUs, as long as the VM */
+	u64 *root_table;
+	bool nx_huge_pages;		/* iTLB multihit: huge pages are not executable, split on a fetch */
+	hpa_t apic_page;		/* backs gfn 0xfee00 where no slot does; INVALID_HPA: none */
+};
+
+#define MMU_CACHE_TABLES	5	/* at most one fault's need: a table on each level */
+
+struct vcpu_mmu {
+	hpa_t root;			/* what backend enter() loads: EPTP/nCR3 base address, no flag bits */
+	u64 guest_ptp;			/* reserved for shadow paging */
+	struct slot *last_slot;		/* last hit; valid for one generation of slots */
+	u64 last_generation;
+	u64 *tables[MMU_CACHE_TABLES];	/* zeroed, so that nothing is allocated under mmu_lock */
+	unsigned int nr_tables;
+	struct emulation *emulation;	/* emulate.c */
+};
+
+struct guest_fault {		/* an exception that a guest page walk or access raised */
+	u8 vector;
+	u32 error;
+	gva_t addr;
+};
+
+int mmu_module_init(void);		/* after backend.setup() filled caps */
+void mmu_module_exit(void);
+int mmu_vm_init(struct vm *vm);		/* -EOPNOTSUPP without EPT or NPT, -ENOMEM */
+void mmu_vm_destroy(struct vm *vm);
+int mmu_vcpu_init(struct vcpu *vcpu);
+void mmu_vcpu_destroy(struct vcpu *vcpu);
+
+/** mmu_load_root() - for REQ_MMU_RELOAD: make vcpu->mmu.root valid. Return: 0 or -ENOMEM */
+int mmu_load_root(struct vcpu *vcpu);
+
+/** mmu_paging_changed() - CR0, CR3, CR4, EFER or PDPTRs changed in a way that concerns translation */
+void mmu_paging_changed(struct vcpu *vcpu);
+
+/**
+ * mmu_set_apic_page() - back the default APIC page for APIC-access virtualization
+ * @hpa: of a page that outlives the VM, or INVALID_HPA. Context: sleeps, vm->srcu not needed.
+ */
+void mmu_set_apic_page(struct vm *vm, hpa_t hpa);
+
+/* Exit handlers: fault.c */
+int fault_exit(struct vcpu *vcpu, struct vcpu_exit *exit);	/* EXIT_PAGE_FAULT, EXIT_MISCONFIG */
+int pml_full_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
+int invlpg_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
+int invpcid_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
+
+/**
+ * tdp_log_dirty_gpa() - one entry of the page-modification log
+ * Context: process context; takes vm->srcu itself. Whoever owns the log empties it whenever the vCPU has left
+ * KVM_RUN, and on REQ_PML_DRAIN.
+ */
+void tdp_log_dirty_gpa(struct vcpu *vcpu, gpa_t gpa);
+
+/*
+ * Access by guest-virtual address with the vCPU's current paging mode and privilege.
+ * access: enum fault_access bits FAULT_READ/WRITE/FETCH plus GWALK_USER or GWALK_SYSTEM.
+ * Return: 0; 1 and *fault filled: the guest must get this exception; -EFAULT: not memory.
+ */
+#define GWALK_USER	0x100		/* as CPL 3 */
+#define GWALK_SYSTEM	0x200		/* implicit supervisor access: SMAP applies whatever AC says */
+int gwalk_translate(struct vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, struct guest_fault *fault);
+int gva_read(struct vcpu *vcpu, gva_t gva, void *buf, unsigned int len, u32 access,
+	     struct guest_fault *fault);
+int gva_write(struct vcpu *vcpu, gva_t gva, const void *buf, unsigned int len, u32 access,
+	      struct guest_fault *fault);
+
+/** emulate_insn() - emulate the instruction at RIP (MMIO, string I/O, what hardware leaves over) */
+int emulate_insn(struct vcpu *vcpu);
+
+/** emulate_mmio() - the same, after an exit that perhaps has told where the access goes */
+int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit);
+
+/** emulate_insn_len() - length of the instruction at RIP, decoded only; 0 if it cannot be had */
+unsigned int emulate_insn_len(struct vcpu *vcpu);
+
+/** emulate_failed() - KVM_EXIT_INTERNAL_ERROR, suberror 1, with what is known of the instruction */
+int emulate_failed(struct vcpu *vcpu);
+
+int emulate_exit(struct vcpu *vcpu, struct vcpu_exit *exit);	/* EXIT_DESC_TABLE, EXIT_TASK_SWITCH */
+
+#endif

@@ -1,0 +1,508 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * EPT and NPT: one set of tables per VM, shared by its vCPUs and as old as the VM.
+ *
+ * With mmu_lock held for reading, entries are only added, made more permissive or replaced by a table that maps the
+ * same; each by compare-and-exchange, since other vCPUs and the hardware's accessed and dirty bits race. Taking
+ * permissions or tables away needs mmu_lock for writing.
+ */
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include "vm.h"
+#include "backend.h"
+#include "mem/notifier.h"
+#include "mmu/iter.h"
+#include "mmu/tdp.h"
+#include "mmu/tlb.h"
+
+struct fmt tdp_fmt __ro_after_init;
+static bool tdp_pml __ro_after_init;	/* the dirty log is fed by cleared dirty bits */
+
+int __init tdp_module_init(void)
+{
+	if (!caps.tdp_format)
+		return -EOPNOTSUPP;
+	tdp_fmt = *caps.tdp_format;
+	if (!caps.tdp_ad)
+		tdp_fmt.accessed = tdp_fmt.dirty = 0;
+	tdp_pml = caps.pml && tdp_fmt.dirty;
+	/* A marker by reserved address bit needs one. EPT's is a misconfiguration anyway. */
+	if ((tdp_fmt.marker & ENTRY_ADDR) == BIT_ULL(51) && boot_cpu_data.x86_phys_bits > 51)
+		tdp_fmt.marker = 0;
+	return 0;
+}
+
+static u64 *pages_stat(struct vm *vm, int level)
+{
+	switch (level) {
+	case 1:
+		return &vm->stats.pages_4k;
+	case 2:
+		return &vm->stats.pages_2m;
+	default:
+		return &vm->stats.pages_1g;
+	}
+}
+
+static void count_leaves(struct vm *vm, int level, s64 n)
+{
+	atomic64_add(n, (atomic64_t *)pages_stat(vm, level));
+}
+
+static u64 table_entry(u64 *table)
+{
+	return tdp_fmt.table | __sme_set(__pa(table));
+}
+
+static bool entry_dirty(u64 entry)
+{
+	return entry & (tdp_fmt.dirty ?: tdp_fmt.write);
+}
+
+static bool entry_exec(u64 entry)
+{
+	return (entry & (tdp_fmt.exec | tdp_fmt.noexec)) == tdp_fmt.exec;
+}
+
+static void leaf_gone(struct vm *vm, u64 entry, int level)
+{
+	hfn_t hfn = entry_addr(entry) >> PAGE_SHIFT;
+
+	count_leaves(vm, level, -1);
+	if (!(entry & ENTRY_PAGE))
+		return;
+	if (!tdp_fmt.accessed || entry & tdp_fmt.accessed)
+		pfn_set_accessed(hfn);
+	if (entry_dirty(entry))
+		pfn_set_dirty(hfn);
+}
+
+int tdp_topup(struct vcpu *vcpu)
+{
+	struct vcpu_mmu *mmu = &vcpu->mmu;
+
+	while (mmu->nr_tables < MMU_CACHE_TABLES) {
+		u64 *table = tlb_table_alloc();
+
+		if (!table)
+			return -ENOMEM;
+		mmu->tables[mmu->nr_tables++] = table;
+	}
+	return 0;
+}
+
+/* Put a prepared table in the place of it->entry. Afterwards it->entry is what is there, ours or not. */
+static bool link_table(struct vcpu *vcpu, struct iter *it, u64 *table)
+{
+	u64 new = table_entry(table);
+
+	if (!try_cmpxchg64(it->ptr, &it->entry, new))
+		return false;
+	it->entry = new;
+	vcpu->mmu.nr_tables--;
+	return true;
+}
+
+static u64 *cached_table(struct vcpu *vcpu)
+{
+	return vcpu->mmu.tables[vcpu->mmu.nr_tables - 1];
+}
+
+/* The entry of a smaller page in the place of part @index of a larger one. */
+static u64 child_entry(u64 entry, int child_level, unsigned int index)
+{
+	entry += (u64)index * level_pages(child_level) << PAGE_SHIFT;
+	if (child_level == 1) {
+		entry &= ~(ENTRY_LARGE | tdp_fmt.noexec);
+		entry |= tdp_fmt.exec;
+	}
+	return entry;
+}
+
+/* No flush: both map the same, and whoever wants more permission faults and drops the old translation. */
+static void split_leaf(struct vcpu *vcpu, struct iter *it)
+{
+	u64 *table = cached_table(vcpu);
+	int level = it->level;
+	unsigned int i;
+
+	for (i = 0; i < ENTRIES; i++)
+		table[i] = child_entry(it->entry, level - 1, i);
+	if (link_table(vcpu, it, table)) {
+		count_leaves(vcpu->vm, level, -1);
+		count_leaves(vcpu->vm, level - 1, ENTRIES);
+	} else {
+		memset(table, 0, PAGE_SIZE);
+	}
+}
+
+static bool entry_allows(u64 entry, int level, const struct tdp_fault *f)
+{
+	return entry_is_leaf(entry, level) && (!f->write || entry & tdp_fmt.write) &&
+	       (!f->exec || entry_exec(entry));
+}
+
+/*
+ * Walk down to the entry for f->gfn at @goal, or above it if a larger page there will do, or below it if a
+ * table is in the way; adds tables and splits pages.
+ */
+static void walk_down(struct vcpu *vcpu, struct iter *it, const struct tdp_fault *f, int goal)
+{
+	struct vm *vm = vcpu->vm;
+
+	for_each_entry(it, vm->mmu.root_table, caps.tdp_levels, f->gfn, f->gfn + 1, 1) {
+		while (!entry_is_table(it->entry, it->level)) {
+			if (it->level <= goal || entry_allows(it->entry, it->level, f))
+				return;
+			if (entry_present(it->entry))
+				split_leaf(vcpu, it);
+			else
+				link_table(vcpu, it, cached_table(vcpu));
+		}
+	}
+}
+
+static bool slot_fits(const struct slot *slot, gfn_t gfn, int level)
+{
+	u64 pages = level_pages(level);
+	gfn_t first = gfn & ~(pages - 1);
+
+	return first >= slot->gfn && first + pages <= slot->gfn + slot->npages &&
+	       !((slot->gfn ^ (slot->hva >> PAGE_SHIFT)) & (pages - 1));
+}
+
+static int goal_level(struct vm *vm, const struct tdp_fault *f)
+{
+	int level;
+
+	if (!f->slot || f->slot->dirty || (f->exec && vm->mmu.nx_huge_pages))
+		return 1;
+	level = min_t(int, pfn_host_level(vm->mm, f->hva), caps.tdp_max_level);
+	while (level > 1 && !slot_fits(f->slot, f->gfn, level))
+		level--;
+	return level;
+}
+
+static u64 make_leaf(struct vm *vm, const struct tdp_fault *f, int level)
+{
+	hpa_t hpa = (f->pfn.hfn & ~(level_pages(level) - 1)) << PAGE_SHIFT;
+	bool logged = f->slot && f->slot->dirty;
+	u64 entry = tdp_fmt.base | tdp_fmt.accessed;
+
+	entry |= f->pfn.mmio ? tdp_fmt.mmio_type | hpa : tdp_fmt.ram | __sme_set(hpa);
+	entry |= level > 1 && vm->mmu.nx_huge_pages ? tdp_fmt.noexec : tdp_fmt.exec;
+	if (level > 1)
+		entry |= ENTRY_LARGE;
+	if (f->pfn.page)
+		entry |= ENTRY_PAGE;
+	if (!f->pfn.writable)
+		return entry;
+	entry |= ENTRY_WRITABLE;
+	if (f->write || !logged || tdp_pml)
+		entry |= tdp_fmt.write;
+	if (f->write)
+		entry |= tdp_fmt.dirty;
+	return entry;
+}
+
+static enum tdp_result install(struct vm *vm, struct iter *it, struct tdp_fault *f)
+{
+	u64 old = it->entry, new = make_leaf(vm, f, it->level);
+
+	if (entry_allows(old, it->level, f))
+		return TDP_FIXED;
+	if (entry_present(old) && entry_addr(old) != entry_addr(new)) {
+		/* Device memory that moved without a word to the notifier. */
+		if (try_cmpxchg64(it->ptr, &old, 0)) {
+			leaf_gone(vm, old, it->level);
+			tlb_flush_vm(vm);
+		}
+		return TDP_RETRY;
+	}
+	if (entry_present(old))
+		new |= old & (tdp_fmt.accessed | tdp_fmt.dirty | tdp_fmt.write);
+	if (!try_cmpxchg64(it->ptr, &old, new))
+		return TDP_RETRY;
+	if (!entry_present(old))
+		count_leaves(vm, it->level, 1);
+	if (f->write && f->slot)
+		slots_log_dirty(f->slot, f->gfn);
+	return TDP_FIXED;
+}
+
+static bool stale(struct vm *vm, const struct tdp_fault *f)
+{
+	if (READ_ONCE(vm->dead) || rcu_access_pointer(vm->mem.slots) != f->slots)
+		return true;
+	return f->slot && notifier_retry(vm->mem.notifier, f->seq, f->hva);
+}
+
+enum tdp_result tdp_map(struct vcpu *vcpu, struct tdp_fault *f)
+{
+	struct vm *vm = vcpu->vm;
+	enum tdp_result ret = TDP_RETRY;
+	struct iter it;
+
+	read_lock(&vm->mmu_lock);
+	if (!stale(vm, f)) {
+		walk_down(vcpu, &it, f, goal_level(vm, f));
+		ret = install(vm, &it, f);
+	}
+	read_unlock(&vm->mmu_lock);
+	return ret;
+}
+
+enum tdp_result tdp_mark_mmio(struct vcpu *vcpu, struct tdp_fault *f)
+{
+	struct vm *vm = vcpu->vm;
+	enum tdp_result ret = TDP_RETRY;
+	struct iter it;
+
+	if (!tdp_fmt.marker)
+		return TDP_FIXED;
+	read_lock(&vm->mmu_lock);
+	if (!stale(vm, f)) {
+		walk_down(vcpu, &it, f, 1);
+		if (!entry_present(it.entry))
+			cmpxchg64(it.ptr, it.entry, entry_marker(&tdp_fmt, f->slots->generation));
+		ret = TDP_FIXED;
+	}
+	read_unlock(&vm->mmu_lock);
+	return ret;
+}
+
+/* The lowest entry on the way to @gfn. Context: rcu_read_lock() or mmu_lock. */
+static void lookup(struct vm *vm, struct iter *it, gfn_t gfn)
+{
+	for_each_entry(it, vm->mmu.root_table, caps.tdp_levels, gfn, gfn + 1, 1)
+		if (!entry_is_table(it->entry, it->level))
+			return;
+}
+
+bool tdp_is_mmio(struct vm *vm, gfn_t gfn)
+{
+	struct iter it;
+
+	if (gfn >> ((caps.tdp_levels * 9)))
+		return false;
+	rcu_read_lock();
+	lookup(vm, &it, gfn);
+	rcu_read_unlock();
+	return entry_is_marker(it.entry) &&
+	       it.entry == entry_marker(&tdp_fmt, slots_current(vm)->generation);
+}
+
+/*
+ * The mark is set after the entry, through a fresh look at the slots: a read-only entry that only the log keeps
+ * so proves that the snapshot with the log had been published before.
+ */
+bool tdp_fast_fault(struct vcpu *vcpu, const struct tdp_fault *f)
+{
+	struct iter it;
+	bool fixed = false;
+
+	if (!f->write || f->exec || !f->slot->dirty)
+		return false;
+	rcu_read_lock();
+	lookup(vcpu->vm, &it, f->gfn);
+	if (it.level == 1 && entry_present(it.entry) && it.entry & ENTRY_WRITABLE)
+		fixed = try_cmpxchg64(it.ptr, &it.entry, it.entry | tdp_fmt.write | tdp_fmt.dirty);
+	rcu_read_unlock();
+	if (fixed)
+		slots_mark_dirty(vcpu->vm, f->gfn);
+	return fixed;
+}
+
+/* Empty a table that nothing points to any more, and all below it. */
+static void zap_table(struct tlb_gather *gather, u64 *table, int level)
+{
+	unsigned int i;
+
+	for (i = 0; i < ENTRIES; i++) {
+		/* Exchanged, lest a lock-free fault or the hardware bring it back to life. */
+		u64 old = READ_ONCE(table[i]) ? xchg(&table[i], 0) : 0;
+
+		if (entry_is_leaf(old, level))
+			leaf_gone(gather->vm, old, level);
+		else if (entry_is_table(old, level))
+			zap_table(gather, entry_table(old), level - 1);
+	}
+	tlb_gather_table(gather, table);
+}
+
+static void zap_entry(struct tlb_gather *gather, struct iter *it)
+{
+	u64 old = xchg(it->ptr, 0);
+
+	it->entry = 0;
+	if (entry_is_leaf(old, it->level)) {
+		leaf_gone(gather->vm, old, it->level);
+		gather->flush = true;
+	} else if (entry_is_table(old, it->level)) {
+		zap_table(gather, entry_table(old), it->level - 1);
+	}
+}
+
+static void zap_yield(struct tlb_gather *gather, struct iter *it)
+{
+	struct vm *vm = gather->vm;
+
+	if (!need_resched() && !rwlock_needbreak(&vm->mmu_lock))
+		return;
+	tlb_gather_finish(gather);
+	cond_resched_rwlock_write(&vm->mmu_lock);
+	iter_restart(it);
+}
+
+/*
+ * Zap leaves in the range and tables of up to @level whose whole reach is in it. One level after the other, so
+ * that a step is never longer than a table's worth of entries.
+ */
+static void zap_level(struct tlb_gather *gather, gfn_t start, gfn_t end, int level, bool may_yield)
+{
+	struct vm *vm = gather->vm;
+	struct iter it;
+
+	for_each_entry(&it, vm->mmu.root_table, caps.tdp_levels, start, end, level > 2 ? level : 1) {
+		if (!it.entry)
+			continue;
+		if (entry_is_table(it.entry, it.level) &&
+		    (it.level > level || it.gfn < start || it.gfn + level_pages(it.level) > end))
+			continue;
+		zap_entry(gather, &it);
+		if (may_yield)
+			zap_yield(gather, &it);
+	}
+}
+
+void tdp_zap(struct vm *vm, gfn_t start, gfn_t end, bool may_yield)
+{
+	struct tlb_gather gather;
+	int level;
+
+	tlb_gather_start(&gather, vm);
+	write_lock(&vm->mmu_lock);
+	zap_level(&gather, start, end, 2, may_yield);
+	for (level = 3; level <= caps.tdp_levels && level_pages(level) <= end - start; level++)
+		zap_level(&gather, start, end, level, may_yield);
+	tlb_gather_finish(&gather);
+	write_unlock(&vm->mmu_lock);
+}
+
+void tdp_zap_all(struct vm *vm)
+{
+	tdp_zap(vm, 0, level_pages(caps.tdp_levels + 1), false);
+}
+
+/* Without accessed bits, young means mapped, and only a new fault can tell whether it is again. */
+static bool age_by_zap(struct vm *vm, gfn_t start, gfn_t end, bool clear)
+{
+	struct iter it;
+	bool young = false;
+
+	read_lock(&vm->mmu_lock);
+	for_each_entry(&it, vm->mmu.root_table, caps.tdp_levels, start, end, 1)
+		young |= entry_is_leaf(it.entry, it.level);
+	read_unlock(&vm->mmu_lock);
+	if (young && clear)
+		tdp_zap(vm, start, end, false);
+	return young;
+}
+
+static bool clear_bits(struct iter *it, u64 bits)
+{
+	u64 old = it->entry;
+
+	do {
+		if (!(old & bits))
+			break;
+	} while (!try_cmpxchg64(it->ptr, &old, old & ~bits));
+	it->entry = old & ~bits;
+	return old & bits;
+}
+
+bool tdp_age(struct vm *vm, gfn_t start, gfn_t end, bool clear, bool flush)
+{
+	struct iter it;
+	bool young = false;
+
+	if (!tdp_fmt.accessed)
+		return age_by_zap(vm, start, end, clear);
+	read_lock(&vm->mmu_lock);
+	for_each_entry(&it, vm->mmu.root_table, caps.tdp_levels, start, end, 1) {
+		if (!entry_is_leaf(it.entry, it.level) || !(it.entry & tdp_fmt.accessed))
+			continue;
+		young = true;
+		if (!clear)
+			break;
+		clear_bits(&it, tdp_fmt.accessed);
+	}
+	if (young && flush)
+		tlb_flush_vm(vm);
+	read_unlock(&vm->mmu_lock);
+	return young;
+}
+
+/* Have the next write noticed. Large pages are always write-protected: the write then splits them. */
+static bool rearm(struct iter *it)
+{
+	bool by_dirty = tdp_pml && it->level == 1;
+	u64 entry = it->entry;
+
+	if (!clear_bits(it, by_dirty ? tdp_fmt.dirty : tdp_fmt.write))
+		return false;
+	if (by_dirty && entry & ENTRY_PAGE)
+		pfn_set_dirty(entry_addr(entry) >> PAGE_SHIFT);
+	return true;
+}
+
+bool tdp_log_rearm(struct vm *vm, gfn_t first, u64 mask)
+{
+	struct iter it;
+	bool flush = false;
+
+	for_each_entry(&it, vm->mmu.root_table, caps.tdp_levels, first, first + 64, 1) {
+		if (!entry_is_leaf(it.entry, it.level))
+			continue;
+		if (it.level > 1 || mask & BIT_ULL(it.gfn - first))
+			flush |= rearm(&it);
+	}
+	return flush;
+}
+
+void tdp_log_start(struct vm *vm, const struct slot *slot)
+{
+	struct tlb_gather gather;
+	struct iter it;
+
+	tlb_gather_start(&gather, vm);
+	write_lock(&vm->mmu_lock);
+	for_each_entry(&it, vm->mmu.root_table, caps.tdp_levels, slot->gfn,
+		       slot->gfn + slot->npages, 1) {
+		if (!entry_is_leaf(it.entry, it.level) || !rearm(&it))
+			continue;
+		gather.flush = true;
+		zap_yield(&gather, &it);
+	}
+	tlb_gather_finish(&gather);
+	write_unlock(&vm->mmu_lock);
+}
+
+int tdp_vm_init(struct vm *vm)
+{
+	vm->mmu.root_table = tlb_table_alloc();
+	if (!vm->mmu.root_table)
+		return -ENOMEM;
+	vm->mmu.root = __pa(vm->mmu.root_table);
+	return 0;
+}
+
+void tdp_vm_destroy(struct vm *vm)
+{
+	if (!vm->mmu.root_table)
+		return;
+	tdp_zap_all(vm);
+	tlb_table_free(vm->mmu.root_table);
+	vm->mmu.root_table = NULL;
+	vm->mmu.root = INVALID_HPA;
+}

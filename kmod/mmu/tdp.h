@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* EPT and NPT tables of a VM: Documentation/mmu.rst. */
+#ifndef CORBEL_TDP_H
+#define CORBEL_TDP_H
+
+#include "mem/pfn.h"
+#include "mem/slots.h"
+#include "mmu/fmt.h"
+
+extern struct fmt tdp_fmt;	/* the machine's, as far as its capabilities go; written at load */
+
+int tdp_module_init(void);
+int tdp_vm_init(struct vm *vm);
+void tdp_vm_destroy(struct vm *vm);
+
+/* What a guest-physical fault needs on its way from the exit to the entry. */
+struct tdp_fault {
+	gfn_t gfn;
+	bool write, exec;
+	const struct slots *slots;	/* snapshot used: installing checks that it is still current */
+	struct slot *slot;		/* NULL: MMIO or the APIC page */
+	hva_t hva;
+	unsigned long seq;
+	struct pfn pfn;
+};
+
+enum tdp_result { TDP_RETRY, TDP_FIXED };
+
+/** tdp_fast_fault() - make a logged entry writable without a lock. vm->srcu held. */
+bool tdp_fast_fault(struct vcpu *vcpu, const struct tdp_fault *fault);
+/** tdp_map() - install f->pfn. Sleeps not. Return: enum tdp_result */
+enum tdp_result tdp_map(struct vcpu *vcpu, struct tdp_fault *fault);
+/** tdp_mark_mmio() - remember that there is no memory. Return: enum tdp_result */
+enum tdp_result tdp_mark_mmio(struct vcpu *vcpu, struct tdp_fault *fault);
+/** tdp_is_mmio() - is there a marker of the current generation? Context: vm->srcu held. */
+bool tdp_is_mmio(struct vm *vm, gfn_t gfn);
+/** tdp_topup() - fill the vCPU's table cache. Return: 0 or -ENOMEM */
+int tdp_topup(struct vcpu *vcpu);
+
+/*
+ * Work on ranges of gfns. All take mmu_lock themselves and have flushed what must be flushed when they
+ * return. @may_yield: drop the lock and reschedule now and then.
+ */
+void tdp_zap(struct vm *vm, gfn_t start, gfn_t end, bool may_yield);
+void tdp_zap_all(struct vm *vm);
+/** tdp_age() - test, and with @clear reset, the accessed bits. Return: was one set? */
+bool tdp_age(struct vm *vm, gfn_t start, gfn_t end, bool clear, bool flush);
+/** tdp_log_start() - make writes to a slot be noticed again */
+void tdp_log_start(struct vm *vm, const struct slot *slot);
+/** tdp_log_rearm() - the same for pages of @mask from @first on; @return: flush needed. mmu_lock held for writing. */
+bool tdp_log_rearm(struct vm *vm, gfn_t first, u64 mask);
+
+#endif
