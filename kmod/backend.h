@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The whole Intel/AMD seam. Vendor code decodes and programs hardware; behaviour is above.
+ *
+ * What needs no operation because enter() writes it when it is dirty: registers (cpu/regs.h), the event to
+ * inject (events.entry), interrupt and NMI windows (events.want_*), the paging root (mmu.root), the TPR threshold.
+ */
+#ifndef CORBEL_BACKEND_H
+#define CORBEL_BACKEND_H
+
+#include "types.h"
+#include "exit.h"
+
+enum reg;
+struct fmt;
+
+/* What this machine's hardware can do, filled in by setup(). */
+struct backend_caps {
+	const char *name;		/* "vmx", "svm" */
+	bool tdp;			/* EPT or NPT */
+	bool tdp_ad;			/* accessed and dirty bits in its entries */
+	bool tdp_exec_only;
+	u8 tdp_max_level;		/* largest leaf: 1 4K, 2 2M, 3 1G */
+	u8 tdp_levels;			/* 4 or 5 */
+	const struct fmt *tdp_format;	/* mmu/fmt.h: &fmt_ept or &fmt_npt */
+	bool any_mode;			/* runs real mode natively: unrestricted guest, or SVM */
+	bool apicv;			/* APIC-register virtualization and virtual-interrupt delivery */
+	bool posted;			/* posted interrupts */
+	bool pml;
+	bool tsc_scaling;
+	u8 tsc_frac_bits;		/* of the multiplier */
+	u64 tsc_max_ratio;
+	bool timer;			/* VMX preemption timer */
+	bool ple;
+	bool flush_by_tag;		/* VPID, ASID */
+	bool xsaves, invpcid, rdtscp, umip, waitpkg, mtf, bus_lock, notify;
+	u64 cr4_allowed;		/* bits a guest may set as far as the hardware goes */
+	u64 cr0_fixed1;			/* bits hardware wants 1 in the guest's CR0, besides PE and PG */
+};
+
+enum tlb_scope {
+	TLB_ALL,		/* everything cached for this vCPU's paging root (INVEPT, flush ASID) */
+	TLB_GUEST,		/* the linear mappings of this vCPU (INVVPID single context) */
+	TLB_GUEST_ADDR,		/* one linear address */
+};
+
+struct backend_ops {
+	/* Module and CPU. probe: 0, or -ENODEV/-EOPNOTSUPP after one pr_err that says what to do. */
+	int (*probe)(void);
+	int (*setup)(struct backend_caps *caps);
+	void (*teardown)(void);
+	int (*cpu_on)(void);			/* interrupts off */
+	void (*cpu_off)(void);			/* interrupts off; clears what is loaded here first */
+	/* vCPU life. load and put: preemption off. */
+	int (*vcpu_create)(struct vcpu *vcpu);
+	void (*vcpu_destroy)(struct vcpu *vcpu);
+	void (*vcpu_reset)(struct vcpu *vcpu);
+	void (*vcpu_load)(struct vcpu *vcpu, int cpu);
+	void (*vcpu_put)(struct vcpu *vcpu);
+	/* One round trip, interrupts off from enter to host_events. */
+	void (*enter)(struct vcpu *vcpu, bool again);	/* again: since interrupts went off */
+	void (*decode)(struct vcpu *vcpu, struct vcpu_exit *exit);
+	void (*host_events)(struct vcpu *vcpu);	/* give the host its interrupt; outside guest context */
+	/* State. reg_fetch: vCPU loaded. insn_len: of the exiting instruction, 0 if hardware does not say. */
+	void (*reg_fetch)(struct vcpu *vcpu, enum reg reg);
+	u32 (*insn_len)(struct vcpu *vcpu);
+	int (*msr_get)(struct vcpu *vcpu, u32 msr, u64 *val);	/* 0, or -ENOENT: not this backend's */
+	int (*msr_set)(struct vcpu *vcpu, u32 msr, u64 val);
+	void (*msr_intercept)(struct vcpu *vcpu, u32 msr, bool read, bool write);
+	void (*controls_changed)(struct vcpu *vcpu);	/* CPUID, exits disabled, debugging, apicv, TSC */
+	void (*tlb_flush)(struct vcpu *vcpu, enum tlb_scope scope, gva_t gva);
+	bool (*timer_set)(struct vcpu *vcpu, u64 guest_tsc);	/* ~0: off. false: use an hrtimer */
+	/* APICv; only called when caps.apicv */
+	bool (*apicv_post)(struct vcpu *vcpu, u8 vector);	/* any context; false: not posted */
+	int (*apicv_sync)(struct vcpu *vcpu);			/* PIR into IRR; highest IRR vector or -1 */
+	void (*apicv_update)(struct vcpu *vcpu);		/* mode, ISR, EOI bitmap changed */
+	void (*dump)(struct vcpu *vcpu);			/* readable state into the log, rate-limited */
+};
+
+extern const struct backend_ops vmx_backend;
+extern struct backend_ops backend;	/* copy of the chosen one; written once at load */
+extern struct backend_caps caps;
+
+#endif

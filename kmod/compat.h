@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Every difference between the kernels we build for (Debian's 6.1 and 6.12), and nothing else. */
+#ifndef CORBEL_COMPAT_H
+#define CORBEL_COMPAT_H
+
+#include <linux/cpuhotplug.h>
+#include <linux/mm.h>
+#include <linux/eventfd.h>
+#include <linux/rcupdate.h>
+#include <linux/version.h>
+#include <asm/apic.h>
+#include <asm/idtentry.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0) || LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+#error "Corbel builds for Linux 6.1 to 6.12"
+#endif
+
+#define KERNEL_6_12	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0))
+
+/* KVM's own CPU hotplug state; its being taken is how a loaded KVM is noticed. */
+#if KERNEL_6_12
+#define COMPAT_CPUHP_STATE	CPUHP_AP_KVM_ONLINE
+#define COMPAT_CPUHP_MAY_FAIL	true
+#else
+#define COMPAT_CPUHP_STATE	CPUHP_AP_KVM_STARTING
+#define COMPAT_CPUHP_MAY_FAIL	false	/* a CPU that stays off refuses vCPUs instead */
+#endif
+
+/* The NMI handler that may be called on the current stack. */
+#if KERNEL_6_12
+#define compat_nmi_entry	asm_exc_nmi_kvm_vmx
+#else
+#define compat_nmi_entry	asm_exc_nmi_noist
+#endif
+
+static __always_inline void compat_rcu_virt_note_context_switch(void)
+{
+#if KERNEL_6_12
+	rcu_virt_note_context_switch();
+#else
+	rcu_virt_note_context_switch(smp_processor_id());
+#endif
+}
+
+static inline void compat_send_ipi(int cpu, int vector)
+{
+#if KERNEL_6_12
+	__apic_send_IPI_mask(cpumask_of(cpu), vector);
+#else
+	apic->send_IPI_mask(cpumask_of(cpu), vector);
+#endif
+}
+
+/* Signals, not only deadly ones, end a wait in get_user_pages(). */
+#if KERNEL_6_12
+#define COMPAT_FOLL_INTERRUPTIBLE	FOLL_INTERRUPTIBLE
+#else
+#define COMPAT_FOLL_INTERRUPTIBLE	0
+#endif
+
+/* The frame that a VM_IO or VM_PFNMAP area maps at @hva. mmap_lock held for reading. */
+static inline int compat_follow_pfnmap(struct vm_area_struct *vma, unsigned long hva,
+				       unsigned long *pfn, bool *writable)
+{
+#if KERNEL_6_12
+	struct follow_pfnmap_args args = { .vma = vma, .address = hva };
+	int ret = follow_pfnmap_start(&args);
+
+	if (ret)
+		return ret;
+	*pfn = args.pfn;
+	*writable = args.writable;
+	follow_pfnmap_end(&args);
+#else
+	spinlock_t *ptl;
+	pte_t *pte;
+	int ret = follow_pte(vma->vm_mm, hva, &pte, &ptl);
+
+	if (ret)
+		return ret;
+	__acquire(ptl);		/* sparse: follow_pte() took it */
+	*pfn = pte_pfn(*pte);
+	*writable = pte_write(*pte);
+	pte_unmap_unlock(pte, ptl);
+#endif
+	return 0;
+}
+
+static inline void compat_eventfd_signal(struct eventfd_ctx *ctx)
+{
+#if KERNEL_6_12
+	eventfd_signal(ctx);
+#else
+	eventfd_signal(ctx, 1);
+#endif
+}
+
+/* compat.c: hand a machine check that ended the guest to the host. */
+void compat_machine_check(void);
+
+/* compat.c: signals, rescheduling and other work before the guest is entered. 0 or -EINTR. */
+int compat_handle_guest_work(void);
+
+#endif

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The loop. KVM_RUN comes in with the vCPU locked and loaded and the guest is entered, again and again,
+ * until somebody in userspace is wanted: Documentation/run-loop.rst.
+ */
+#include <linux/entry-kvm.h>
+#include <linux/pid.h>
+#include <linux/sched/signal.h>
+#include <linux/vtime.h>
+#include <asm/fpu/api.h>
+#include "backend.h"
+#include "compat.h"
+#include "cpu/clock.h"
+#include "cpu/dr.h"
+#include "cpu/msr.h"
+#include "cpu/pv.h"
+#include "cpu/regs.h"
+#include "exit.h"
+#include "irq/halt.h"
+#include "irq/lapic_timer.h"
+#include "main.h"
+#include "trace.h"
+#include "vm.h"
+
+static int serve_dead(struct vcpu *vcpu)
+{
+	return -EIO;
+}
+
+static int serve_root(struct vcpu *vcpu)
+{
+	int ret = mmu_load_root(vcpu);
+
+	return ret ?: RESUME;
+}
+
+static int serve_tlb(struct vcpu *vcpu)
+{
+	backend.tlb_flush(vcpu, TLB_ALL, 0);
+	return RESUME;
+}
+
+static int serve_tlb_guest(struct vcpu *vcpu)
+{
+	backend.tlb_flush(vcpu, TLB_GUEST, 0);
+	return RESUME;
+}
+
+static int serve_triple_fault(struct vcpu *vcpu)
+{
+	vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
+	return TO_USER;
+}
+
+#define SERVE(name, call)				\
+static int name(struct vcpu *vcpu)			\
+{							\
+	call(vcpu);					\
+	return RESUME;					\
+}
+SERVE(serve_timer, lapic_timer_serve)
+SERVE(serve_clock, clock_update)
+SERVE(serve_steal_time, steal_time_record)
+SERVE(serve_nmi, inject_nmi_collect)
+SERVE(serve_eoi_bitmap, irq_eoi_bitmap_update)
+SERVE(serve_apicv, irq_apicv_refresh)
+SERVE(serve_msr_filter, msr_intercepts)
+SERVE(serve_controls, backend.controls_changed)
+
+/* The order is a contract: Documentation/run-loop.rst. REQ_EVENT comes after all of them, in run_once(). */
+static const struct {
+	enum vcpu_req req;
+	int (*serve)(struct vcpu *vcpu);
+} request_order[] = {
+	{ REQ_DEAD, serve_dead },
+	{ REQ_TIMER, serve_timer },
+	{ REQ_CLOCK, serve_clock },
+	{ REQ_MMU_RELOAD, serve_root },
+	{ REQ_TLB_FLUSH, serve_tlb },
+	{ REQ_TLB_FLUSH_GUEST, serve_tlb_guest },
+	{ REQ_TPR_REPORT, irq_tpr_report_to_user },
+	{ REQ_TRIPLE_FAULT, serve_triple_fault },
+	{ REQ_IOAPIC_EOI, irq_ioapic_eoi_to_user },
+	{ REQ_STEAL_TIME, serve_steal_time },
+	{ REQ_NMI, serve_nmi },
+	{ REQ_EOI_BITMAP, serve_eoi_bitmap },
+	{ REQ_APICV, serve_apicv },
+	{ REQ_MSR_FILTER, serve_msr_filter },
+	{ REQ_CONTROLS, serve_controls },
+};
+
+
+static int serve_requests(struct vcpu *vcpu)
+{
+	int i, next;
+
+	if (!READ_ONCE(vcpu->requests))
+		return RESUME;
+	for (i = 0; i < ARRAY_SIZE(request_order); i++) {
+		if (!vcpu_take_request(vcpu, request_order[i].req))
+			continue;
+		next = request_order[i].serve(vcpu);
+		if (next != RESUME) {
+			vcpu->stats.request_exits++;
+			return next;
+		}
+	}
+	vcpu_take_request(vcpu, REQ_UNHALT);
+	vcpu_take_request(vcpu, REQ_PML_DRAIN);
+	return RESUME;
+}
+
+static int serve_events(struct vcpu *vcpu)
+{
+	int next;
+
+	if (!vcpu_take_request(vcpu, REQ_EVENT) && !vcpu->run->request_interrupt_window)
+		return RESUME;
+	next = irq_accept_init_sipi(vcpu);
+	if (next != RESUME || halt_wanted(vcpu))
+		return next;
+	return inject_events(vcpu);
+}
+
+/* Somebody wants this thread, or this vCPU, out of the guest. Interrupts off. */
+static bool must_leave(struct vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->requests) || xfer_to_guest_mode_work_pending() ||
+	       READ_ONCE(vcpu->run->immediate_exit);
+}
+
+/*
+ * Interrupts off. Publish that we are about to enter, then look once more whether anybody wants
+ * something: who sets a request after this look sees IN_GUEST and interrupts this CPU.
+ */
+static bool enter_begin(struct vcpu *vcpu)
+{
+	smp_store_mb(vcpu->mode, VCPU_IN_GUEST);
+	if (vcpu->irq.apicv)
+		backend.apicv_sync(vcpu);
+	if (must_leave(vcpu))
+		return false;
+	if (test_thread_flag(TIF_NEED_FPU_LOAD))
+		switch_fpu_return();
+	return true;
+}
+
+/* Round trips until an exit needs more than interrupts-off code can do. False: just left, nothing to handle. */
+static bool enter_guest(struct vcpu *vcpu)
+{
+	struct vcpu_exit *exit = &vcpu->exit;
+	bool again = false, handle = true;
+
+	vtime_account_guest_enter();
+	xstate_enter(vcpu);
+	dr_enter(vcpu);
+	for (;;) {
+		if (trace_corbel_entry_enabled())
+			trace_corbel_entry(vcpu->id, rip_get(vcpu));
+		backend.enter(vcpu, again);
+		backend.decode(vcpu, exit);
+		if (trace_corbel_exit_enabled())
+			trace_corbel_exit(vcpu->id, rip_get(vcpu), exit->kind, exit->hw_reason);
+		vcpu->stats.exits++;
+		vcpu->stats.exits_by_kind[exit->kind]++;
+		if (unlikely(vcpu->guest_debug) || !exit_fast(vcpu, exit))
+			break;
+		vcpu->stats.fast_exits++;
+		if (must_leave(vcpu)) {
+			handle = false;
+			break;
+		}
+		again = true;
+	}
+	dr_exit_guest(vcpu);
+	xstate_exit(vcpu);
+	backend.host_events(vcpu);
+	vtime_account_guest_exit();
+	return handle;
+}
+
+/* Requests, events, one stay in the guest, the exit that ended it. */
+static int run_once(struct vcpu *vcpu)
+{
+	bool handle = false;
+	int next = serve_requests(vcpu);
+
+	if (next == RESUME)
+		next = serve_events(vcpu);
+	if (next != RESUME || halt_wanted(vcpu))
+		return next;
+
+	preempt_disable();
+	if (unlikely(!this_cpu_read(virt_on))) {
+		preempt_enable();
+		return -EIO;	/* this CPU could not be switched on, or the machine is going down */
+	}
+	local_irq_disable();
+	if (enter_begin(vcpu))
+		handle = enter_guest(vcpu);
+	smp_store_release(&vcpu->mode, VCPU_OUTSIDE);
+	local_irq_enable();
+	preempt_enable();
+	return handle ? exit_handle(vcpu, &vcpu->exit) : RESUME;
+}
+
+static int interrupted(struct vcpu *vcpu)
+{
+	vcpu->run->exit_reason = KVM_EXIT_INTR;
+	vcpu->stats.signal_exits++;
+	return -EINTR;
+}
+
+/* Signals, rescheduling, rseq: the thread's own business. May sleep, so SRCU readers must not hold writers up. */
+static int thread_work(struct vcpu *vcpu, int *idx)
+{
+	int ret = 0;
+
+	if (__xfer_to_guest_mode_work_pending()) {
+		srcu_read_unlock(&vcpu->vm->srcu, *idx);
+		ret = compat_handle_guest_work();
+		*idx = srcu_read_lock(&vcpu->vm->srcu);
+	}
+	if (ret || READ_ONCE(vcpu->run->immediate_exit))
+		return interrupted(vcpu);
+	return RESUME;
+}
+
+static int stay_halted(struct vcpu *vcpu, int *idx)
+{
+	int next;
+
+	srcu_read_unlock(&vcpu->vm->srcu, *idx);
+	next = halt_wait(vcpu);
+	*idx = srcu_read_lock(&vcpu->vm->srcu);
+	if (next == -EINTR)
+		return interrupted(vcpu);
+	if (next == RESUME && vcpu_take_request(vcpu, REQ_EVENT)) {
+		next = irq_accept_init_sipi(vcpu);
+		vcpu_request(vcpu, REQ_EVENT);
+	}
+	return next;
+}
+
+static int run_loop(struct vcpu *vcpu, int *idx)
+{
+	int next;
+
+	for (;;) {
+		next = halt_wanted(vcpu) ? stay_halted(vcpu, idx) : run_once(vcpu);
+		if (next != RESUME)
+			return next;
+		if (irq_window_exit_wanted(vcpu)) {
+			vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+			return TO_USER;
+		}
+		next = thread_work(vcpu, idx);
+		if (next != RESUME)
+			return next;
+	}
+}
+
+/* A processor that was never started waits here for INIT and SIPI; its thread is then told to call again. */
+static int wait_for_sipi(struct vcpu *vcpu, int *idx)
+{
+	int next = stay_halted(vcpu, idx);
+
+	return next == RESUME ? -EAGAIN : next;
+}
+
+static int complete_last_exit(struct vcpu *vcpu)
+{
+	int (*complete)(struct vcpu *vcpu) = vcpu->complete;
+
+	vcpu->complete = NULL;
+	return complete ? complete(vcpu) : RESUME;
+}
+
+static int run_locked(struct vcpu *vcpu, int *idx)
+{
+	int next = irq_run_begin(vcpu);
+
+	if (next)
+		return next;
+	if (vcpu->irq.mp_state == KVM_MP_STATE_UNINITIALIZED)
+		return READ_ONCE(vcpu->run->immediate_exit) ? -EINTR : wait_for_sipi(vcpu, idx);
+	next = complete_last_exit(vcpu);
+	if (next != RESUME)
+		return next;
+	if (READ_ONCE(vcpu->run->immediate_exit))
+		return -EINTR;
+	return run_loop(vcpu, idx);
+}
+
+static void remember_thread(struct vcpu *vcpu)
+{
+	struct pid *old = rcu_dereference_protected(vcpu->pid, lockdep_is_held(&vcpu->lock));
+	struct pid *new = task_pid(current);
+
+	if (likely(old == new))
+		return;
+	rcu_assign_pointer(vcpu->pid, get_pid(new));
+	if (old) {
+		synchronize_rcu();
+		put_pid(old);
+	}
+}
+
+int run_vcpu(struct vcpu *vcpu)
+{
+	struct vm *vm = vcpu->vm;
+	int idx, next;
+
+	if (READ_ONCE(vm->dead))
+		return -EIO;
+	remember_thread(vcpu);
+	vcpu->arch.has_run = true;
+	xstate_load_guest(vcpu);
+	vcpu->in_run = true;
+	idx = srcu_read_lock(&vm->srcu);
+
+	next = run_locked(vcpu, &idx);
+
+	irq_run_end(vcpu);
+	srcu_read_unlock(&vm->srcu, idx);
+	vcpu->in_run = false;
+	xstate_put_guest(vcpu);
+	vcpu->stats.user_exits++;
+	return next == TO_USER ? 0 : next;
+}

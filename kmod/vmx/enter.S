@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Into the guest and back. Nothing here may return or branch indirectly between loading the guest's
+ * SPEC_CTRL and the entry, nor before the return buffer is filled after the exit.
+ */
+#include <linux/linkage.h>
+#include <asm/alternative.h>
+#include <asm/asm.h>
+#include <asm/cpufeatures.h>
+#include <asm/msr-index.h>
+#include <asm/nospec-branch.h>
+#include <asm/percpu.h>
+#include <asm/segment.h>
+#include "enter.h"
+
+#define GPR(n)		((n) * 8)
+#define FIELD_HOST_RSP	0x6c14
+
+
+.section .noinstr.text, "ax"
+
+SYM_FUNC_START(vmx_enter_guest)
+	push	%rbp
+	mov	%rsp, %rbp
+	push	%r15
+	push	%r14
+	push	%r13
+	push	%r12
+	push	%rbx
+	push	%rsi			/* ctx */
+	push	%rdi			/* gpr */
+
+	/* The same thread enters from the same depth nearly always. */
+	cmp	%rsp, VMX_CTX_HOST_RSP(%rsi)
+	je	.Lrsp_known
+	mov	%rsp, VMX_CTX_HOST_RSP(%rsi)
+	mov	$FIELD_HOST_RSP, %eax
+.Lset_rsp:
+	vmwrite	%rsp, %rax
+.Lrsp_known:
+
+	ALTERNATIVE "jmp .Lspec_guest", "", X86_FEATURE_MSR_SPEC_CTRL
+	mov	VMX_CTX_SPEC_CTRL(%rsi), %eax
+	cmp	PER_CPU_VAR(x86_spec_ctrl_current), %eax
+	je	.Lspec_guest
+	mov	$MSR_IA32_SPEC_CTRL, %ecx
+	xor	%edx, %edx
+	wrmsr
+.Lspec_guest:
+	mov	%rdi, %rax
+	btl	$VMX_CTX_LAUNCHED, VMX_CTX_FLAGS(%rsi)	/* into CF; no MOV below changes it */
+
+	mov	GPR(1)(%rax), %rcx
+	mov	GPR(2)(%rax), %rdx
+	mov	GPR(3)(%rax), %rbx
+	mov	GPR(5)(%rax), %rbp
+	mov	GPR(6)(%rax), %rsi
+	mov	GPR(7)(%rax), %rdi
+	mov	GPR(8)(%rax), %r8
+	mov	GPR(9)(%rax), %r9
+	mov	GPR(10)(%rax), %r10
+	mov	GPR(11)(%rax), %r11
+	mov	GPR(12)(%rax), %r12
+	mov	GPR(13)(%rax), %r13
+	mov	GPR(14)(%rax), %r14
+	mov	GPR(15)(%rax), %r15
+	mov	GPR(0)(%rax), %rax
+
+	CLEAR_CPU_BUFFERS		/* VERW changes ZF only */
+	jnc	.Llaunch
+
+	/* The exit resumes at vmx_exit_point with this stack. */
+	UNWIND_HINT_SAVE
+.Lresume:
+	vmresume
+	jmp	.Lfail
+.Llaunch:
+	vmlaunch
+	jmp	.Lfail
+
+	_ASM_EXTABLE(.Lset_rsp, .Lfail)
+	_ASM_EXTABLE(.Lresume, .Lfail)
+	_ASM_EXTABLE(.Llaunch, .Lfail)
+
+SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
+	UNWIND_HINT_RESTORE
+	ENDBR
+	push	%rax
+	mov	8(%rsp), %rax		/* gpr */
+	pop	GPR(0)(%rax)
+	mov	%rcx, GPR(1)(%rax)
+	mov	%rdx, GPR(2)(%rax)
+	mov	%rbx, GPR(3)(%rax)
+	mov	%rbp, GPR(5)(%rax)
+	mov	%rsi, GPR(6)(%rax)
+	mov	%rdi, GPR(7)(%rax)
+	mov	%r8, GPR(8)(%rax)
+	mov	%r9, GPR(9)(%rax)
+	mov	%r10, GPR(10)(%rax)
+	mov	%r11, GPR(11)(%rax)
+	mov	%r12, GPR(12)(%rax)
+	mov	%r13, GPR(13)(%rax)
+	mov	%r14, GPR(14)(%rax)
+	mov	%r15, GPR(15)(%rax)
+	xor	%ebx, %ebx
+
+.Lout:
+	/* No guest value may be left for the host to speculate with. RBX is the result. */
+	xor	%eax, %eax
+	xor	%ecx, %ecx
+	xor	%edx, %edx
+	xor	%ebp, %ebp
+	xor	%edi, %edi
+	xor	%r8d, %r8d
+	xor	%r9d, %r9d
+	xor	%r10d, %r10d
+	xor	%r11d, %r11d
+	xor	%r12d, %r12d
+	xor	%r13d, %r13d
+	xor	%r14d, %r14d
+	xor	%r15d, %r15d
+
+	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, X86_FEATURE_RSB_VMEXIT_LITE
+
+	pop	%rdi
+	pop	%rsi
+
+	/* The host's SPEC_CTRL, before the first return. With kernel IBRS the exit itself must be followed by a write. */
+	ALTERNATIVE "jmp .Lspec_host", "", X86_FEATURE_MSR_SPEC_CTRL
+	mov	$MSR_IA32_SPEC_CTRL, %ecx
+	btl	$VMX_CTX_SAVE_SPEC_CTRL, VMX_CTX_FLAGS(%rsi)
+	jnc	.Lspec_saved
+	rdmsr
+	mov	%eax, VMX_CTX_SPEC_CTRL(%rsi)
+.Lspec_saved:
+	mov	PER_CPU_VAR(x86_spec_ctrl_current), %eax
+	ALTERNATIVE "", "jmp .Lspec_write", X86_FEATURE_KERNEL_IBRS
+	cmp	VMX_CTX_SPEC_CTRL(%rsi), %eax
+	je	.Lspec_host
+.Lspec_write:
+	xor	%edx, %edx
+	wrmsr
+.Lspec_host:
+	lfence				/* the branches above must not be speculated past */
+
+	CLEAR_BRANCH_HISTORY_VMEXIT
+
+	mov	%ebx, %eax
+	pop	%rbx
+	pop	%r12
+	pop	%r13
+	pop	%r14
+	pop	%r15
+	pop	%rbp
+	RET
+
+.Lfail:
+	mov	$1, %ebx
+	jmp	.Lout
+SYM_FUNC_END(vmx_enter_guest)
+
+/*
+ * The frame an interrupt would have pushed, then the gate. IRET in the handler unwinds it; RSP is
+ * taken from RBP because objtool cannot know that.
+ */
+SYM_FUNC_START(vmx_call_gate)
+	push	%rbp
+	mov	%rsp, %rbp
+	and	$-16, %rsp
+	push	$__KERNEL_DS
+	push	%rbp
+	pushf
+	push	$__KERNEL_CS
+	CALL_NOSPEC rdi
+	mov	%rbp, %rsp
+	pop	%rbp
+	RET
+SYM_FUNC_END(vmx_call_gate)

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* From a basic exit reason to a neutral exit. SDM, "VMX Basic Exit Reasons". */
+#include <linux/nospec.h>
+#include <asm/trapnr.h>
+#include "backend.h"
+#include "compat.h"
+#include "cpu/regs.h"
+#include "exit.h"
+#include "mmu/tdp.h"
+#include "vm.h"
+#include "vmx/vmcs.h"
+#include "vmx/vmx.h"
+
+/* Reasons that the kernel's headers do not name; none of them is ever enabled. */
+enum {
+	REASON_IO_SMI = 5,
+	REASON_OTHER_SMI = 6,
+	REASON_GETSEC = 11,
+	REASON_RSM = 17,
+	REASON_ENCLS = 60,
+	REASON_SPP = 66,
+	REASON_UMWAIT = 67,
+	REASON_TPAUSE = 68,
+	REASON_LOADIWKEY = 69,
+	REASON_ENCLV = 70,
+	REASON_ENQCMD_PASID = 72,
+	REASON_ENQCMDS_PASID = 73,
+	REASON_SEAMCALL = 76,
+	REASON_TDCALL = 77,
+	NR_REASONS
+};
+
+/*
+ * instruction: the exit happens before the instruction starts or at its boundary, never in the middle of
+ * delivering an event, so the IDT-vectoring field need not be read.
+ */
+struct reason_row {
+	u8 kind;
+	bool instruction;
+};
+
+#define AT_INSN(k)	{ .kind = (k), .instruction = true }
+#define ANYTIME(k)	{ .kind = (k) }
+
+static const struct reason_row reasons[NR_REASONS] = {
+	[EXIT_REASON_EXCEPTION_NMI]		= ANYTIME(EXIT_EXCEPTION),
+	[EXIT_REASON_EXTERNAL_INTERRUPT]	= AT_INSN(EXIT_NONE),
+	[EXIT_REASON_TRIPLE_FAULT]		= ANYTIME(EXIT_TRIPLE_FAULT),
+	[EXIT_REASON_INIT_SIGNAL]		= ANYTIME(EXIT_INIT_SIGNAL),
+	[EXIT_REASON_SIPI_SIGNAL]		= ANYTIME(EXIT_INIT_SIGNAL),
+	[REASON_IO_SMI]				= ANYTIME(EXIT_UNKNOWN),
+	[REASON_OTHER_SMI]			= ANYTIME(EXIT_UNKNOWN),
+	[EXIT_REASON_INTERRUPT_WINDOW]		= AT_INSN(EXIT_IRQ_WINDOW),
+	[EXIT_REASON_NMI_WINDOW]		= AT_INSN(EXIT_NMI_WINDOW),
+	[EXIT_REASON_TASK_SWITCH]		= ANYTIME(EXIT_TASK_SWITCH),
+	[EXIT_REASON_CPUID]			= AT_INSN(EXIT_CPUID),
+	[REASON_GETSEC]				= AT_INSN(EXIT_VIRT_INSN),
+	[EXIT_REASON_HLT]			= AT_INSN(EXIT_HLT),
+	[EXIT_REASON_INVD]			= AT_INSN(EXIT_INVD),
+	[EXIT_REASON_INVLPG]			= AT_INSN(EXIT_INVLPG),
+	[EXIT_REASON_RDPMC]			= AT_INSN(EXIT_RDPMC),
+	[EXIT_REASON_RDTSC]			= AT_INSN(EXIT_RDTSC),
+	[REASON_RSM]				= AT_INSN(EXIT_VIRT_INSN),
+	[EXIT_REASON_VMCALL]			= AT_INSN(EXIT_HYPERCALL),
+	[EXIT_REASON_VMCLEAR]			= AT_INSN(EXIT_VIRT_INSN),
+	[EXIT_REASON_VMLAUNCH]			= AT_INSN(EXIT_VIRT_INSN),
+	[EXIT_REASON_VMPTRLD]			= AT_INSN(EXIT_VIRT_INSN),
+	[EXIT_REASON_VMPTRST]			= AT_INSN(EXIT_VIRT_INSN),
+	[EXIT_REASON_VMREAD]			= AT_INSN(EXIT_VIRT_INSN),
+	[EXIT_REASON_VMRESUME]			= AT_INSN(EXIT_VIRT_INSN),
+	[EXIT_REASON_VMWRITE]			= AT_INSN(EXIT_VIRT_INSN),
+	[EXIT_REASON_VMOFF]			= AT_INSN(EXIT_VIRT_INSN),
+	[EXIT_REASON_VMON]			= AT_INSN(EXIT_VIRT_INSN),
+	[EXIT_REASON_CR_ACCESS]			= AT_INSN(EXIT_CR),
+	[EXIT_REASON_DR_ACCESS]			= AT_INSN(EXIT_DR),
+	[EXIT_REASON_IO_INSTRUCTION]		= AT_INSN(EXIT_IO),
+	[EXIT_REASON_MSR_READ]			= AT_INSN(EXIT_MSR_READ),
+	[EXIT_REASON_MSR_WRITE]			= AT_INSN(EXIT_MSR_WRITE),
+	[EXIT_REASON_INVALID_STATE]		= ANYTIME(EXIT_ENTRY_FAILURE),
+	[EXIT_REASON_MSR_LOAD_FAIL]		= ANYTIME(EXIT_ENTRY_FAILURE),
+	[EXIT_REASON_MWAIT_INSTRUCTION]		= AT_INSN(EXIT_MWAIT),
+	[EXIT_REASON_MONITOR_TRAP_FLAG]		= ANYTIME(EXIT_DEBUG_TRAP),
+	[EXIT_REASON_MONITOR_INSTRUCTION]	= AT_INSN(EXIT_MONITOR),
+	[EXIT_REASON_PAUSE_INSTRUCTION]		= AT_INSN(EXIT_PAUSE),
+	[EXIT_REASON_MCE_DURING_VMENTRY]	= ANYTIME(EXIT_ENTRY_FAILURE),
+	[EXIT_REASON_TPR_BELOW_THRESHOLD]	= AT_INSN(EXIT_TPR_BELOW),
+	[EXIT_REASON_APIC_ACCESS]		= ANYTIME(EXIT_APIC_ACCESS),
+	[EXIT_REASON_EOI_INDUCED]		= AT_INSN(EXIT_EOI),
+	[EXIT_REASON_GDTR_IDTR]			= AT_INSN(EXIT_DESC_TABLE),
+	[EXIT_REASON_LDTR_TR]			= AT_INSN(EXIT_DESC_TABLE),
+	[EXIT_REASON_EPT_VIOLATION]		= ANYTIME(EXIT_PAGE_FAULT),
+	[EXIT_REASON_EPT_MISCONFIG]		= ANYTIME(EXIT_MISCONFIG),
+	[EXIT_REASON_INVEPT]			= AT_INSN(EXIT_VIRT_INSN),
+	[EXIT_REASON_RDTSCP]			= AT_INSN(EXIT_RDTSC),
+	[EXIT_REASON_PREEMPTION_TIMER]		= AT_INSN(EXIT_TIMER),
+	[EXIT_REASON_INVVPID]			= AT_INSN(EXIT_VIRT_INSN),
+	[EXIT_REASON_WBINVD]			= AT_INSN(EXIT_INVD),
+	[EXIT_REASON_XSETBV]			= AT_INSN(EXIT_XSETBV),
+	[EXIT_REASON_APIC_WRITE]		= AT_INSN(EXIT_APIC_WRITE),
+	[EXIT_REASON_RDRAND]			= AT_INSN(EXIT_RNG),
+	[EXIT_REASON_INVPCID]			= AT_INSN(EXIT_INVPCID),
+	[EXIT_REASON_VMFUNC]			= AT_INSN(EXIT_VIRT_INSN),
+	[REASON_ENCLS]				= AT_INSN(EXIT_VIRT_INSN),
+	[EXIT_REASON_RDSEED]			= AT_INSN(EXIT_RNG),
+	[EXIT_REASON_PML_FULL]			= ANYTIME(EXIT_PML_FULL),
+	[EXIT_REASON_XSAVES]			= AT_INSN(EXIT_UNKNOWN),	/* XSS bitmap is empty */
+	[EXIT_REASON_XRSTORS]			= AT_INSN(EXIT_UNKNOWN),
+	[REASON_SPP]				= ANYTIME(EXIT_UNKNOWN),
+	[REASON_UMWAIT]				= AT_INSN(EXIT_VIRT_INSN),
+	[REASON_TPAUSE]				= AT_INSN(EXIT_VIRT_INSN),
+	[REASON_LOADIWKEY]			= AT_INSN(EXIT_UNKNOWN),
+	[REASON_ENCLV]				= AT_INSN(EXIT_VIRT_INSN),
+	[REASON_ENQCMD_PASID]			= AT_INSN(EXIT_UNKNOWN),
+	[REASON_ENQCMDS_PASID]			= AT_INSN(EXIT_UNKNOWN),
+	[EXIT_REASON_BUS_LOCK]			= ANYTIME(EXIT_BUS_LOCK),
+	[EXIT_REASON_NOTIFY]			= ANYTIME(EXIT_NOTIFY),
+	[REASON_SEAMCALL]			= AT_INSN(EXIT_VIRT_INSN),
+	[REASON_TDCALL]				= AT_INSN(EXIT_VIRT_INSN),
+};
+
+u32 vmx_exit_insn_len(struct vcpu *vcpu)
+{
+	return vmcs_read32(VM_EXIT_INSTRUCTION_LEN);
+}
+
+static enum event_type event_of(u32 info)
+{
+	switch (info & VECTORING_INFO_TYPE_MASK) {
+	case INTR_TYPE_EXT_INTR:		return EVENT_IRQ;
+	case INTR_TYPE_NMI_INTR:		return EVENT_NMI;
+	case INTR_TYPE_HARD_EXCEPTION:		return EVENT_EXCEPTION;
+	case INTR_TYPE_SOFT_INTR:		return EVENT_SOFT_INT;
+	case INTR_TYPE_PRIV_SW_EXCEPTION:	return EVENT_PRIV_SOFT_EXCEPTION;
+	case INTR_TYPE_SOFT_EXCEPTION:		return EVENT_SOFT_EXCEPTION;
+	}
+	return EVENT_NONE;
+}
+
+/* An event whose delivery the exit interrupted goes back where inject_events() finds it first. */
+static void requeue(struct vcpu *vcpu)
+{
+	struct event *event = &vcpu->events.entry;
+	u32 info = vmcs_read32(IDT_VECTORING_INFO_FIELD);
+
+	event->type = EVENT_NONE;
+	if (likely(!(info & VECTORING_INFO_VALID_MASK)))
+		return;
+	event->type = event_of(info);
+	event->vector = info & VECTORING_INFO_VECTOR_MASK;
+	event->has_error = info & VECTORING_INFO_DELIVER_CODE_MASK;
+	if (event->has_error)
+		event->error = vmcs_read32(IDT_VECTORING_ERROR_CODE);
+	if (event->type >= EVENT_SOFT_INT)
+		event->insn_len = vmcs_read32(VM_EXIT_INSTRUCTION_LEN);
+	/* Its delivery began, so it blocks NMIs already: unblock, or it could not be injected again. */
+	if (event->type == EVENT_NMI)
+		shadow_set(vcpu, shadow_get(vcpu) & ~SHADOW_NMI);
+	vcpu_request(vcpu, REQ_EVENT);
+}
+
+/* SDM, "Exceptions, IRET and NMI blocking": a fault in IRET came after it had unblocked NMIs. */
+static void nmi_reblock(struct vcpu *vcpu, bool iret_unblocked)
+{
+	if (iret_unblocked && vcpu->events.entry.type == EVENT_NONE)
+		shadow_set(vcpu, shadow_get(vcpu) | SHADOW_NMI);
+}
+
+static void decode_exception(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	u32 info = vmx_of(vcpu)->intr_info;	/* read in round_trip() */
+	u8 vector = info & INTR_INFO_VECTOR_MASK;
+
+	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR) {
+		exit->kind = EXIT_NONE;
+		return;
+	}
+	nmi_reblock(vcpu, (info & INTR_INFO_UNBLOCK_NMI) && vector != X86_TRAP_DF);
+	exit->exception.vector = vector;
+	exit->exception.has_error = info & INTR_INFO_DELIVER_CODE_MASK;
+	exit->exception.error = exit->exception.has_error ? vmcs_read32(VM_EXIT_INTR_ERROR_CODE) : 0;
+	exit->exception.payload = vmcs_readl(EXIT_QUALIFICATION);
+	if (vector == X86_TRAP_MC) {
+		compat_machine_check();
+		exit->kind = EXIT_NONE;
+	}
+}
+
+/* SDM, "Exit Qualification for Control-Register Accesses" */
+static void decode_cr(struct vcpu_exit *exit)
+{
+	unsigned long qual = vmcs_readl(EXIT_QUALIFICATION);
+
+	exit->cr.cr = qual & 15;
+	exit->cr.gpr = (qual >> 8) & 15;
+	exit->cr.lmsw = qual >> 16;
+	switch ((qual >> 4) & 3) {
+	case 0: exit->cr.op = CR_WRITE; break;
+	case 1: exit->cr.op = CR_READ; break;
+	case 2: exit->cr.op = CR_CLTS; break;
+	case 3: exit->cr.op = CR_LMSW; break;
+	}
+}
+
+static void decode_dr(struct vcpu_exit *exit)
+{
+	unsigned long qual = vmcs_readl(EXIT_QUALIFICATION);
+
+	exit->dr.dr = qual & 7;
+	exit->dr.read = qual & 16;
+	exit->dr.gpr = (qual >> 8) & 15;
+}
+
+static void decode_io(struct vcpu_exit *exit)
+{
+	unsigned long qual = vmcs_readl(EXIT_QUALIFICATION);
+
+	exit->io.size = (qual & 7) + 1;
+	exit->io.in = qual & 8;
+	exit->io.string = qual & 16;
+	exit->io.port = qual >> 16;
+}
+
+/* SDM, "Exit Qualification for EPT Violations" */
+static void decode_ept(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	unsigned long qual = vmcs_readl(EXIT_QUALIFICATION);
+	u32 access = 0;
+
+	nmi_reblock(vcpu, qual & INTR_INFO_UNBLOCK_NMI);
+	access |= qual & BIT(0) ? FAULT_READ : 0;
+	access |= qual & BIT(1) ? FAULT_WRITE : 0;
+	access |= qual & BIT(2) ? FAULT_FETCH : 0;
+	access |= qual & (BIT(3) | BIT(4) | BIT(5)) ? FAULT_PRESENT : 0;
+	if (qual & BIT(7)) {
+		access |= FAULT_GVA_VALID;
+		access |= qual & BIT(8) ? 0 : FAULT_WALK;
+		exit->fault.gva = vmcs_readl(GUEST_LINEAR_ADDRESS);
+	}
+	exit->fault.access = access;
+	exit->fault.gpa = vmcs_read64(GUEST_PHYSICAL_ADDRESS);
+}
+
+static void decode_misconfig(struct vcpu_exit *exit)
+{
+	exit->fault.access = FAULT_RSVD;
+	exit->fault.gpa = vmcs_read64(GUEST_PHYSICAL_ADDRESS);
+}
+
+/* SDM, "Exit Qualification for Task Switches" */
+static void decode_task(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	unsigned long qual = vmcs_readl(EXIT_QUALIFICATION);
+	struct event *event = &vcpu->events.entry;
+
+	exit->task.selector = qual;
+	exit->task.reason = (qual >> 30) & 3;
+	exit->task.idt_vector = exit->task.reason == 3 && event->type != EVENT_NONE ? event->vector : -1;
+	exit->task.has_error = event->has_error;
+	exit->task.error = event->error;
+}
+
+/* SDM, "VM-Exit Instruction-Information Field as Used for INVEPT, INVPCID, and INVVPID" */
+static void decode_invpcid(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	static const u8 segs[8] = { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_DS, SEG_DS };
+	u32 info = vmcs_read32(VMX_INSTRUCTION_INFO);
+	gva_t addr = vmcs_readl(EXIT_QUALIFICATION);	/* displacement */
+	enum seg seg = segs[(info >> 15) & 7];
+
+	exit->invpcid.gpr = info >> 28;
+	if (!(info & BIT(27)))
+		addr += gpr_get(vcpu, (info >> 23) & 15);
+	if (!(info & BIT(22)))
+		addr += gpr_get(vcpu, (info >> 18) & 15) << (info & 3);
+	if (((info >> 7) & 7) == 1)
+		addr = (u32)addr;
+	if (!regs_64bit(vcpu) || seg == SEG_FS || seg == SEG_GS)
+		addr += seg_get(vcpu, seg)->base;
+	exit->invpcid.desc = regs_64bit(vcpu) ? addr : (u32)addr;
+}
+
+static void decode_apic(struct vcpu_exit *exit)
+{
+	unsigned long qual = vmcs_readl(EXIT_QUALIFICATION);
+
+	exit->apic.offset = qual & APIC_ACCESS_OFFSET;
+	exit->apic.write = (qual & APIC_ACCESS_TYPE) == TYPE_LINEAR_APIC_INST_WRITE;
+}
+
+static void decode_details(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	switch (exit->kind) {
+	case EXIT_EXCEPTION:
+		decode_exception(vcpu, exit);
+		break;
+	case EXIT_CR:
+		decode_cr(exit);
+		break;
+	case EXIT_DR:
+		decode_dr(exit);
+		break;
+	case EXIT_IO:
+		decode_io(exit);
+		break;
+	case EXIT_PAGE_FAULT:
+		decode_ept(vcpu, exit);
+		break;
+	case EXIT_MISCONFIG:
+		decode_misconfig(exit);
+		break;
+	case EXIT_TASK_SWITCH:
+		decode_task(vcpu, exit);
+		break;
+	case EXIT_INVLPG:
+		exit->invlpg.gva = vmcs_readl(EXIT_QUALIFICATION);
+		break;
+	case EXIT_INVPCID:
+		decode_invpcid(vcpu, exit);
+		break;
+	case EXIT_APIC_ACCESS:
+	case EXIT_APIC_WRITE:
+		decode_apic(exit);
+		break;
+	case EXIT_EOI:
+		exit->eoi.vector = vmcs_readl(EXIT_QUALIFICATION);
+		break;
+	case EXIT_PML_FULL:
+		nmi_reblock(vcpu, vmcs_readl(EXIT_QUALIFICATION) & INTR_INFO_UNBLOCK_NMI);
+		break;
+	default:
+		break;
+	}
+}
+
+static void decode_failure(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	struct vmx_vcpu *vmx = vmx_of(vcpu);
+
+	exit->kind = EXIT_ENTRY_FAILURE;
+	exit->hw_reason = vmx->reason.full;
+	exit->entry.reason = vmx->reason.full;
+	if (vmx->reason.full == VMX_REASON_VMFAIL)
+		exit->entry.reason = vmcs_read32(VM_INSTRUCTION_ERROR);
+	else if (vmx->reason.basic == EXIT_REASON_MCE_DURING_VMENTRY)
+		compat_machine_check();
+}
+
+/*
+ * Hot reasons need nothing but their kind. Whatever was being injected has been delivered, unless the
+ * vectoring field says otherwise.
+ */
+void vmx_exit_decode(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	struct vmx_vcpu *vmx = vmx_of(vcpu);
+	const struct reason_row *row;
+
+	if (unlikely(vmx->reason.full & VMX_REASON_ENTRY_FAILED)) {
+		decode_failure(vcpu, exit);
+		return;
+	}
+	exit->hw_reason = vmx->reason.full;
+	if (unlikely(vmx->reason.basic >= NR_REASONS)) {
+		exit->kind = EXIT_UNKNOWN;
+		return;
+	}
+	row = &reasons[array_index_nospec(vmx->reason.basic, NR_REASONS)];
+	exit->kind = row->kind;
+	if (row->instruction)
+		vcpu->events.entry.type = EVENT_NONE;
+	else
+		requeue(vcpu);
+	decode_details(vcpu, exit);
+}
+
+/* The log is filled from the last entry down; the index wraps to 0xffff when it is full. */
+void vmx_exit_pml_drain(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = vmx_of(vcpu);
+	u16 index;
+	int i;
+
+	if (!vmx->pml)
+		return;
+	index = vmcs_read16(GUEST_PML_INDEX);
+	if (index == VMX_PML_ENTRIES - 1)
+		return;
+	for (i = index >= VMX_PML_ENTRIES ? 0 : index + 1; i < VMX_PML_ENTRIES; i++)
+		tdp_log_dirty_gpa(vcpu, vmx->pml[i]);
+	vmcs_write16(GUEST_PML_INDEX, VMX_PML_ENTRIES - 1);
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * L1 data cache flush before entry, against L1TF on CPUs that have it. Which one follows the kernel's
+ * l1tf= parameter; the flush covers entries after code that may have touched secrets: all but fast
+ * re-entries, or every one with l1tf=full.
+ */
+#include <linux/gfp.h>
+#include <linux/jump_label.h>
+#include <asm/cpufeature.h>
+#include <asm/msr.h>
+#include <asm/processor.h>
+#include <asm/vmx.h>
+#include "vmx/l1d.h"
+
+#define L1D_ORDER	4	/* 64 KiB: twice the largest L1D affected, as it is not strictly LRU */
+
+DEFINE_STATIC_KEY_FALSE(l1d_wanted);
+static DEFINE_STATIC_KEY_FALSE(l1d_every_entry);
+static void *l1d_pages;
+
+static enum vmx_l1d_flush_state l1d_choose(void)
+{
+	if (!boot_cpu_has_bug(X86_BUG_L1TF))
+		return VMENTER_L1D_FLUSH_NOT_REQUIRED;
+	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES)) {
+		u64 val;
+
+		rdmsrl(MSR_IA32_ARCH_CAPABILITIES, val);
+		if (val & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH)
+			return VMENTER_L1D_FLUSH_NOT_REQUIRED;
+	}
+	switch (l1tf_mitigation) {
+	case L1TF_MITIGATION_OFF:
+		return VMENTER_L1D_FLUSH_NEVER;
+	case L1TF_MITIGATION_FULL:
+	case L1TF_MITIGATION_FULL_FORCE:
+		return VMENTER_L1D_FLUSH_ALWAYS;
+	default:
+		return VMENTER_L1D_FLUSH_COND;
+	}
+}
+
+void l1d_setup(void)
+{
+	enum vmx_l1d_flush_state state = l1d_choose();
+
+	if (state == VMENTER_L1D_FLUSH_COND || state == VMENTER_L1D_FLUSH_ALWAYS) {
+		if (!boot_cpu_has(X86_FEATURE_FLUSH_L1D))
+			l1d_pages = (void *)__get_free_pages(GFP_KERNEL | __GFP_ZERO, L1D_ORDER);
+		static_branch_enable(&l1d_wanted);
+		if (state == VMENTER_L1D_FLUSH_ALWAYS)
+			static_branch_enable(&l1d_every_entry);
+	}
+	l1tf_vmx_mitigation = state;	/* what sysfs reports */
+}
+
+void l1d_teardown(void)
+{
+	l1tf_vmx_mitigation = VMENTER_L1D_FLUSH_AUTO;
+	static_branch_disable(&l1d_wanted);
+	static_branch_disable(&l1d_every_entry);
+	free_pages((unsigned long)l1d_pages, L1D_ORDER);
+	l1d_pages = NULL;
+}
+
+noinstr void l1d_flush(bool again)
+{
+	int i, size = PAGE_SIZE << L1D_ORDER;
+
+	if (again && !static_branch_unlikely(&l1d_every_entry))
+		return;
+	if (static_cpu_has(X86_FEATURE_FLUSH_L1D)) {
+		native_wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
+		return;
+	}
+	if (!l1d_pages)
+		return;
+	for (i = 0; i < size; i += 64)
+		asm volatile("movb (%0), %%al" : : "r" (l1d_pages + i) : "eax", "memory");
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * APICv: virtual-interrupt delivery and posted interrupts. Without posting, a sender sets IRR itself and
+ * kicks; with it, the bit goes into the descriptor and a notification reaches the CPU in the guest.
+ */
+#include <asm/irq_vectors.h>
+#include "backend.h"
+#include "compat.h"
+#include "irq/lapic.h"
+#include "vm.h"
+#include "vmx/vmcs.h"
+#include "vmx/vmx.h"
+
+/*
+ * Sender: the bit, then ON, then the notification; the entry does it the other way round (mode, barrier,
+ * then ON), so one of the two sees the other.
+ */
+bool vmx_posted_post(struct vcpu *vcpu, u8 vector)
+{
+	struct pi_desc *pi = &vmx_of(vcpu)->pi;
+	int cpu;
+
+	if (!caps.posted)
+		return false;
+	set_bit(vector, (unsigned long *)pi->pir);
+	if (test_and_set_bit(PI_ON, (unsigned long *)&pi->control))
+		return true;	/* whoever set it has notified */
+	smp_mb__after_atomic();
+	preempt_disable();
+	cpu = READ_ONCE(vcpu->cpu);
+	if (READ_ONCE(vcpu->mode) != VCPU_IN_GUEST)
+		vcpu_kick(vcpu);		/* it may sleep; else it looks before it enters */
+	else if (cpu >= 0 && cpu != smp_processor_id())
+		compat_send_ipi(cpu, POSTED_INTR_VECTOR);
+	preempt_enable();
+	return true;
+}
+
+static void pir_to_irr(struct vmx_vcpu *vmx, void *regs)
+{
+	int i;
+
+	for (i = 0; i < 8; i++) {
+		u32 *pir = (u32 *)vmx->pi.pir + i;
+
+		if (READ_ONCE(*pir))
+			atomic_or(xchg(pir, 0), (atomic_t *)(regs + APIC_IRR + i * 16));
+	}
+}
+
+/* SDM, "Guest Interrupt Status": RVI low, SVI high. Context: vCPU loaded, interrupts may be off. */
+int vmx_posted_sync(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = vmx_of(vcpu);
+	u16 status;
+	int irr;
+
+	if (caps.posted && test_bit(PI_ON, (unsigned long *)&vmx->pi.control)) {
+		clear_bit(PI_ON, (unsigned long *)&vmx->pi.control);
+		smp_mb__after_atomic();
+		pir_to_irr(vmx, vcpu->irq.lapic->regs);
+	}
+	irr = lapic_highest_irr(vcpu->irq.lapic);
+	if (!vcpu->irq.apicv)
+		return irr;
+	status = vmcs_read16(GUEST_INTR_STATUS);
+	if ((status & 0xff) != max(irr, 0))
+		vmcs_write16(GUEST_INTR_STATUS, (status & 0xff00) | max(irr, 0));
+	return irr;
+}
+
+/* Mode, in-service register or EOI-exit bitmap changed. Context: vCPU loaded. */
+void vmx_posted_update(struct vcpu *vcpu)
+{
+	const u64 *eoi = vcpu->irq.eoi_exit;
+	bool active = vcpu->irq.apicv;
+	int isr;
+
+	vmx_msr_x2apic(vcpu, active);
+	vmcs_controls(vcpu);
+	if (!active)
+		return;
+	isr = max(lapic_highest_isr(vcpu->irq.lapic), 0);
+	vmcs_write16(GUEST_INTR_STATUS, isr << 8 | max(lapic_highest_irr(vcpu->irq.lapic), 0));
+	vmcs_write64(EOI_EXIT_BITMAP0, eoi[0]);
+	vmcs_write64(EOI_EXIT_BITMAP1, eoi[1]);
+	vmcs_write64(EOI_EXIT_BITMAP2, eoi[2]);
+	vmcs_write64(EOI_EXIT_BITMAP3, eoi[3]);
+}

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* One round trip into the guest. */
+#include <linux/perf_event.h>
+#include <linux/build_bug.h>
+#include <linux/stddef.h>
+#include <asm/debugreg.h>
+#include <asm/desc.h>
+#include <asm/mmu_context.h>
+#include <asm/perf_event.h>
+#include <asm/tlbflush.h>
+#include "backend.h"
+#include "compat.h"
+#include "cpu/regs.h"
+#include "guest_state.h"
+#include "irq/lapic.h"
+#include "vm.h"
+#include "vmx/l1d.h"
+#include "vmx/vmcs.h"
+#include "vmx/vmx.h"
+
+static_assert(offsetof(struct vcpu, regs.gpr) == 0);
+static_assert(offsetof(struct vmx_enter_ctx, host_rsp) == VMX_CTX_HOST_RSP);
+static_assert(offsetof(struct vmx_enter_ctx, spec_ctrl) == VMX_CTX_SPEC_CTRL);
+static_assert(offsetof(struct vmx_enter_ctx, flags) == VMX_CTX_FLAGS);
+
+unsigned long vmx_host_idt __ro_after_init;
+
+void vmx_run_setup(void)
+{
+	struct desc_ptr idt;
+
+	store_idt(&idt);
+	vmx_host_idt = idt.address;
+}
+
+static void host_cr_update(struct vmx_vcpu *vmx)
+{
+	unsigned long cr3 = __get_current_cr3_fast();
+	unsigned long cr4 = cr4_read_shadow();
+
+	if (unlikely(cr3 != vmx->host.cr3)) {
+		vmcs_writel(HOST_CR3, cr3);
+		vmx->host.cr3 = cr3;
+	}
+	if (unlikely(cr4 != vmx->host.cr4)) {
+		vmcs_writel(HOST_CR4, cr4);
+		vmx->host.cr4 = cr4;
+	}
+}
+
+/*
+ * The guest must not count into the host's performance counters, and PEBS must not write through the
+ * guest's page tables. Without our own vPMU the guest's value is always "off".
+ */
+static void perf_switch(struct vmx_vcpu *vmx)
+{
+	struct perf_guest_switch_msr *msrs;
+	u32 entry = vmx->entry & ~VM_ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL;
+	u32 exit = vmx->exit_ctls & ~VM_EXIT_LOAD_IA32_PERF_GLOBAL_CTRL;
+	int i, nr;
+
+	msrs = perf_guest_get_msrs(&nr, NULL);
+	for (i = 0; msrs && i < nr; i++) {
+		if (msrs[i].msr == MSR_CORE_PERF_GLOBAL_CTRL && msrs[i].host != msrs[i].guest &&
+		    (vmx_caps.entry & VM_ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL)) {
+			vmcs_write64(GUEST_IA32_PERF_GLOBAL_CTRL, msrs[i].guest);
+			vmcs_write64(HOST_IA32_PERF_GLOBAL_CTRL, msrs[i].host);
+			entry |= VM_ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL;
+			exit |= VM_EXIT_LOAD_IA32_PERF_GLOBAL_CTRL;
+		} else if (msrs[i].msr == MSR_IA32_PEBS_ENABLE && msrs[i].host) {
+			/* Quiesce it here: the SDM wants it off before the entry loads GLOBAL_CTRL. */
+			wrmsrl(MSR_IA32_PEBS_ENABLE, 0);
+			vmx->host.pebs = msrs[i].host;
+		}
+	}
+	if (entry != vmx->entry) {
+		vmcs_write32(VM_ENTRY_CONTROLS, vmx->entry = entry);
+		vmcs_write32(VM_EXIT_CONTROLS, vmx->exit_ctls = exit);
+	}
+}
+
+static const u32 event_info[] = {	/* SDM, "VM-Entry Controls for Event Injection" */
+	[EVENT_IRQ] = INTR_TYPE_EXT_INTR,
+	[EVENT_NMI] = INTR_TYPE_NMI_INTR,
+	[EVENT_EXCEPTION] = INTR_TYPE_HARD_EXCEPTION,
+	[EVENT_SOFT_INT] = INTR_TYPE_SOFT_INTR,
+	[EVENT_SOFT_EXCEPTION] = INTR_TYPE_SOFT_EXCEPTION,
+	[EVENT_PRIV_SOFT_EXCEPTION] = INTR_TYPE_PRIV_SW_EXCEPTION,
+};
+
+static void inject(struct vcpu *vcpu, const struct event *event)
+{
+	u32 info = INTR_INFO_VALID_MASK | event_info[event->type] | event->vector;
+
+	if (event->type >= EVENT_SOFT_INT)
+		vmcs_write32(VM_ENTRY_INSTRUCTION_LEN, event->insn_len);
+	if (event->has_error && (cr0_get(vcpu) & X86_CR0_PE)) {
+		info |= INTR_INFO_DELIVER_CODE_MASK;
+		vmcs_write32(VM_ENTRY_EXCEPTION_ERROR_CODE, event->error);
+	}
+	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, info);
+}
+
+static void windows_update(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = vmx_of(vcpu);
+	u32 exec = vmx->exec & ~(CPU_BASED_INTR_WINDOW_EXITING | CPU_BASED_NMI_WINDOW_EXITING);
+
+	if (vcpu->events.want_irq_window)
+		exec |= CPU_BASED_INTR_WINDOW_EXITING;
+	if (vcpu->events.want_nmi_window)
+		exec |= CPU_BASED_NMI_WINDOW_EXITING;
+	if (exec != vmx->exec) {
+		vmx->exec = exec;
+		vmcs_write32(CPU_BASED_VM_EXEC_CONTROL, exec);
+	}
+}
+
+static void tpr_threshold_update(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = vmx_of(vcpu);
+	u32 threshold;
+
+	if (!(vmx->exec & CPU_BASED_TPR_SHADOW))
+		return;
+	threshold = lapic_tpr_threshold(vcpu);
+	if (threshold != vmx->tpr_threshold) {
+		vmx->tpr_threshold = threshold;
+		vmcs_write32(TPR_THRESHOLD, threshold);
+	}
+}
+
+static void timer_update(struct vmx_vcpu *vmx)
+{
+	u64 now, ticks = 0;
+
+	if (!(vmx->pin & PIN_BASED_VMX_PREEMPTION_TIMER))
+		return;
+	now = rdtsc();
+	if (vmx->timer_tsc > now)
+		ticks = (vmx->timer_tsc - now) >> vmx_caps.timer_shift;
+	vmcs_write32(VMX_PREEMPTION_TIMER_VALUE, min_t(u64, ticks, U32_MAX));
+}
+
+/* A scaled TSC, or a deadline out of the timer's 32 bits, is left to an hrtimer. */
+bool vmx_run_timer_set(struct vcpu *vcpu, u64 guest_tsc)
+{
+	struct vmx_vcpu *vmx = vmx_of(vcpu);
+	u64 host_tsc = guest_tsc == ~0ULL ? ~0ULL : guest_tsc - vcpu->arch.tsc_offset;
+	bool armed = caps.timer && guest_tsc != ~0ULL &&
+		     vcpu->arch.tsc_ratio == BIT_ULL(caps.tsc_frac_bits) &&
+		     (s64)(host_tsc - rdtsc()) >> vmx_caps.timer_shift <= (s64)U32_MAX;
+	u32 pin = vmx->pin & ~PIN_BASED_VMX_PREEMPTION_TIMER;
+
+	vmx->timer_tsc = armed ? host_tsc : ~0ULL;
+	if (armed)
+		pin |= PIN_BASED_VMX_PREEMPTION_TIMER;
+	if (pin != vmx->pin) {
+		vmx->pin = pin;
+		vmcs_write32(PIN_BASED_VM_EXEC_CONTROL, pin);
+	}
+	return armed || guest_tsc == ~0ULL;
+}
+
+/* The NMI that ended the guest is the host's; it must run before anything can be interrupted by another. */
+static noinstr void round_trip(struct vcpu *vcpu, struct vmx_vcpu *vmx, bool again)
+{
+	int fail;
+
+	guest_state_enter(again);
+	if (static_branch_unlikely(&l1d_wanted))
+		l1d_flush(again);
+	if (vcpu->regs.cr2 != native_read_cr2())
+		native_write_cr2(vcpu->regs.cr2);
+
+	fail = vmx_enter_guest(vcpu->regs.gpr, &vmx->ctx);
+
+	vcpu->regs.cr2 = native_read_cr2();
+	vmx->reason.full = unlikely(fail) ? VMX_REASON_VMFAIL : vmcs_read32(VM_EXIT_REASON);
+	if (vmx->reason.full == EXIT_REASON_EXCEPTION_NMI) {
+		vmx->intr_info = vmcs_read32(VM_EXIT_INTR_INFO);
+		if ((vmx->intr_info & (INTR_INFO_INTR_TYPE_MASK | INTR_INFO_VALID_MASK)) ==
+		    (INTR_TYPE_NMI_INTR | INTR_INFO_VALID_MASK))
+			vmx_call_gate((unsigned long)compat_nmi_entry);
+	}
+	guest_state_exit();
+}
+
+void vmx_run_enter(struct vcpu *vcpu, bool again)
+{
+	struct vmx_vcpu *vmx = vmx_of(vcpu);
+
+	if (!again) {
+		if (unlikely(!vmx->host.loaded))
+			vmx_host_save(vmx);
+		host_cr_update(vmx);
+		perf_switch(vmx);
+		windows_update(vcpu);
+	}
+	vmx_regs_flush(vcpu);
+	if (unlikely(vmx->eptp != vcpu->mmu.root)) {
+		vmx->eptp = vcpu->mmu.root;
+		vmcs_write64(EPT_POINTER, vmx_tlb_eptp(vcpu->mmu.root));
+		vmx_tlb_flush(vcpu, TLB_ALL, 0);
+	}
+	if (unlikely(vcpu->events.entry.type != EVENT_NONE))
+		inject(vcpu, &vcpu->events.entry);
+	tpr_threshold_update(vcpu);
+	timer_update(vmx);
+
+	round_trip(vcpu, vmx, again);
+
+	if (unlikely(vmx->host.debugctl))
+		update_debugctlmsr(vmx->host.debugctl);
+	if (unlikely(vmx->host.pebs)) {
+		wrmsrl(MSR_IA32_PEBS_ENABLE, vmx->host.pebs);
+		vmx->host.pebs = 0;
+	}
+	if (likely(vmx->reason.full != VMX_REASON_VMFAIL) && likely(!(vmx->reason.full & VMX_REASON_ENTRY_FAILED)))
+		vmx->ctx.flags |= BIT(VMX_CTX_LAUNCHED);
+	/* Kept over an exit: what we intercept every write of, and the general registers that enter.S saved. */
+	vcpu->regs.avail = (BIT_ULL(16) - 1) & ~BIT_ULL(GPR_RSP);
+	vcpu->regs.avail |= BIT_ULL(REG_EFER) | BIT_ULL(REG_DR7);
+}
+
+/* An interrupt that was acknowledged by the exit is given to the host's own gate. */
+void vmx_run_host_events(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = vmx_of(vcpu);
+	gate_desc *gate;
+
+	if (vmx->reason.full != EXIT_REASON_EXTERNAL_INTERRUPT)
+		return;
+	vmx->intr_info = vmcs_read32(VM_EXIT_INTR_INFO);
+	if (!(vmx->intr_info & INTR_INFO_VALID_MASK))
+		return;
+	vcpu->stats.host_irqs++;
+	gate = (gate_desc *)vmx_host_idt + (vmx->intr_info & INTR_INFO_VECTOR_MASK);
+	vmx_call_gate(gate_offset(gate));
+}
