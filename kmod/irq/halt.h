@@ -24,7 +24,7 @@ bool halt_runnable(struct vcpu *vcpu);
  * halt_wait() - poll, then sleep, until halt_runnable(), a signal or userspace's immediate_exit
  *
  * On return with RESUME mp_state is RUNNABLE unless INIT or SIPI must still be accepted (REQ_EVENT is set then).
- * Context: vCPU loaded, interrupts on, vm->srcu not held. Return: RESUME or -EINTR
+ * Context: vCPU loaded, interrupts on, vm->srcu not held. Return: RESUME, -EINTR, -EIO (killed)
  */
 int halt_wait(struct vcpu *vcpu);
 

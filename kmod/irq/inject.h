@@ -84,7 +84,7 @@ void inject_irq_requeue(struct vcpu *vcpu, u8 vector);
 
 /** events_clear_exception() - KVM_SET_REGS forgets the pending exception */
 void events_clear_exception(struct vcpu *vcpu);
-void events_reset(struct vcpu *vcpu, bool init);
+void events_reset(struct vcpu *vcpu);
 void events_to_user(struct vcpu *vcpu, struct kvm_vcpu_events *out);
 int events_from_user(struct vcpu *vcpu, const struct kvm_vcpu_events *in);
 

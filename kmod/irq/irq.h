@@ -20,10 +20,7 @@ enum irqchip_mode { IRQCHIP_NONE, IRQCHIP_SPLIT, IRQCHIP_KERNEL };
 /* Why APICv is off although the hardware has it: bits of vm_irq.apicv_inhibits. */
 enum apicv_inhibit {
 	APICV_NO_IRQCHIP,	/* no LAPIC in the kernel */
-	APICV_DEBUG,		/* userspace debugger holds interrupts back */
-	APICV_PIT_REINJECT,	/* SVM only: the backend counts it in or not */
-	APICV_LAPIC_OFF,	/* some LAPIC is disabled in APIC_BASE */
-	APICV_BASE_MOVED,	/* some APIC_BASE is not at its reset address */
+	APICV_PIT_REINJECT,	/* matters only where EOIs of edge interrupts cannot be made to exit */
 };
 
 struct vm_irq {

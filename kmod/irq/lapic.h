@@ -4,6 +4,7 @@
 #define CORBEL_LAPIC_H
 
 #include <linux/hrtimer.h>
+#include <asm/apicdef.h>
 #include "vcpu.h"
 
 /* An interrupt message: IPI, MSI, or from an IOAPIC pin. Fields as ICR and MSI encode them. */
@@ -31,7 +32,8 @@ struct lapic_timer {
 	struct hrtimer hrtimer;
 	u64 deadline;		/* MSR_IA32_TSC_DEADLINE, guest TSC; 0: disarmed */
 	ktime_t target;		/* one-shot, periodic: when it fires next */
-	u64 period_ns;		/* of TMICT counts; 0: disarmed */
+	u64 period_ns;		/* what TMICT stands for */
+	enum lapic_timer_mode mode;	/* as LVTT was last written */
 	bool armed;
 	bool in_hw;		/* backend.timer_set() holds it, the hrtimer does not */
 	atomic_t fired;		/* expiries not yet turned into interrupts */
@@ -43,6 +45,7 @@ struct lapic {
 	unsigned long esr;	/* atomic: errors since ESR was last written */
 	struct lapic_timer timer;
 	u64 vapic_gpa;		/* KVM_SET_VAPIC_ADDR; 0 none */
+	bool synced;		/* the guest may end interrupts or set TPR in its own memory */
 };
 
 static inline u32 lapic_reg(const struct lapic *lapic, unsigned int offset)
@@ -55,9 +58,15 @@ static inline void lapic_reg_set(struct lapic *lapic, unsigned int offset, u32 v
 	WRITE_ONCE(*(u32 *)(lapic->regs + offset), val);
 }
 
+static inline bool lapic_sw_enabled(const struct lapic *lapic)
+{
+	return lapic_reg(lapic, APIC_SPIV) & APIC_SPIV_APIC_ENABLED;
+}
+
 int lapic_create(struct vcpu *vcpu);
 void lapic_destroy(struct vcpu *vcpu);
 void lapic_reset(struct vcpu *vcpu, bool init);
+void lapic_cpuid_changed(struct vcpu *vcpu);	/* the version register follows x2APIC */
 
 /**
  * lapic_deliver() - send an interrupt message
@@ -69,6 +78,9 @@ int lapic_deliver(struct vm *vm, const struct lapic_irq *irq);
 /** lapic_post() - set a vector in IRR (or the posted-interrupt descriptor). Context: any. True: was not set. */
 bool lapic_post(struct lapic *lapic, u8 vector, bool level);
 
+/** lapic_report_error() - note a bit of ESR and raise the error interrupt. Context: any. */
+void lapic_report_error(struct lapic *lapic, unsigned int bit);
+
 /** lapic_local() - deliver what an LVT entry says. Context: any. */
 void lapic_local(struct lapic *lapic, unsigned int lvt);
 
@@ -77,6 +89,10 @@ bool lapic_matches(struct lapic *lapic, const struct lapic_irq *irq);
 
 /** lapic_irq_from_msi() - decode address and data; KVM_CAP_X2APIC_API says if address_hi counts */
 void lapic_irq_from_msi(struct vm *vm, u32 address_lo, u32 address_hi, u32 data, struct lapic_irq *irq);
+
+/* Registers by offset, as MMIO and MSR accesses reach them. 0, or -EINVAL: none such in this mode. */
+int lapic_read(struct lapic *lapic, unsigned int offset, u32 *val);
+int lapic_write(struct lapic *lapic, unsigned int offset, u32 val);
 
 /*
  * State by MSR and by control register; the vCPU's own thread. lapic_base_get(), lapic_base_set(), cr8 work
@@ -103,7 +119,8 @@ enum lapic_mode lapic_mode(struct vcpu *vcpu);
 
 /* Priorities. lapic_highest_irq(): vector above PPR that would be delivered, -1 none. */
 int lapic_highest_irq(struct lapic *lapic);
-int lapic_highest_irr(struct lapic *lapic);
+int lapic_highest_irr(struct lapic *lapic);	/* of the page: without what is only posted */
+void lapic_collect(struct lapic *lapic);	/* posted vectors into IRR. Context: vCPU loaded */
 int lapic_highest_isr(struct lapic *lapic);
 u32 lapic_ppr(struct lapic *lapic);
 int lapic_ack(struct lapic *lapic);		/* IRR -> ISR of lapic_highest_irq(); its vector or -1 */

@@ -30,10 +30,14 @@ void lapic_timer_unblock(struct vcpu *vcpu);
 bool lapic_timer_pending(struct vcpu *vcpu);
 
 /* For lapic.c */
-enum lapic_timer_mode lapic_timer_mode(const struct lapic *lapic);
-void lapic_timer_lvt_write(struct lapic *lapic, u32 old, u32 val);	/* LVTT, already stored */
+static inline enum lapic_timer_mode lapic_timer_mode(const struct lapic *lapic)
+{
+	return lapic->timer.mode;
+}
+
+void lapic_timer_lvt_write(struct lapic *lapic);			/* LVTT, already stored */
 void lapic_timer_count_write(struct lapic *lapic);			/* TMICT, already stored */
-void lapic_timer_divide_write(struct lapic *lapic, u32 old_divisor);	/* TDCR, already stored */
+void lapic_timer_divide_write(struct lapic *lapic, u32 val);		/* TDCR */
 void lapic_timer_restore(struct lapic *lapic, u32 current_count);	/* KVM_SET_LAPIC */
 u32 lapic_timer_count(struct lapic *lapic);				/* TMCCT */
 u32 lapic_timer_divisor(const struct lapic *lapic);

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A vCPU that has nothing to do. It polls for a bounded time first, because being scheduled out and in
+ * again costs more than most waits last; how long adapts to how long the last waits were.
+ */
+#include <linux/ktime.h>
+#include <linux/rcuwait.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/stat.h>
+#include "vm.h"
+#include "cpu/pv.h"
+#include "cpu/regs.h"
+#include "irq/halt.h"
+#include "irq/lapic.h"
+#include "irq/lapic_timer.h"
+
+#define POLL_NS_START	10000
+#define POLL_NS_MAX	200000
+
+int hlt_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	int ret = vcpu_skip_insn(vcpu);
+
+	vcpu->stats.halt_exits++;
+	if (!vcpu->irq.lapic) {
+		vcpu->run->exit_reason = KVM_EXIT_HLT;
+		return TO_USER;
+	}
+	lapic_sync_exit(vcpu);
+	WRITE_ONCE(vcpu->irq.mp_state, KVM_MP_STATE_HALTED);
+	return ret;
+}
+
+static bool requests_wake(struct vcpu *vcpu)
+{
+	return test_bit(REQ_DEAD, &vcpu->requests) || test_bit(REQ_UNHALT, &vcpu->requests) ||
+	       test_bit(REQ_TRIPLE_FAULT, &vcpu->requests) ||
+	       test_bit(REQ_APF_READY, &vcpu->requests);
+}
+
+static bool events_wake(struct vcpu *vcpu)
+{
+	struct vcpu_events *ev = &vcpu->events;
+
+	if (ev->exception.pending || ev->entry.type != EVENT_NONE)
+		return true;
+	if ((ev->nmi_pending || atomic_read(&ev->nmi_queued)) && inject_nmi_allowed(vcpu))
+		return true;
+	return irq_pending(vcpu) && inject_irq_allowed(vcpu);
+}
+
+bool halt_runnable(struct vcpu *vcpu)
+{
+	unsigned long init_sipi = READ_ONCE(vcpu->irq.init_sipi);
+
+	if (test_bit(REQ_DEAD, &vcpu->requests))
+		return true;
+	if (vcpu->irq.mp_state != KVM_MP_STATE_HALTED)
+		return init_sipi || vcpu->irq.mp_state == KVM_MP_STATE_RUNNABLE;
+	if (init_sipi & BIT(IRQ_INIT_PENDING))	/* a SIPI does not end HLT */
+		return true;
+	if (lapic_timer_pending(vcpu))
+		lapic_timer_serve(vcpu);
+	return READ_ONCE(vcpu->arch.pv_unhalted) || requests_wake(vcpu) || events_wake(vcpu);
+}
+
+bool halt_wakes(struct vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->irq.init_sipi) || READ_ONCE(vcpu->arch.pv_unhalted) ||
+	       READ_ONCE(vcpu->requests) || atomic_read(&vcpu->events.nmi_queued);
+}
+
+static bool user_wants_back(struct vcpu *vcpu)
+{
+	return signal_pending(current) || READ_ONCE(vcpu->run->immediate_exit);
+}
+
+static bool must_stop(struct vcpu *vcpu)
+{
+	return halt_runnable(vcpu) || user_wants_back(vcpu);
+}
+
+static bool poll(struct vcpu *vcpu)
+{
+	ktime_t end = ktime_get() + vcpu->irq.poll_ns;
+
+	if (!vcpu->irq.poll_ns || vcpu->irq.mp_state != KVM_MP_STATE_HALTED)
+		return must_stop(vcpu);
+	do {
+		if (must_stop(vcpu))
+			return true;
+		cpu_relax();
+	} while (!need_resched() && single_task_running() && ktime_get() < end);
+	return false;
+}
+
+/* A wait shorter than the limit was worth polling for; a long one says that the next is long too. */
+static void adapt(struct vcpu *vcpu, s64 waited_ns)
+{
+	unsigned int poll_ns = vcpu->irq.poll_ns;
+
+	if (!(vcpu->arch.poll_control & 1) || waited_ns > POLL_NS_MAX)
+		poll_ns = 0;
+	else if (waited_ns > poll_ns)
+		poll_ns = clamp_t(unsigned int, poll_ns * 2, POLL_NS_START, POLL_NS_MAX);
+	vcpu->irq.poll_ns = poll_ns;
+}
+
+int halt_wait(struct vcpu *vcpu)
+{
+	ktime_t start = ktime_get();
+
+	lapic_timer_block(vcpu);
+	if (poll(vcpu))
+		vcpu->stats.halt_poll_success += !!vcpu->irq.poll_ns;
+	else
+		rcuwait_wait_event(&vcpu->wait, must_stop(vcpu), TASK_INTERRUPTIBLE);
+	if (vcpu->irq.mp_state == KVM_MP_STATE_HALTED)
+		adapt(vcpu, ktime_get() - start);
+	if (test_bit(REQ_DEAD, &vcpu->requests))
+		return -EIO;
+	if (!halt_runnable(vcpu)) {
+		lapic_timer_unblock(vcpu);
+		return -EINTR;
+	}
+	vcpu->stats.halt_wakeups++;
+	if (vcpu->irq.mp_state == KVM_MP_STATE_HALTED) {
+		pv_take_unhalt(vcpu);
+		WRITE_ONCE(vcpu->irq.mp_state, KVM_MP_STATE_RUNNABLE);
+	}
+	lapic_timer_unblock(vcpu);
+	vcpu_request(vcpu, REQ_EVENT);
+	return RESUME;
+}

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The LAPIC timer. Its counter runs at 1 GHz divided by TDCR; in TSC-deadline mode it compares the
+ * guest's TSC. The backend's timer costs nothing while the guest runs but stands still otherwise, so a
+ * halted vCPU always waits on an hrtimer.
+ */
+#include <linux/hrtimer.h>
+#include <linux/math64.h>
+#include "vm.h"
+#include "backend.h"
+#include "cpu/tsc.h"
+#include "irq/lapic_timer.h"
+
+#define MIN_PERIOD_NS	200000		/* a guest must not flood the host with timer interrupts */
+
+u32 lapic_timer_divisor(const struct lapic *lapic)
+{
+	u32 tdcr = lapic_reg(lapic, APIC_TDCR);
+
+	return 1u << ((((tdcr & 3) | (tdcr & 8) >> 1) + 1) & 7);
+}
+
+static u64 count_to_ns(const struct lapic *lapic, u32 count)
+{
+	return (u64)count * lapic_timer_divisor(lapic);
+}
+
+static void hw_off(struct lapic *lapic)
+{
+	if (lapic->timer.in_hw)
+		backend.timer_set(lapic->vcpu, ~0ull);
+	lapic->timer.in_hw = false;
+}
+
+/* An expiry that was not turned into an interrupt yet is not forgotten when the timer is set again. */
+static void stop(struct lapic *lapic)
+{
+	hw_off(lapic);
+	hrtimer_cancel(&lapic->timer.hrtimer);
+	lapic->timer.armed = false;
+	if (atomic_xchg(&lapic->timer.fired, 0))
+		lapic_local(lapic, APIC_LVTT);
+}
+
+static void discard(struct lapic *lapic)
+{
+	hw_off(lapic);
+	hrtimer_cancel(&lapic->timer.hrtimer);
+	lapic->timer.armed = false;
+	atomic_set(&lapic->timer.fired, 0);
+}
+
+static bool expired(const struct lapic *lapic)
+{
+	if (lapic->timer.mode == LAPIC_DEADLINE)
+		return tsc_guest_now(lapic->vcpu) >= lapic->timer.deadline;
+	return ktime_get() >= lapic->timer.target;
+}
+
+static ktime_t expiry_time(const struct lapic *lapic)
+{
+	ktime_t now = ktime_get();
+	u64 guest_now, ns;
+
+	if (lapic->timer.mode != LAPIC_DEADLINE)
+		return lapic->timer.target;
+	guest_now = tsc_guest_now(lapic->vcpu);
+	if (guest_now >= lapic->timer.deadline)
+		return now;
+	ns = tsc_to_ns(lapic->vcpu, lapic->timer.deadline - guest_now);
+	return ns < (u64)(KTIME_MAX - now) ? now + (ktime_t)ns : KTIME_MAX;
+}
+
+static u64 expiry_tsc(const struct lapic *lapic)
+{
+	ktime_t now = ktime_get();
+	u64 guest_now = tsc_guest_now(lapic->vcpu);
+
+	if (lapic->timer.mode == LAPIC_DEADLINE)
+		return lapic->timer.deadline;
+	if (lapic->timer.target <= now)
+		return guest_now;
+	return guest_now + tsc_from_ns(lapic->vcpu, lapic->timer.target - now);
+}
+
+static bool hw_usable(const struct lapic *lapic)
+{
+	return caps.timer && lapic->vcpu->cpu >= 0 &&
+	       lapic->vcpu->irq.mp_state == KVM_MP_STATE_RUNNABLE;
+}
+
+static void start(struct lapic *lapic)
+{
+	struct lapic_timer *t = &lapic->timer;
+
+	t->armed = true;
+	t->in_hw = hw_usable(lapic) && backend.timer_set(lapic->vcpu, expiry_tsc(lapic));
+	if (!t->in_hw)
+		hrtimer_start(&t->hrtimer, expiry_time(lapic), HRTIMER_MODE_ABS_HARD);
+}
+
+static enum hrtimer_restart hrtimer_fired(struct hrtimer *hrtimer)
+{
+	struct lapic *lapic = container_of(hrtimer, struct lapic, timer.hrtimer);
+
+	atomic_inc(&lapic->timer.fired);
+	vcpu_request_kick(lapic->vcpu, REQ_TIMER);
+	return HRTIMER_NORESTART;	/* the vCPU's thread starts the next period */
+}
+
+/* The period that ends next; periods missed while the vCPU did not run are one interrupt together. */
+static void next_period(struct lapic_timer *t)
+{
+	ktime_t now = ktime_get();
+
+	if (t->target <= now)
+		t->target += t->period_ns * (div64_u64(now - t->target, t->period_ns) + 1);
+}
+
+static void fire(struct lapic *lapic)
+{
+	struct lapic_timer *t = &lapic->timer;
+
+	lapic_local(lapic, APIC_LVTT);
+	hw_off(lapic);
+	t->armed = false;
+	if (t->mode == LAPIC_PERIODIC && t->period_ns) {
+		next_period(t);
+		start(lapic);
+	} else if (t->mode == LAPIC_DEADLINE) {
+		t->deadline = 0;
+	}
+}
+
+void lapic_timer_serve(struct vcpu *vcpu)
+{
+	struct lapic *lapic = vcpu->irq.lapic;
+
+	if (!lapic)
+		return;
+	if (atomic_xchg(&lapic->timer.fired, 0) || (lapic->timer.in_hw && expired(lapic)))
+		fire(lapic);
+}
+
+bool lapic_timer_fast(struct vcpu *vcpu)
+{
+	lapic_timer_serve(vcpu);
+	return !test_bit(REQ_EVENT, &vcpu->requests);
+}
+
+int lapic_timer_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	lapic_timer_serve(vcpu);
+	return RESUME;
+}
+
+bool lapic_timer_pending(struct vcpu *vcpu)
+{
+	struct lapic *lapic = vcpu->irq.lapic;
+
+	return lapic && atomic_read(&lapic->timer.fired);
+}
+
+u64 lapic_deadline_get(struct vcpu *vcpu)
+{
+	struct lapic *lapic = vcpu->irq.lapic;
+
+	return lapic && lapic->timer.mode == LAPIC_DEADLINE ? lapic->timer.deadline : 0;
+}
+
+void lapic_deadline_set(struct vcpu *vcpu, u64 guest_tsc)
+{
+	struct lapic *lapic = vcpu->irq.lapic;
+
+	if (!lapic || lapic->timer.mode != LAPIC_DEADLINE)
+		return;
+	stop(lapic);
+	lapic->timer.deadline = guest_tsc;
+	if (!guest_tsc)
+		return;
+	if (expired(lapic))
+		fire(lapic);
+	else
+		start(lapic);
+}
+
+static void start_count(struct lapic *lapic, u32 first)
+{
+	struct lapic_timer *t = &lapic->timer;
+	u64 first_ns = count_to_ns(lapic, first);
+
+	t->period_ns = count_to_ns(lapic, lapic_reg(lapic, APIC_TMICT));
+	if (t->mode == LAPIC_DEADLINE || !t->period_ns)
+		return;
+	if (t->mode == LAPIC_PERIODIC && t->period_ns < MIN_PERIOD_NS)
+		t->period_ns = first_ns = MIN_PERIOD_NS;
+	t->target = ktime_get() + first_ns;
+	start(lapic);
+}
+
+void lapic_timer_count_write(struct lapic *lapic)
+{
+	stop(lapic);
+	start_count(lapic, lapic_reg(lapic, APIC_TMICT));
+}
+
+u32 lapic_timer_count(struct lapic *lapic)
+{
+	struct lapic_timer *t = &lapic->timer;
+	u64 late;
+	s64 left;
+
+	if (!t->armed || t->mode == LAPIC_DEADLINE)
+		return 0;
+	left = t->target - ktime_get();
+	if (left <= 0) {
+		if (t->mode != LAPIC_PERIODIC)
+			return 0;
+		div64_u64_rem(-left, t->period_ns, &late);
+		left = t->period_ns - late;
+	}
+	return div_u64(left, lapic_timer_divisor(lapic));
+}
+
+void lapic_timer_divide_write(struct lapic *lapic, u32 val)
+{
+	u32 left = lapic_timer_count(lapic);
+	bool armed = lapic->timer.armed && lapic->timer.mode != LAPIC_DEADLINE;
+
+	lapic_reg_set(lapic, APIC_TDCR, val & 0xb);
+	if (!armed)
+		return;
+	stop(lapic);
+	start_count(lapic, left);	/* the counter keeps its value and changes its speed */
+}
+
+static enum lapic_timer_mode lvtt_mode(const struct lapic *lapic)
+{
+	switch ((lapic_reg(lapic, APIC_LVTT) >> 17) & 3) {
+	case 0:
+		return LAPIC_ONESHOT;
+	case 1:
+		return LAPIC_PERIODIC;
+	default:
+		return LAPIC_DEADLINE;
+	}
+}
+
+void lapic_timer_lvt_write(struct lapic *lapic)
+{
+	enum lapic_timer_mode mode = lvtt_mode(lapic), old = lapic->timer.mode;
+
+	if (mode == old)
+		return;
+	/* Between one-shot and periodic the count goes on; into or out of TSC-deadline mode it is lost. */
+	if (mode == LAPIC_DEADLINE || old == LAPIC_DEADLINE) {
+		stop(lapic);
+		lapic->timer.deadline = 0;
+		lapic->timer.period_ns = 0;
+		lapic_reg_set(lapic, APIC_TMICT, 0);
+	} else if (lapic->timer.period_ns) {
+		lapic->timer.period_ns = max_t(u64, lapic->timer.period_ns, MIN_PERIOD_NS);
+	}
+	lapic->timer.mode = mode;
+}
+
+void lapic_timer_restore(struct lapic *lapic, u32 current_count)
+{
+	u32 initial = lapic_reg(lapic, APIC_TMICT);
+
+	lapic->timer.mode = lvtt_mode(lapic);
+	start_count(lapic, current_count && current_count < initial ? current_count : initial);
+}
+
+void lapic_timer_tsc_changed(struct vcpu *vcpu)
+{
+	struct lapic *lapic = vcpu->irq.lapic;
+
+	if (!lapic || !lapic->timer.armed)
+		return;
+	hw_off(lapic);
+	hrtimer_cancel(&lapic->timer.hrtimer);
+	start(lapic);
+}
+
+void lapic_timer_block(struct vcpu *vcpu)
+{
+	struct lapic *lapic = vcpu->irq.lapic;
+
+	if (!lapic || !lapic->timer.in_hw)
+		return;
+	hw_off(lapic);
+	hrtimer_start(&lapic->timer.hrtimer, expiry_time(lapic), HRTIMER_MODE_ABS_HARD);
+}
+
+void lapic_timer_unblock(struct vcpu *vcpu)
+{
+	struct lapic *lapic = vcpu->irq.lapic;
+
+	if (!lapic || !lapic->timer.armed || !hw_usable(lapic))
+		return;
+	hrtimer_cancel(&lapic->timer.hrtimer);
+	if (!atomic_read(&lapic->timer.fired))
+		start(lapic);
+}
+
+void lapic_timer_reset(struct lapic *lapic)
+{
+	discard(lapic);
+	lapic->timer.mode = LAPIC_ONESHOT;
+	lapic->timer.deadline = 0;
+	lapic->timer.period_ns = 0;
+}
+
+void lapic_timer_init(struct lapic *lapic)
+{
+	hrtimer_init(&lapic->timer.hrtimer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
+	lapic->timer.hrtimer.function = hrtimer_fired;
+	atomic_set(&lapic->timer.fired, 0);
+}
+
+void lapic_timer_destroy(struct lapic *lapic)
+{
+	hrtimer_cancel(&lapic->timer.hrtimer);
+}
