@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The test's own memory is the user's. Pages that shim_user_fault() calls bad fault. */
+#ifndef SHIM_UACCESS_H
+#define SHIM_UACCESS_H
+
+#include <linux/mm.h>
+
+bool shim_user_fault(const void *p, unsigned long len);
+
+static inline unsigned long copy_from_user(void *to, const void *from, unsigned long n)
+{
+	if (shim_user_fault(from, n))
+		return n;
+	memcpy(to, from, n);
+	return 0;
+}
+
+static inline unsigned long copy_to_user(void *to, const void *from, unsigned long n)
+{
+	if (shim_user_fault(to, n))
+		return n;
+	memcpy(to, from, n);
+	return 0;
+}
+
+#define __copy_from_user_inatomic	copy_from_user
+#define __copy_to_user_inatomic	copy_to_user
+#define pagefault_disable()	do { } while (0)
+#define pagefault_enable()	do { } while (0)
+#define access_ok(p, len)							\
+	((u64)(p) < 1ull << 47 && (u64)(len) <= (1ull << 47) - (u64)(p))
+#define __try_cmpxchg_user(ptr, old, new, label)				\
+	(shim_user_fault(ptr, sizeof(*(ptr))) ? -EFAULT : !try_cmpxchg(ptr, old, new))
+
+#endif
