@@ -143,25 +143,33 @@ static bool pull(void)
 
 /*
  * While the guest takes nothing, standard input is not watched: it fills up instead. After its end
- * it is not watched either: a closed pipe would report itself for ever.
+ * it is not watched either: a closed pipe would report itself for ever. A read that could block is
+ * made only where epoll has reported data.
  */
-static void move(void *ctx, uint32_t events)
+static void move(bool readable)
 {
-	bool more = true;
+	bool more = readable || !term.polled;
 
-	(void)ctx;
-	(void)events;
 	while (push() && !term.eof && more)
 		more = pull() && !term.polled;
 	set_polling(!term.len && !term.eof);
+}
+
+static void readable(void *ctx, uint32_t events)
+{
+	(void)ctx;
+	(void)events;
+	move(true);
 }
 
 static void resumed(void *ctx, uint32_t events)
 {
 	uint64_t n;
 
+	(void)ctx;
+	(void)events;
 	if (read(term.resume_fd, &n, sizeof(n)) > 0)
-		move(ctx, events);
+		move(false);
 }
 
 /* Context: any thread. */
@@ -182,7 +190,7 @@ void term_attach(struct machine *m, const struct term_sink *sink)
 	loop_add(&m->loop, term.resume_fd, EPOLLIN, resumed, NULL);
 	if (term_is_tty() && !term.raw)
 		make_raw();
-	ret = loop_add(&m->loop, STDIN_FILENO, EPOLLIN, move, NULL);
+	ret = loop_add(&m->loop, STDIN_FILENO, EPOLLIN, readable, NULL);
 	term.polled = !ret;
 	/* A regular file cannot be watched and is always ready: start by hand. */
 	if (ret == -EPERM) {

@@ -15,6 +15,15 @@
 #define TX		1
 #define CLASS_SIMPLE	0x078000
 
+struct vcon {
+	struct virtio v;
+	bool talking;	/* the guest has written something since it was reset */
+};
+
+/*
+ * Linux's driver gives receive buffers before it has a port to put their contents in, and drops what
+ * comes meanwhile. So input waits for the first output.
+ */
 static size_t vcon_input(void *dev, const uint8_t *data, size_t len)
 {
 	struct virtio *v = dev;
@@ -22,7 +31,7 @@ static size_t vcon_input(void *dev, const uint8_t *data, size_t len)
 	size_t done = 0;
 
 	pthread_mutex_lock(&v->lock);
-	while (done < len && virtio_pop(v, RX, &c)) {
+	while (((struct vcon *)v)->talking && done < len && virtio_pop(v, RX, &c)) {
 		size_t n = virtq_write(&c, 0, data + done, len - done);
 
 		virtio_push(v, RX, &c, n);
@@ -36,13 +45,19 @@ static size_t vcon_input(void *dev, const uint8_t *data, size_t len)
 static void transmit(struct virtio *v)
 {
 	struct virtq_chain c;
+	bool any = false;
 
 	while (virtio_pop(v, TX, &c)) {
 		for (unsigned int i = 0; i < c.nr_out; i++)
 			term_write(STDOUT_FILENO, c.iov[i].iov_base, c.iov[i].iov_len);
 		virtio_push(v, TX, &c, 0);
+		any = true;
 	}
 	virtio_signal(v, TX);
+	if (any && !((struct vcon *)v)->talking) {
+		((struct vcon *)v)->talking = true;
+		term_resume();
+	}
 }
 
 static void vcon_queue(struct virtio *v, unsigned int i)
@@ -74,6 +89,11 @@ static void vcon_resized(void *dev)
 	pthread_mutex_unlock(&v->lock);
 }
 
+static void vcon_stopped(struct virtio *v)
+{
+	((struct vcon *)v)->talking = false;
+}
+
 static const struct virtio_ops vcon_ops = {
 	.id = VIRTIO_ID_CONSOLE,
 	.class = CLASS_SIMPLE,
@@ -81,6 +101,7 @@ static const struct virtio_ops vcon_ops = {
 	.config_len = sizeof(struct virtio_console_config),
 	.queue = vcon_queue,
 	.read_config = vcon_read_config,
+	.stopped = vcon_stopped,
 };
 
 static void vcon_free(struct device *dev)
@@ -98,7 +119,7 @@ static void virtio_console_create(struct machine *m)
 
 	if (m->config->console != CONSOLE_VIRTIO)
 		return;
-	v = calloc(1, sizeof(*v));
+	v = calloc(1, sizeof(struct vcon));
 	if (!v)
 		error_die(EXIT_ERROR, "out of memory");
 	if (isatty(STDOUT_FILENO))
