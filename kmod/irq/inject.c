@@ -40,7 +40,7 @@ static bool makes_double_fault(u8 first, u8 second)
 	return (BIT(first) & CONTRIBUTORY) && (BIT(second) & CONTRIBUTORY);
 }
 
-static int raise(struct vcpu *vcpu, u8 vector, bool has_error, u32 error, bool has_payload,
+static int queue(struct vcpu *vcpu, u8 vector, bool has_error, u32 error, bool has_payload,
 		 u64 payload)
 {
 	struct vcpu_events *ev = &vcpu->events;
@@ -72,22 +72,22 @@ static int raise(struct vcpu *vcpu, u8 vector, bool has_error, u32 error, bool h
 
 int inject_exception(struct vcpu *vcpu, u8 vector)
 {
-	return raise(vcpu, vector, false, 0, false, 0);
+	return queue(vcpu, vector, false, 0, false, 0);
 }
 
 int inject_exception_error(struct vcpu *vcpu, u8 vector, u32 error)
 {
-	return raise(vcpu, vector, true, error, false, 0);
+	return queue(vcpu, vector, true, error, false, 0);
 }
 
 int inject_page_fault(struct vcpu *vcpu, gva_t cr2, u32 error)
 {
-	return raise(vcpu, 14, true, error, true, cr2);
+	return queue(vcpu, 14, true, error, true, cr2);
 }
 
 int inject_db(struct vcpu *vcpu, u64 dr6_bits)
 {
-	return raise(vcpu, 1, false, 0, true, dr6_bits);
+	return queue(vcpu, 1, false, 0, true, dr6_bits);
 }
 
 void inject_nmi(struct vcpu *vcpu)

@@ -180,7 +180,7 @@ static u32 index_read(struct ioapic *ioapic)
 	}
 	if (ioapic->select < INDEX_TABLE || pin >= IOAPIC_NR_PINS)
 		return 0;
-	return ioapic->select & 1 ? ioapic->table[pin].bits >> 32 : (u32)ioapic->table[pin].bits;
+	return ioapic->table[pin].bits >> (ioapic->select & 1 ? 32 : 0);
 }
 
 static void entry_write(struct ioapic *ioapic, unsigned int pin, bool high, u32 val)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The interrupt controllers together: which of them a vCPU hears, creation, and userspace's view. */
 #include <linux/bitops.h>
+#include <linux/log2.h>
 #include "vm.h"
 #include "cpu/debug.h"
 #include "cpu/regs.h"

@@ -4,6 +4,7 @@
  * virtualization uses directly; IRR and TMR are set by any CPU, everything else by the vCPU's own thread.
  */
 #include <linux/bitops.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
 #include <asm/apicdef.h>
 #include <asm/msr-index.h>
@@ -487,7 +488,7 @@ void lapic_sync_exit(struct vcpu *vcpu)
 
 static bool in_page(struct vcpu *vcpu, gpa_t gpa)
 {
-	return vcpu->irq.lapic && (gpa & PAGE_MASK) == (vcpu->irq.apic_base & MSR_IA32_APICBASE_BASE);
+	return vcpu->irq.lapic && (gpa & PAGE_MASK) == (vcpu->irq.apic_base & PAGE_MASK);
 }
 
 /* Outside xAPIC mode the page is a hole, which by an old habit still swallows accesses. */

@@ -10,6 +10,5 @@
 #define MSR_IA32_APICBASE_BSP		(1 << 8)
 #define X2APIC_ENABLE			(1UL << 10)
 #define MSR_IA32_APICBASE_ENABLE	(1 << 11)
-#define MSR_IA32_APICBASE_BASE		(0xfffff << 12)
 
 #endif

@@ -2,6 +2,8 @@
 #ifndef SHIM_COMPILER_H
 #define SHIM_COMPILER_H
 
+#define __acquires(x)
+#define __releases(x)
 #define likely(x)	__builtin_expect(!!(x), 1)
 #define unlikely(x)	__builtin_expect(!!(x), 0)
 #define READ_ONCE(x)	(*(const volatile __typeof__(x) *)&(x))

@@ -25,6 +25,7 @@ extern void (*shim_page_freed)(u64 phys);
 
 unsigned long __get_free_page(gfp_t flags);
 void free_page(unsigned long addr);
+#define get_zeroed_page(flags)	__get_free_page((flags) | __GFP_ZERO)
 void *__va(u64 phys);
 u64 __pa(const void *addr);
 struct page *virt_to_page(const void *addr);

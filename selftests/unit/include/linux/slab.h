@@ -9,6 +9,7 @@
 #define GFP_ATOMIC	0
 #define GFP_KERNEL_ACCOUNT	0
 #define __GFP_ZERO	1
+#define __GFP_NOWARN	0
 
 extern int shim_fail_after;
 
