@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Port and memory-mapped I/O: one range registry per space, ioeventfd, the coalesced ring. */
+#ifndef CORBEL_IO_H
+#define CORBEL_IO_H
+
+#include <linux/list.h>
+#include <linux/spinlock.h>
+#include "types.h"
+#include "exit.h"
+
+enum bus_space { BUS_MMIO, BUS_PIO, NR_BUS_SPACES };
+
+#define BUS_MAX_DEVS	1000	/* of one space; one more registration fails with -ENOSPC */
+
+struct bus;		/* sorted array of ranges; replaced under vm->irq_lock, read under SRCU */
+
+struct vm_io {
+	struct bus __rcu *bus[NR_BUS_SPACES];
+	struct list_head ioeventfds;		/* irq_lock */
+	struct list_head coalesced_zones;	/* irq_lock */
+	struct kvm_coalesced_mmio_ring *ring;	/* page 2 of every vCPU's mapping */
+	spinlock_t ring_lock;			/* the kernel's end of the ring */
+};
+
+struct vcpu_io {		/* the port access that userspace has been asked for; vcpu->lock */
+	gva_t linear_rip;	/* of its instruction: completed only if RIP is still there */
+	u8 size;
+};
+
+/* A device claims [base, base+len) of a space; len 0: accesses of any length at base. */
+struct bus_dev {
+	const struct bus_dev_ops *ops;
+	u64 base;
+	u32 len;
+};
+
+/*
+ * Callbacks: 0 handled, -EOPNOTSUPP not mine (or NULL). They run in a vCPU thread, interrupts on, vm->srcu held
+ * for reading, and must not sleep: the fault path calls them without leaving the vCPU.
+ */
+struct bus_dev_ops {
+	int (*read)(struct vcpu *vcpu, struct bus_dev *dev, u64 addr, int len, void *val);
+	int (*write)(struct vcpu *vcpu, struct bus_dev *dev, u64 addr, int len, const void *val);
+	void (*release)(struct bus_dev *dev);	/* VM destruction or unregistration; may be NULL */
+};
+
+int io_vm_init(struct vm *vm);
+void io_vm_destroy(struct vm *vm);		/* before cleanup_srcu_struct(&vm->srcu) */
+
+/**
+ * bus_attach() - let a device answer for its range
+ * Context: vm->irq_lock held, sleeps. Return: 0, -ENOMEM, -ENOSPC
+ */
+int bus_attach(struct vm *vm, enum bus_space space, struct bus_dev *dev);
+
+/**
+ * bus_detach() - take a device off the bus; its release() has been called at return
+ * Context: vm->irq_lock held; waits for vm->srcu readers. Cannot fail.
+ */
+void bus_detach(struct vm *vm, enum bus_space space, struct bus_dev *dev);
+
+/* 0: a device in the kernel took it; -EOPNOTSUPP: userspace must. vm->srcu held for reading. */
+int bus_read(struct vcpu *vcpu, enum bus_space space, u64 addr, int len, void *val);
+int bus_write(struct vcpu *vcpu, enum bus_space space, u64 addr, int len, const void *val);
+
+int ioeventfd_set(struct vm *vm, const struct kvm_ioeventfd *args);
+
+int coalesced_register(struct vm *vm, const struct kvm_coalesced_mmio_zone *zone);
+int coalesced_unregister(struct vm *vm, const struct kvm_coalesced_mmio_zone *zone);
+int coalesced_vm_init(struct vm *vm);
+void coalesced_vm_destroy(struct vm *vm);
+
+/* Exit handlers */
+int pio_exit(struct vcpu *vcpu, struct vcpu_exit *exit);		/* EXIT_IO */
+
+/**
+ * pio_user_exit() - describe a port access in kvm_run
+ * @in: IN or INS; @size: 1, 2, 4; @count: elements, count * size <= PAGE_SIZE
+ * @data: what is written, NULL for @in: the answer will be in vcpu->pio_data
+ * The caller sets vcpu->complete. Return: TO_USER
+ */
+int pio_user_exit(struct vcpu *vcpu, bool in, u16 port, unsigned int size, unsigned int count,
+		  const void *data);
+
+#endif

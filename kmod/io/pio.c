@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * IN and OUT. Userspace is asked with RIP still at the instruction; the next KVM_RUN completes it,
+ * unless userspace has meanwhile moved RIP elsewhere (a reset, a debugger).
+ */
+#include <linux/mm.h>
+#include "cpu/cap.h"
+#include "cpu/regs.h"
+#include "trace.h"
+#include "vm.h"
+
+#define PIO_PAGE	1		/* of the vCPU's mapping */
+#define PORT_OUT_7E	0x7e		/* KVM_X86_QUIRK_OUT_7E_INC_RIP */
+
+int pio_user_exit(struct vcpu *vcpu, bool in, u16 port, unsigned int size, unsigned int count,
+		  const void *data)
+{
+	struct kvm_run *run = vcpu->run;
+
+	if (WARN_ON_ONCE(size * count > PAGE_SIZE))
+		return -EINVAL;
+	run->exit_reason = KVM_EXIT_IO;
+	run->io.direction = in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
+	run->io.size = size;
+	run->io.port = port;
+	run->io.count = count;
+	run->io.data_offset = PIO_PAGE * PAGE_SIZE;
+	if (!in)
+		memcpy(vcpu->pio_data, data, size * count);
+	vcpu->stats.io_exits++;
+	return TO_USER;
+}
+
+/* A 4-byte IN clears the upper half of RAX as any 32-bit write does; smaller ones keep the rest. */
+static void pio_set_rax(struct vcpu *vcpu, u32 val, unsigned int size)
+{
+	unsigned long keep = size < 4 ? gpr_get(vcpu, GPR_RAX) & ~0ul << size * 8 : 0;
+
+	gpr_set(vcpu, GPR_RAX, keep | val);
+}
+
+static int pio_complete_out(struct vcpu *vcpu)
+{
+	return regs_linear_rip(vcpu) == vcpu->io.linear_rip ? vcpu_skip_insn(vcpu) : RESUME;
+}
+
+static int pio_complete_in(struct vcpu *vcpu)
+{
+	u32 val = 0;
+
+	if (regs_linear_rip(vcpu) != vcpu->io.linear_rip)
+		return RESUME;
+	memcpy(&val, vcpu->pio_data, vcpu->io.size);
+	trace_corbel_pio(vcpu->id, true, vcpu->run->io.port, vcpu->io.size, val);
+	pio_set_rax(vcpu, val, vcpu->io.size);
+	return vcpu_skip_insn(vcpu);
+}
+
+static int pio_in(struct vcpu *vcpu, u16 port, unsigned int size)
+{
+	u32 val = 0;
+
+	if (!bus_read(vcpu, BUS_PIO, port, size, &val)) {
+		trace_corbel_pio(vcpu->id, true, port, size, val);
+		pio_set_rax(vcpu, val, size);
+		return vcpu_skip_insn(vcpu);
+	}
+	vcpu->io = (struct vcpu_io){ .linear_rip = regs_linear_rip(vcpu), .size = size };
+	vcpu->complete = pio_complete_in;
+	return pio_user_exit(vcpu, true, port, size, 1, NULL);
+}
+
+static int pio_out(struct vcpu *vcpu, u16 port, unsigned int size)
+{
+	u32 val = gpr_get(vcpu, GPR_RAX);
+
+	if (size < 4)
+		val &= (1u << size * 8) - 1;
+	trace_corbel_pio(vcpu->id, false, port, size, val);
+	if (!bus_write(vcpu, BUS_PIO, port, size, &val))
+		return vcpu_skip_insn(vcpu);
+	/* Firmware's way out to a debugger; clients expect RIP behind it. */
+	if (port == PORT_OUT_7E && cap_quirk(vcpu->vm, KVM_X86_QUIRK_OUT_7E_INC_RIP)) {
+		int next = vcpu_skip_insn(vcpu);
+
+		return next < 0 ? next : pio_user_exit(vcpu, false, port, size, 1, &val);
+	}
+	vcpu->io = (struct vcpu_io){ .linear_rip = regs_linear_rip(vcpu), .size = size };
+	vcpu->complete = pio_complete_out;
+	return pio_user_exit(vcpu, false, port, size, 1, &val);
+}
+
+int pio_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	if (exit->io.string)
+		return emulate_insn(vcpu);
+	if (exit->io.in)
+		return pio_in(vcpu, exit->io.port, exit->io.size);
+	return pio_out(vcpu, exit->io.port, exit->io.size);
+}

@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Interrupts raised by an eventfd. A message is sent from the wake-up itself, in hard-interrupt
+ * context with the eventfd's lock held; pins need the PIC and IOAPIC and are driven from a work.
+ *
+ * An irqfd ends by KVM_IRQFD_FLAG_DEASSIGN, by the last close of the eventfd, or with the VM. All
+ * three unlink it under vm->irq.irqfd.lock, so that only one of them queues its end.
+ */
+#include <linux/eventfd.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/poll.h>
+#include <linux/rculist.h>
+#include <linux/seqlock.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+#include "compat.h"
+#include "vm.h"
+#include "route.h"
+
+/* Irqfds with resampling that share a line: the line stays up until the guest's EOI lowers it for all. */
+struct irqfd_resampler {
+	struct route_ack ack;
+	struct vm *vm;
+	struct list_head irqfds;	/* irq_lock; SRCU vm->srcu */
+	struct list_head link;		/* vm->irq.irqfd.resamplers, irq_lock */
+};
+
+struct irqfd {
+	struct vm *vm;
+	struct eventfd_ctx *eventfd;
+	u32 gsi;
+	struct list_head link;		/* vm->irq.irqfd.items; empty once its end is queued */
+	wait_queue_entry_t wait;
+	poll_table pt;
+	struct work_struct inject;
+	struct work_struct shutdown;
+	seqcount_spinlock_t route_seq;	/* irqfd.lock */
+	struct route_entry route;	/* type 0: not a message */
+	struct irqfd_resampler *resampler;
+	struct eventfd_ctx *resamplefd;
+	struct list_head resampler_link;
+};
+
+static struct workqueue_struct *irqfd_cleanup_wq;
+
+int irqfd_module_init(void)
+{
+	irqfd_cleanup_wq = alloc_workqueue("corbel-irqfd", 0, 0);
+	return irqfd_cleanup_wq ? 0 : -ENOMEM;
+}
+
+void irqfd_module_exit(void)
+{
+	destroy_workqueue(irqfd_cleanup_wq);
+}
+
+void irqfd_vm_init(struct vm *vm)
+{
+	spin_lock_init(&vm->irq.irqfd.lock);
+	INIT_LIST_HEAD(&vm->irq.irqfd.items);
+	INIT_LIST_HEAD(&vm->irq.irqfd.resamplers);
+}
+
+/* Injection */
+
+static void irqfd_inject(struct work_struct *work)
+{
+	struct irqfd *irqfd = container_of(work, struct irqfd, inject);
+
+	if (irqfd->resampler) {
+		irq_set_gsi(irqfd->vm, IRQ_SOURCE_RESAMPLE, irqfd->gsi, 1);
+	} else {
+		irq_set_gsi(irqfd->vm, IRQ_SOURCE_USER, irqfd->gsi, 1);
+		irq_set_gsi(irqfd->vm, IRQ_SOURCE_USER, irqfd->gsi, 0);
+	}
+}
+
+static void irqfd_fire(struct irqfd *irqfd)
+{
+	struct route_entry route;
+	unsigned int seq;
+
+	do {
+		seq = read_seqcount_begin(&irqfd->route_seq);
+		route = irqfd->route;
+	} while (read_seqcount_retry(&irqfd->route_seq, seq));
+	if (route.type == KVM_IRQ_ROUTING_MSI)
+		route_entry_msi(irqfd->vm, &route);
+	else
+		schedule_work(&irqfd->inject);
+}
+
+static void irqfd_acked(struct route_ack *ack)
+{
+	struct irqfd_resampler *resampler = container_of(ack, struct irqfd_resampler, ack);
+	struct vm *vm = resampler->vm;
+	struct irqfd *irqfd;
+
+	irq_set_gsi(vm, IRQ_SOURCE_RESAMPLE, ack->gsi, 0);
+	list_for_each_entry_srcu(irqfd, &resampler->irqfds, resampler_link,
+				 srcu_read_lock_held(&vm->srcu))
+		compat_eventfd_signal(irqfd->resamplefd);
+}
+
+/* Life */
+
+/* irqfd.lock held. */
+static void irqfd_queue_shutdown(struct irqfd *irqfd)
+{
+	list_del_init(&irqfd->link);
+	queue_work(irqfd_cleanup_wq, &irqfd->shutdown);
+}
+
+static int irqfd_wakeup(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
+{
+	struct irqfd *irqfd = container_of(wait, struct irqfd, wait);
+	__poll_t events = key_to_poll(key);
+	struct vm *vm = irqfd->vm;
+	unsigned long flags;
+	u64 count;
+
+	if (events & EPOLLIN) {
+		eventfd_ctx_do_read(irqfd->eventfd, &count);
+		irqfd_fire(irqfd);
+	}
+	if (events & EPOLLHUP) {
+		spin_lock_irqsave(&vm->irq.irqfd.lock, flags);
+		if (!list_empty(&irqfd->link))
+			irqfd_queue_shutdown(irqfd);
+		spin_unlock_irqrestore(&vm->irq.irqfd.lock, flags);
+	}
+	return 0;
+}
+
+static void irqfd_poll_queue(struct file *file, wait_queue_head_t *head, poll_table *pt)
+{
+	struct irqfd *irqfd = container_of(pt, struct irqfd, pt);
+
+	add_wait_queue_priority(head, &irqfd->wait);
+}
+
+static void irqfd_resampler_leave(struct irqfd *irqfd)
+{
+	struct irqfd_resampler *resampler = irqfd->resampler;
+	struct vm *vm = irqfd->vm;
+
+	mutex_lock(&vm->irq_lock);
+	list_del_rcu(&irqfd->resampler_link);
+	if (list_empty(&resampler->irqfds)) {
+		list_del(&resampler->link);
+		route_ack_unregister(vm, &resampler->ack);
+		irq_set_gsi(vm, IRQ_SOURCE_RESAMPLE, resampler->ack.gsi, 0);
+		kfree(resampler);
+	} else {
+		synchronize_srcu_expedited(&vm->srcu);
+	}
+	mutex_unlock(&vm->irq_lock);
+}
+
+static void irqfd_free(struct irqfd *irqfd)
+{
+	if (irqfd->resampler)
+		irqfd_resampler_leave(irqfd);
+	if (irqfd->resamplefd) {
+		eventfd_ctx_put(irqfd->resamplefd);
+		stats_live(LIVE_FILES, -1);
+	}
+	eventfd_ctx_put(irqfd->eventfd);
+	stats_live(LIVE_FILES, -1);
+	kfree(irqfd);
+}
+
+static void irqfd_shutdown(struct work_struct *work)
+{
+	struct irqfd *irqfd = container_of(work, struct irqfd, shutdown);
+	u64 count;
+
+	/* Assignment may still be between publishing it and polling: it holds vm->srcu there. */
+	synchronize_srcu_expedited(&irqfd->vm->srcu);
+	eventfd_ctx_remove_wait_queue(irqfd->eventfd, &irqfd->wait, &count);
+	flush_work(&irqfd->inject);
+	irqfd_free(irqfd);
+}
+
+/* Routes */
+
+/* irq_lock (or vm->srcu) and irqfd.lock held. */
+static void irqfd_update_route(struct irqfd *irqfd)
+{
+	struct route_entry route = {};
+
+	if (irqfd->resampler || !route_lookup_msi(irqfd->vm, irqfd->gsi, &route))
+		route.type = 0;
+	write_seqcount_begin(&irqfd->route_seq);
+	irqfd->route = route;
+	write_seqcount_end(&irqfd->route_seq);
+}
+
+void irqfd_routing_changed(struct vm *vm)
+{
+	struct irqfd *irqfd;
+
+	lockdep_assert_held(&vm->irq_lock);
+	spin_lock_irq(&vm->irq.irqfd.lock);
+	list_for_each_entry(irqfd, &vm->irq.irqfd.items, link)
+		irqfd_update_route(irqfd);
+	spin_unlock_irq(&vm->irq.irqfd.lock);
+}
+
+/* Assignment */
+
+/* irq_lock held. */
+static struct irqfd_resampler *irqfd_find_resampler(struct vm *vm, u32 gsi)
+{
+	struct irqfd_resampler *resampler;
+
+	list_for_each_entry(resampler, &vm->irq.irqfd.resamplers, link) {
+		if (resampler->ack.gsi == gsi)
+			return resampler;
+	}
+	resampler = kzalloc(sizeof(*resampler), GFP_KERNEL_ACCOUNT);
+	if (!resampler)
+		return NULL;
+	resampler->vm = vm;
+	resampler->ack.gsi = gsi;
+	resampler->ack.acked = irqfd_acked;
+	INIT_LIST_HEAD(&resampler->irqfds);
+	list_add(&resampler->link, &vm->irq.irqfd.resamplers);
+	route_ack_register(vm, &resampler->ack);
+	return resampler;
+}
+
+static int irqfd_resampler_join(struct irqfd *irqfd, int fd)
+{
+	struct eventfd_ctx *ctx = eventfd_ctx_fdget(fd);
+	struct vm *vm = irqfd->vm;
+
+	if (IS_ERR(ctx))
+		return PTR_ERR(ctx);
+	irqfd->resamplefd = ctx;
+	stats_live(LIVE_FILES, 1);
+	mutex_lock(&vm->irq_lock);
+	irqfd->resampler = irqfd_find_resampler(vm, irqfd->gsi);
+	if (irqfd->resampler)
+		list_add_rcu(&irqfd->resampler_link, &irqfd->resampler->irqfds);
+	mutex_unlock(&vm->irq_lock);
+	return irqfd->resampler ? 0 : -ENOMEM;
+}
+
+/* vm->srcu held: the route is read, and the end of the irqfd waits until it is polled. */
+static int irqfd_publish(struct irqfd *irqfd)
+{
+	struct vm_irqfd *all = &irqfd->vm->irq.irqfd;
+	struct irqfd *other;
+	int err = 0;
+
+	spin_lock_irq(&all->lock);
+	list_for_each_entry(other, &all->items, link) {
+		if (other->eventfd == irqfd->eventfd)
+			err = -EBUSY;
+	}
+	if (!err) {
+		irqfd_update_route(irqfd);
+		list_add_tail(&irqfd->link, &all->items);
+	}
+	spin_unlock_irq(&all->lock);
+	return err;
+}
+
+static struct irqfd *irqfd_alloc(struct vm *vm, struct eventfd_ctx *eventfd, u32 gsi)
+{
+	struct irqfd *irqfd = kzalloc(sizeof(*irqfd), GFP_KERNEL_ACCOUNT);
+
+	if (!irqfd)
+		return NULL;
+	irqfd->vm = vm;
+	irqfd->eventfd = eventfd;
+	irqfd->gsi = gsi;
+	INIT_LIST_HEAD(&irqfd->link);
+	INIT_WORK(&irqfd->inject, irqfd_inject);
+	INIT_WORK(&irqfd->shutdown, irqfd_shutdown);
+	seqcount_spinlock_init(&irqfd->route_seq, &vm->irq.irqfd.lock);
+	init_waitqueue_func_entry(&irqfd->wait, irqfd_wakeup);
+	init_poll_funcptr(&irqfd->pt, irqfd_poll_queue);
+	stats_live(LIVE_FILES, 1);
+	return irqfd;
+}
+
+static int irqfd_assign_file(struct vm *vm, const struct kvm_irqfd *args, struct file *file)
+{
+	struct eventfd_ctx *eventfd = eventfd_ctx_fileget(file);
+	struct irqfd *irqfd;
+	int srcu, err = 0;
+
+	if (IS_ERR(eventfd))
+		return PTR_ERR(eventfd);
+	irqfd = irqfd_alloc(vm, eventfd, args->gsi);
+	if (!irqfd) {
+		eventfd_ctx_put(eventfd);
+		return -ENOMEM;
+	}
+	if (args->flags & KVM_IRQFD_FLAG_RESAMPLE)
+		err = irqfd_resampler_join(irqfd, args->resamplefd);
+	srcu = srcu_read_lock(&vm->srcu);
+	if (!err)
+		err = irqfd_publish(irqfd);
+	/* What was signalled before is an interrupt too. */
+	if (!err && vfs_poll(file, &irqfd->pt) & EPOLLIN)
+		schedule_work(&irqfd->inject);
+	srcu_read_unlock(&vm->srcu, srcu);
+	if (err)
+		irqfd_free(irqfd);
+	return err;
+}
+
+static int irqfd_assign(struct vm *vm, const struct kvm_irqfd *args)
+{
+	struct file *file;
+	int err;
+
+	if (vm->irq.mode == IRQCHIP_NONE)
+		return -EINVAL;
+	if (args->flags & KVM_IRQFD_FLAG_RESAMPLE && vm->irq.mode != IRQCHIP_KERNEL)
+		return -EINVAL;
+	file = eventfd_fget(args->fd);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	err = irqfd_assign_file(vm, args, file);
+	fput(file);
+	return err;
+}
+
+static int irqfd_deassign(struct vm *vm, const struct kvm_irqfd *args)
+{
+	struct eventfd_ctx *eventfd = eventfd_ctx_fdget(args->fd);
+	struct irqfd *irqfd, *next;
+
+	if (IS_ERR(eventfd))
+		return PTR_ERR(eventfd);
+	spin_lock_irq(&vm->irq.irqfd.lock);
+	list_for_each_entry_safe(irqfd, next, &vm->irq.irqfd.items, link) {
+		if (irqfd->eventfd == eventfd && irqfd->gsi == args->gsi)
+			irqfd_queue_shutdown(irqfd);
+	}
+	spin_unlock_irq(&vm->irq.irqfd.lock);
+	eventfd_ctx_put(eventfd);
+	flush_workqueue(irqfd_cleanup_wq);	/* no interrupt after the ioctl has returned */
+	return 0;
+}
+
+int irqfd_set(struct vm *vm, const struct kvm_irqfd *args)
+{
+	if (args->flags & ~(KVM_IRQFD_FLAG_DEASSIGN | KVM_IRQFD_FLAG_RESAMPLE))
+		return -EINVAL;
+	if (args->flags & KVM_IRQFD_FLAG_DEASSIGN)
+		return irqfd_deassign(vm, args);
+	return irqfd_assign(vm, args);
+}
+
+void irqfd_release(struct vm *vm)
+{
+	struct irqfd *irqfd, *next;
+
+	spin_lock_irq(&vm->irq.irqfd.lock);
+	list_for_each_entry_safe(irqfd, next, &vm->irq.irqfd.items, link)
+		irqfd_queue_shutdown(irqfd);
+	spin_unlock_irq(&vm->irq.irqfd.lock);
+	flush_workqueue(irqfd_cleanup_wq);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* GSI routing: from an interrupt line to the pins and messages it stands for, and back for acks. */
+#ifndef CORBEL_ROUTE_H
+#define CORBEL_ROUTE_H
+
+#include <linux/list.h>
+#include "types.h"
+
+struct lapic_irq;
+
+#define ROUTE_NR_GSIS	4096	/* KVM_CAP_IRQ_ROUTING */
+
+/* Who drives a line. A pin's level is the OR of its sources: one bit each, kept by the chip. */
+enum irq_source { IRQ_SOURCE_USER, IRQ_SOURCE_RESAMPLE, IRQ_SOURCE_PIT, NR_IRQ_SOURCES };
+
+struct route_entry {
+	u32 gsi;
+	u32 type;		/* KVM_IRQ_ROUTING_IRQCHIP or _MSI; 0: none */
+	union {
+		struct {
+			u8 chip;	/* KVM_IRQCHIP_PIC_MASTER, _PIC_SLAVE, _IOAPIC */
+			u8 pin;		/* of the chip */
+		};
+		struct {
+			u32 address_lo, address_hi, data;
+		} msi;
+	};
+};
+
+/* Told when the guest has acknowledged (PIC) or ended (IOAPIC, level) an interrupt of this GSI. */
+struct route_ack {
+	struct hlist_node link;
+	u32 gsi;
+	void (*acked)(struct route_ack *ack);
+};
+
+void route_vm_destroy(struct vm *vm);
+
+/**
+ * route_set() - replace the whole table
+ * Context: takes vm->irq_lock; does not wait for readers. Return: 0, -EINVAL, -ENOMEM
+ */
+int route_set(struct vm *vm, const struct kvm_irq_routing_entry *entries, unsigned int nr);
+
+/* For irqchip creation: GSI 0-15 to PIC and IOAPIC pins, 16-23 to the IOAPIC; or nothing (split). */
+int route_set_default(struct vm *vm);
+int route_set_empty(struct vm *vm);
+
+/**
+ * irq_set_gsi() - drive a line
+ * Context: process or soft-interrupt, no PIC/IOAPIC/LAPIC lock held. MSI routes fire on level 1.
+ * Return: CPUs reached, 0 coalesced, -1 masked or not routed (as KVM_IRQ_LINE_STATUS)
+ */
+int irq_set_gsi(struct vm *vm, int source, u32 gsi, int level);
+
+/** route_msi() - KVM_SIGNAL_MSI. Return: > 0 delivered, 0 blocked, -1 no target, -EINVAL */
+int route_msi(struct vm *vm, const struct kvm_msi *msi);
+
+/** route_entry_msi() - send the message of an MSI entry. Context: any, hard interrupt included. */
+int route_entry_msi(struct vm *vm, const struct route_entry *entry);
+
+/** route_lookup() - the only entry of a GSI if it is an MSI; else false. vm->srcu or irq_lock held. */
+bool route_lookup_msi(struct vm *vm, u32 gsi, struct route_entry *entry);
+
+/**
+ * route_acked() - PIC: vector acknowledged (or EOI in AEOI); IOAPIC: EOI of a level interrupt
+ * @chip: KVM_IRQCHIP_*; @pin: of that chip, 0-7 for each PIC
+ * Context: no PIC/IOAPIC/LAPIC lock held: the notifier may lower the pin. Takes vm->srcu itself.
+ */
+void route_acked(struct vm *vm, unsigned int chip, unsigned int pin);
+/** route_has_ack() - does anyone want route_acked() for this pin */
+bool route_has_ack(struct vm *vm, unsigned int chip, unsigned int pin);
+/** route_unmasked() - the guest unmasked a pin; same context as route_acked() */
+void route_unmasked(struct vm *vm, unsigned int chip, unsigned int pin);
+
+void route_ack_register(struct vm *vm, struct route_ack *ack);
+void route_ack_unregister(struct vm *vm, struct route_ack *ack);	/* waits for readers */
+
+/**
+ * route_for_each_level_msi() - split irqchip: the messages whose EOI userspace must be told about
+ * @max_gsi: pins of the userspace IOAPIC
+ * Context: takes vm->srcu.
+ */
+void route_for_each_level_msi(struct vm *vm, u32 max_gsi,
+			      void (*fn)(struct lapic_irq *irq, void *arg), void *arg);
+
+#endif
