@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Arithmetic, logic, shifts, bit operations and the flags they leave. */
+/* Arithmetic, logic, compare and exchange, and the flags they leave. */
 #include "insn.h"
 
 #define ARITH_FLAGS	(EMUL_CF | EMUL_PF | EMUL_AF | EMUL_ZF | EMUL_SF | EMUL_OF)
 
-static void alu_set(u64 *rflags, u64 flag, bool on)
+void alu_set(u64 *rflags, u64 flag, bool on)
 {
 	*rflags = on ? *rflags | flag : *rflags & ~flag;
 }
@@ -27,7 +27,7 @@ static void alu_set_szp(u64 *rflags, unsigned int bytes, u64 val)
 	alu_set(rflags, EMUL_PF, alu_even_parity(val));
 }
 
-u64 alu_add(u64 *rflags, unsigned int bytes, u64 a, u64 b, bool carry)
+static u64 alu_add(u64 *rflags, unsigned int bytes, u64 a, u64 b, bool carry)
 {
 	u64 sum = (a + b + carry) & emul_mask(bytes);
 	u64 carries = (a & b) | ((a | b) & ~sum);
@@ -53,7 +53,7 @@ u64 alu_sub(u64 *rflags, unsigned int bytes, u64 a, u64 b, bool borrow)
 	return diff;
 }
 
-static u64 alu_logic(u64 *rflags, unsigned int bytes, u64 val)
+u64 alu_logic(u64 *rflags, unsigned int bytes, u64 val)
 {
 	*rflags &= ~ARITH_FLAGS;
 	alu_set_szp(rflags, bytes, val);
@@ -101,43 +101,16 @@ int alu_incdec(struct emul *e)
 	return EMUL_CONTINUE;
 }
 
-struct wide {
-	u64 lo;
-	u64 hi;
-};
-
-static struct wide alu_negate(struct wide v)
-{
-	return (struct wide) { .lo = -v.lo, .hi = ~v.hi + !v.lo };
-}
-
-static struct wide alu_mul_wide(u64 a, u64 b)
-{
-	unsigned __int128 product = (unsigned __int128)a * b;
-
-	return (struct wide) { .lo = (u64)product, .hi = (u64)(product >> 64) };
-}
-
-static struct wide alu_imul_wide(s64 a, s64 b)
-{
-	struct wide product = alu_mul_wide(a < 0 ? -(u64)a : (u64)a, b < 0 ? -(u64)b : (u64)b);
-
-	return (a < 0) != (b < 0) ? alu_negate(product) : product;
-}
+typedef unsigned __int128 wide;
 
 /* The double-width value of AX, DX:AX, EDX:EAX or RDX:RAX. */
-static struct wide alu_read_pair(const struct emul *e, unsigned int bytes)
+static wide alu_read_pair(const struct emul *e, unsigned int bytes)
 {
-	const u64 *gpr = e->state.regs.gpr;
+	u64 low = e->state.regs.gpr[EMUL_RAX], high = e->state.regs.gpr[EMUL_RDX];
 
 	if (bytes == 1)
-		return (struct wide) { .lo = gpr[EMUL_RAX] & 0xffff };
-	if (bytes == 8)
-		return (struct wide) { .lo = gpr[EMUL_RAX], .hi = gpr[EMUL_RDX] };
-	return (struct wide) {
-		.lo = (gpr[EMUL_RDX] & emul_mask(bytes)) << (bytes * 8) |
-		      (gpr[EMUL_RAX] & emul_mask(bytes)),
-	};
+		return low & 0xffff;
+	return (wide)(high & emul_mask(bytes)) << (bytes * 8) | (low & emul_mask(bytes));
 }
 
 static void alu_write_pair(struct emul *e, unsigned int bytes, u64 low, u64 high)
@@ -150,73 +123,57 @@ static void alu_write_pair(struct emul *e, unsigned int bytes, u64 low, u64 high
 	exec_reg_write(e, EMUL_RDX, bytes, high);
 }
 
-static void alu_mul_flags(struct emul *e, bool overflow)
+static wide alu_imul_wide(u64 a, u64 b, unsigned int bytes)
 {
-	alu_set(alu_flags(e), EMUL_CF | EMUL_OF, overflow);
+	return (wide)((__int128)(s64)emul_sext(a, bytes) * (s64)emul_sext(b, bytes));
 }
 
+/* CF and OF: the upper half is more than the extension of the lower one. */
 static void alu_mul(struct emul *e, bool is_signed)
 {
 	unsigned int bytes = e->dst.bytes;
-	u64 acc = e->state.regs.gpr[EMUL_RAX] & emul_mask(bytes);
-	struct wide p;
-	u64 high, extended;
+	u64 acc = exec_reg_read(e, EMUL_RAX, bytes), high, extended;
+	wide p = is_signed ? alu_imul_wide(acc, e->dst.val, bytes) : (wide)acc * e->dst.val;
 
-	if (is_signed)
-		p = alu_imul_wide(emul_sext(acc, bytes), emul_sext(e->dst.val, bytes));
-	else
-		p = alu_mul_wide(acc, e->dst.val);
-	high = (bytes == 8 ? p.hi : p.lo >> (bytes * 8)) & emul_mask(bytes);
-	extended = is_signed && (p.lo & emul_sign_bit(bytes)) ? emul_mask(bytes) : 0;
-	alu_write_pair(e, bytes, p.lo, high);
-	alu_mul_flags(e, high != extended);
+	high = (u64)(p >> (bytes * 8)) & emul_mask(bytes);
+	extended = is_signed && ((u64)p & emul_sign_bit(bytes)) ? emul_mask(bytes) : 0;
+	alu_write_pair(e, bytes, (u64)p, high);
+	alu_set(alu_flags(e), EMUL_CF | EMUL_OF, high != extended);
 }
 
 /* IMUL with two and three operands: the immediate, when there is one, replaces the target. */
 int alu_imul(struct emul *e)
 {
 	unsigned int bytes = e->dst.bytes;
-	u64 a = emul_sext(e->src.val, bytes);
-	u64 b = emul_sext(e->d.insn->imm ? e->d.imm : e->dst.val, bytes);
-	struct wide p = alu_imul_wide(a, b);
-	u64 val = emul_sext(p.lo, bytes);
+	wide p = alu_imul_wide(e->src.val, e->d.insn->imm ? e->d.imm : e->dst.val, bytes);
 
-	alu_mul_flags(e, val != p.lo || p.hi != ((s64)val < 0 ? ~0ull : 0));
-	e->dst.val = p.lo;
+	e->dst.val = (u64)p;
+	alu_set(alu_flags(e), EMUL_CF | EMUL_OF,
+		p != (wide)(__int128)(s64)emul_sext(e->dst.val, bytes));
 	return EMUL_CONTINUE;
 }
 
-/* Long division, since the kernel has no 128-bit one. @n.hi < @div. */
-static u64 alu_div_wide(struct wide n, u64 div, u64 *rem)
+/*
+ * Divide magnitudes. False: the quotient needs more than 64 bits. Long division where the
+ * dividend does, since the kernel has no 128-bit one.
+ */
+static bool alu_div_wide(wide n, u64 div, u64 *quotient, u64 *rem)
 {
-	u64 quotient = 0;
+	u64 high = n >> 64, low = n;
 	bool carry;
 	int i;
 
-	for (i = 0; i < 64; i++) {
-		carry = n.hi >> 63;
-		n.hi = n.hi << 1 | n.lo >> 63;
-		n.lo <<= 1;
-		quotient <<= 1;
-		if (carry || n.hi >= div) {
-			n.hi -= div;
-			quotient |= 1;
-		}
-	}
-	*rem = n.hi;
-	return quotient;
-}
-
-/* Divide magnitudes. False: the quotient needs more than 64 bits. */
-static bool alu_div_unsigned(struct wide n, u64 div, u64 *quotient, u64 *rem)
-{
-	if (n.hi >= div)
+	if (high >= div)
 		return false;
-	if (n.hi) {
-		*quotient = alu_div_wide(n, div, rem);
-	} else {
-		*quotient = n.lo / div;
-		*rem = n.lo % div;
+	*quotient = high ? 0 : low / div;
+	*rem = high ? high : low % div;
+	for (i = 63; high && i >= 0; i--) {
+		carry = *rem >> 63;
+		*rem = *rem << 1 | (low >> i & 1);
+		if (carry || *rem >= div) {
+			*rem -= div;
+			*quotient |= 1ull << i;
+		}
 	}
 	return true;
 }
@@ -226,7 +183,7 @@ static int alu_div(struct emul *e)
 	unsigned int bytes = e->dst.bytes;
 	u64 quotient, rem;
 
-	if (!alu_div_unsigned(alu_read_pair(e, bytes), e->dst.val, &quotient, &rem) ||
+	if (!alu_div_wide(alu_read_pair(e, bytes), e->dst.val, &quotient, &rem) ||
 	    quotient > emul_mask(bytes))
 		return mem_fault(e, EMUL_DE, 0);
 	alu_write_pair(e, bytes, quotient, rem);
@@ -236,19 +193,15 @@ static int alu_div(struct emul *e)
 static int alu_idiv(struct emul *e)
 {
 	unsigned int bytes = e->dst.bytes;
-	struct wide n = alu_read_pair(e, bytes);
-	u64 div = emul_sext(e->dst.val, bytes);
-	bool neg_div = (s64)div < 0, neg_n;
-	u64 quotient, rem, limit;
+	wide n = alu_read_pair(e, bytes), sign = (wide)1 << (bytes * 16 - 1);
+	u64 div = emul_sext(e->dst.val, bytes), quotient, rem;
+	bool neg_n = n & sign, neg_div = (s64)div < 0;
 
-	if (bytes < 8) {
-		n.lo = emul_sext(n.lo, bytes * 2);
-		n.hi = (s64)n.lo < 0 ? ~0ull : 0;
-	}
-	neg_n = (s64)n.hi < 0;
-	limit = emul_sign_bit(bytes) - (neg_n == neg_div);
-	if (!alu_div_unsigned(neg_n ? alu_negate(n) : n, neg_div ? -div : div, &quotient, &rem) ||
-	    quotient > limit)
+	/* Of a negative dividend the magnitude; the most negative one is its own. */
+	if (neg_n)
+		n = -n & (sign | (sign - 1));
+	if (!alu_div_wide(n, neg_div ? -div : div, &quotient, &rem) ||
+	    quotient > emul_sign_bit(bytes) - (neg_n == neg_div))
 		return mem_fault(e, EMUL_DE, 0);
 	alu_write_pair(e, bytes, neg_n != neg_div ? -quotient : quotient, neg_n ? -rem : rem);
 	return EMUL_CONTINUE;
@@ -275,123 +228,6 @@ int alu_unary(struct emul *e)
 	case 7:
 		return alu_idiv(e);
 	}
-	return EMUL_CONTINUE;
-}
-
-static void alu_rotate_flags(struct emul *e, bool cf, bool of)
-{
-	alu_set(alu_flags(e), EMUL_CF, cf);
-	alu_set(alu_flags(e), EMUL_OF, of);
-}
-
-static void alu_rol_ror(struct emul *e, unsigned int count, bool right)
-{
-	unsigned int bits = e->dst.bytes * 8, n = count % bits;
-	u64 val = e->dst.val, sign = emul_sign_bit(e->dst.bytes);
-
-	if (right)
-		n = (bits - n) % bits;
-	if (n)
-		val = (val << n | val >> (bits - n)) & emul_mask(e->dst.bytes);
-	e->dst.val = val;
-	if (right)
-		alu_rotate_flags(e, val & sign, !(val & sign) != !(val & sign >> 1));
-	else
-		alu_rotate_flags(e, val & 1, !(val & sign) != !(val & 1));
-}
-
-/* Rotate through CF one bit at a time: at most 63 steps. */
-static void alu_rcl_rcr(struct emul *e, unsigned int count, bool right)
-{
-	unsigned int bits = e->dst.bytes * 8;
-	u64 val = e->dst.val, sign = emul_sign_bit(e->dst.bytes);
-	bool cf = *alu_flags(e) & EMUL_CF, out;
-
-	for (count %= bits + 1; count; count--) {
-		if (right) {
-			out = val & 1;
-			val = val >> 1 | (cf ? sign : 0);
-		} else {
-			out = val & sign;
-			val = (val << 1 | cf) & emul_mask(e->dst.bytes);
-		}
-		cf = out;
-	}
-	e->dst.val = val;
-	if (right)
-		alu_rotate_flags(e, cf, !(val & sign) != !(val & sign >> 1));
-	else
-		alu_rotate_flags(e, cf, !(val & sign) == cf);
-}
-
-static void alu_shl(struct emul *e, unsigned int count)
-{
-	unsigned int bits = e->dst.bytes * 8;
-	u64 val = e->dst.val, sign = emul_sign_bit(e->dst.bytes);
-	bool cf = count <= bits && (val >> (bits - count) & 1);
-
-	val = count < 64 ? val << count : 0;
-	alu_logic(alu_flags(e), e->dst.bytes, val);
-	alu_rotate_flags(e, cf, !(val & sign) == cf);
-	e->dst.val = val;
-}
-
-/* SHR and SAR on a value already extended to 64 bits. */
-static void alu_shr(struct emul *e, unsigned int count, bool arithmetic)
-{
-	u64 sign = emul_sign_bit(e->dst.bytes);
-	bool negative = e->dst.val & sign;
-	u64 val = arithmetic ? emul_sext(e->dst.val, e->dst.bytes) : e->dst.val;
-	u64 fill = arithmetic && negative ? ~0ull : 0;
-	bool cf = val >> (count - 1) & 1;
-
-	val = val >> count | (fill << (63 - count) << 1);
-	alu_logic(alu_flags(e), e->dst.bytes, val);
-	alu_rotate_flags(e, cf, !arithmetic && negative);
-	e->dst.val = val;
-}
-
-int alu_shift(struct emul *e)
-{
-	unsigned int count = e->src.val & (e->dst.bytes == 8 ? 63 : 31);
-	unsigned int op = e->d.reg & 7;
-
-	if (!count)
-		return EMUL_CONTINUE;
-	if (op < 2)
-		alu_rol_ror(e, count, op & 1);
-	else if (op < 4)
-		alu_rcl_rcr(e, count, op & 1);
-	else if (op & 1)
-		alu_shr(e, count, op == 7);
-	else
-		alu_shl(e, count);
-	return EMUL_CONTINUE;
-}
-
-/* SHLD (A4, A5) and SHRD (AC, AD): by the immediate, or by CL when there is none. */
-int alu_shift_double(struct emul *e)
-{
-	unsigned int bits = e->dst.bytes * 8;
-	unsigned int count = e->d.insn->imm ? e->d.imm : e->state.regs.gpr[EMUL_RCX] & 0xff;
-	u64 sign = emul_sign_bit(e->dst.bytes), a = e->dst.val, b = e->src.val, val;
-	bool cf;
-
-	count &= bits == 64 ? 63 : 31;
-	/* A 16-bit operand shifted by more than it has is undefined: left alone. */
-	if (!count || count > bits)
-		return EMUL_CONTINUE;
-	if (e->d.opcode & 8) {
-		cf = a >> (count - 1) & 1;
-		val = a >> count | b << (bits - count);
-	} else {
-		cf = a >> (bits - count) & 1;
-		val = a << count | b >> (bits - count);
-	}
-	val &= emul_mask(e->dst.bytes);
-	alu_logic(alu_flags(e), e->dst.bytes, val);
-	alu_rotate_flags(e, cf, (val ^ e->dst.val) & sign);
-	e->dst.val = val;
 	return EMUL_CONTINUE;
 }
 
@@ -466,86 +302,6 @@ int alu_cmpxchg_pair(struct emul *e)
 	if (e->d.lock)
 		return e->ops->cmpxchg(e, linear, old, new, half * 2);
 	return e->ops->write(e, linear, new, half * 2, 0);
-}
-
-/* BT, BTS, BTR, BTC: bits 3-4 of the opcode, or of ModRM in group 8. */
-int alu_bit(struct emul *e)
-{
-	unsigned int op = e->d.opcode == 0xba ? e->d.reg : e->d.opcode >> 3;
-	u64 bit = 1ull << (e->src.val & (e->dst.bytes * 8 - 1));
-
-	alu_set(alu_flags(e), EMUL_CF, e->dst.val & bit);
-	switch (op & 3) {
-	case 1: e->dst.val |= bit; break;
-	case 2: e->dst.val &= ~bit; break;
-	case 3: e->dst.val ^= bit; break;
-	}
-	return EMUL_CONTINUE;
-}
-
-static unsigned int alu_trailing_zeros(u64 val, unsigned int bits)
-{
-	unsigned int n = 0;
-
-	while (n < bits && !(val >> n & 1))
-		n++;
-	return n;
-}
-
-static unsigned int alu_leading_zeros(u64 val, unsigned int bits)
-{
-	unsigned int n = 0;
-
-	while (n < bits && !(val >> (bits - 1 - n) & 1))
-		n++;
-	return n;
-}
-
-/* BSF, BSR and, with F3, TZCNT, LZCNT. BSF and BSR of 0 leave the target alone. */
-int alu_bitscan(struct emul *e)
-{
-	unsigned int bits = e->dst.bytes * 8;
-	bool reverse = e->d.opcode & 1;
-	unsigned int zeros = reverse ? alu_leading_zeros(e->src.val, bits) :
-				       alu_trailing_zeros(e->src.val, bits);
-
-	if (e->d.rep == 0xf3) {
-		alu_set(alu_flags(e), EMUL_CF, !e->src.val);
-		alu_set(alu_flags(e), EMUL_ZF, !zeros);
-		e->dst.val = zeros;
-		return EMUL_CONTINUE;
-	}
-	alu_set(alu_flags(e), EMUL_ZF, !e->src.val);
-	if (e->src.val)
-		e->dst.val = reverse ? bits - 1 - zeros : zeros;
-	else
-		e->dst.kind = K_NONE;
-	return EMUL_CONTINUE;
-}
-
-int alu_popcnt(struct emul *e)
-{
-	u64 val = e->src.val;
-	unsigned int n = 0;
-
-	for (; val; val &= val - 1)
-		n++;
-	*alu_flags(e) &= ~ARITH_FLAGS;
-	alu_set(alu_flags(e), EMUL_ZF, !n);
-	e->dst.val = n;
-	return EMUL_CONTINUE;
-}
-
-/* BSWAP has its one operand as both source and destination; MOVBE has two. */
-int alu_bswap(struct emul *e)
-{
-	u64 val = 0;
-	unsigned int i;
-
-	for (i = 0; i < e->src.bytes; i++)
-		val = val << 8 | (e->src.val >> (i * 8) & 0xff);
-	e->dst.val = val;
-	return EMUL_CONTINUE;
 }
 
 int alu_movsx(struct emul *e)

@@ -274,39 +274,35 @@ static void decode_modrm(struct emul *e, u32 flags, int *r)
 		d->seg = EMUL_SS;
 }
 
+static unsigned int decode_imm_bytes(const struct emul_decoded *d, u8 kind)
+{
+	switch (kind) {
+	case I_NONE:
+		return 0;
+	case I_S8: case I_U8:
+		return 1;
+	case I_U16: case I_ENTER:
+		return 2;
+	case I_V:
+		return d->op_bytes;
+	case I_MOFFS:
+		return d->ad_bytes;
+	default:
+		return d->op_bytes > 4 ? 4 : d->op_bytes;
+	}
+}
+
 static void decode_imm(struct emul *e, u8 kind, int *r)
 {
 	struct emul_decoded *d = &e->d;
-	u8 z = d->op_bytes > 4 ? 4 : d->op_bytes;
+	unsigned int bytes = decode_imm_bytes(d, kind);
 
-	switch (kind) {
-	case I_S8:
-		d->imm = emul_sext(decode_next(e, 1, r), 1);
-		break;
-	case I_U8:
-		d->imm = decode_next(e, 1, r);
-		break;
-	case I_U16:
-		d->imm = decode_next(e, 2, r);
-		break;
-	case I_Z:
-		d->imm = emul_sext(decode_next(e, z, r), z);
-		break;
-	case I_V:
-		d->imm = decode_next(e, d->op_bytes, r);
-		break;
-	case I_MOFFS:
-		d->imm = decode_next(e, d->ad_bytes, r);
-		break;
-	case I_FAR:
-		d->imm = decode_next(e, z, r);
-		d->imm2 = decode_next(e, 2, r);
-		break;
-	case I_ENTER:
-		d->imm = decode_next(e, 2, r);
-		d->imm2 = decode_next(e, 1, r);
-		break;
-	}
+	if (bytes)
+		d->imm = decode_next(e, bytes, r);
+	if (kind == I_S8 || kind == I_Z)
+		d->imm = emul_sext(d->imm, bytes);
+	if (kind == I_FAR || kind == I_ENTER)
+		d->imm2 = decode_next(e, kind == I_FAR ? 2 : 1, r);
 }
 
 static unsigned int decode_prefix_index(const struct emul_decoded *d)

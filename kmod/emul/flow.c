@@ -372,18 +372,3 @@ int flow_int(struct emul *e)
 	e->exception.has_error = false;
 	return r;
 }
-
-int flow_bound(struct emul *e)
-{
-	unsigned int bytes = e->d.op_bytes;
-	u64 low = 0, high = 0;
-	s64 index = emul_sext(exec_reg_read(e, e->d.reg, bytes), bytes);
-	int r = mem_read(e, e->dst.seg, e->dst.offset, &low, bytes);
-
-	if (!r)
-		r = mem_read(e, e->dst.seg, (e->dst.offset + bytes) & emul_mask(e->d.ad_bytes),
-			     &high, bytes);
-	if (!r && (index < (s64)emul_sext(low, bytes) || index > (s64)emul_sext(high, bytes)))
-		r = mem_fault(e, EMUL_BR, 0);
-	return r;
-}

@@ -106,10 +106,14 @@ static inline bool emul_is_86(const struct emul *e)
 	return e->state.mode == EMUL_MODE_REAL || e->state.mode == EMUL_MODE_VM86;
 }
 
+/* The handlers of the table's rows. */
+typedef int emul_handler(struct emul *e);
+
 /* mem.c */
 int mem_fault(struct emul *e, u8 vector, u32 error);
 int mem_ud(struct emul *e);
 int mem_gp(struct emul *e, u32 error);
+bool mem_canonical(const struct emul *e, u64 linear);
 int mem_linear(struct emul *e, unsigned int seg, u64 offset, unsigned int len, bool write,
 	       u64 *linear);
 int mem_read(struct emul *e, unsigned int seg, u64 offset, void *buf, unsigned int len);
@@ -126,111 +130,41 @@ u64 exec_reg_read(const struct emul *e, unsigned int reg, unsigned int bytes);
 void exec_reg_write(struct emul *e, unsigned int reg, unsigned int bytes, u64 val);
 void exec_reg_add(struct emul *e, unsigned int reg, unsigned int bytes, u64 add);
 bool exec_cond(const struct emul *e, unsigned int cc);
-int exec_mov(struct emul *e);
-int exec_nop(struct emul *e);
+emul_handler exec_mov, exec_nop;
 
 /* alu.c */
-u64 alu_add(u64 *rflags, unsigned int bytes, u64 a, u64 b, bool carry);
 u64 alu_sub(u64 *rflags, unsigned int bytes, u64 a, u64 b, bool borrow);
-int alu_binary(struct emul *e);
-int alu_test(struct emul *e);
-int alu_incdec(struct emul *e);
-int alu_unary(struct emul *e);
-int alu_imul(struct emul *e);
-int alu_shift(struct emul *e);
-int alu_shift_double(struct emul *e);
-int alu_xadd(struct emul *e);
-int alu_cmpxchg(struct emul *e);
-int alu_cmpxchg_pair(struct emul *e);
-int alu_xchg(struct emul *e);
-int alu_bit(struct emul *e);
-int alu_bitscan(struct emul *e);
-int alu_popcnt(struct emul *e);
-int alu_bswap(struct emul *e);
-int alu_movsx(struct emul *e);
-int alu_setcc(struct emul *e);
-int alu_cmov(struct emul *e);
-int alu_cbw(struct emul *e);
-int alu_cwd(struct emul *e);
-int alu_flag(struct emul *e);
-int alu_lahf(struct emul *e);
-int alu_sahf(struct emul *e);
-int alu_decimal(struct emul *e);
-int alu_aam(struct emul *e);
-int alu_aad(struct emul *e);
+emul_handler alu_binary, alu_test, alu_incdec, alu_unary, alu_imul, alu_xadd, alu_xchg,
+	     alu_cmpxchg, alu_cmpxchg_pair, alu_movsx, alu_cbw, alu_cwd, alu_setcc, alu_cmov,
+	     alu_flag, alu_lahf, alu_sahf, alu_decimal, alu_aam, alu_aad;
+
+/* bits.c */
+void alu_set(u64 *rflags, u64 flag, bool on);
+u64 alu_logic(u64 *rflags, unsigned int bytes, u64 val);
+emul_handler bits_shift, bits_shift_double, bits_test, bits_scan, bits_popcnt, bits_bswap;
 
 /* string.c */
-int string_movs(struct emul *e);
-int string_cmps(struct emul *e);
-int string_scas(struct emul *e);
-int string_stos(struct emul *e);
-int string_lods(struct emul *e);
-int string_ins(struct emul *e);
-int string_outs(struct emul *e);
-int string_xlat(struct emul *e);
+emul_handler string_movs, string_cmps, string_scas, string_stos, string_lods, string_ins,
+	     string_outs, string_xlat;
 
 /* simd.c */
-int simd_check(struct emul *e);
-int simd_load(struct emul *e);
-int simd_load_low(struct emul *e);
-int simd_load_high(struct emul *e);
-int simd_store(struct emul *e);
-int simd_store_high(struct emul *e);
-int simd_movd_load(struct emul *e);
-int simd_movd_store(struct emul *e);
+emul_handler simd_check, simd_load, simd_load_low, simd_load_high, simd_store, simd_store_high,
+	     simd_movd_load, simd_movd_store;
 
 /* seg.c */
-int seg_load(struct emul *e, unsigned int sreg, u16 selector);
 int seg_check_cs(struct emul *e, u16 selector, u64 ip, bool ret, struct emul_segment *cs);
 void seg_set_cs(struct emul *e, const struct emul_segment *cs, u64 ip);
-int seg_mov(struct emul *e);
-int seg_far_pointer(struct emul *e);
-int seg_table_store(struct emul *e);
-int seg_table_load(struct emul *e);
-int seg_sldt(struct emul *e);
-int seg_lldt(struct emul *e);
+emul_handler seg_mov, seg_far_pointer, seg_table_store, seg_table_load, seg_sldt, seg_lldt;
 
 /* flow.c */
-int flow_jcc(struct emul *e);
-int flow_jmp(struct emul *e);
-int flow_call(struct emul *e);
-int flow_jmp_indirect(struct emul *e);
-int flow_call_indirect(struct emul *e);
-int flow_ret(struct emul *e);
-int flow_loop(struct emul *e);
-int flow_push(struct emul *e);
-int flow_pusha(struct emul *e);
-int flow_popa(struct emul *e);
-int flow_pushf(struct emul *e);
-int flow_popf(struct emul *e);
-int flow_enter(struct emul *e);
-int flow_leave(struct emul *e);
-int flow_jmp_far(struct emul *e);
-int flow_call_far(struct emul *e);
-int flow_ret_far(struct emul *e);
-int flow_iret(struct emul *e);
-int flow_int(struct emul *e);
-int flow_bound(struct emul *e);
+emul_handler flow_jcc, flow_jmp, flow_call, flow_jmp_indirect, flow_call_indirect, flow_ret,
+	     flow_loop, flow_push, flow_pusha, flow_popa, flow_pushf, flow_popf, flow_enter,
+	     flow_leave, flow_jmp_far, flow_call_far, flow_ret_far, flow_iret, flow_int;
 
 /* sys.c */
-int sys_in(struct emul *e);
-int sys_out(struct emul *e);
 int sys_pio_check(struct emul *e, u16 port, unsigned int size);
-int sys_cli(struct emul *e);
-int sys_sti(struct emul *e);
-int sys_hlt(struct emul *e);
-int sys_cpuid(struct emul *e);
-int sys_rdmsr(struct emul *e);
-int sys_wrmsr(struct emul *e);
-int sys_rdtsc(struct emul *e);
-int sys_wbinvd(struct emul *e);
-int sys_mov_from_cr(struct emul *e);
-int sys_mov_to_cr(struct emul *e);
-int sys_mov_from_dr(struct emul *e);
-int sys_mov_to_dr(struct emul *e);
-int sys_clts(struct emul *e);
-int sys_smsw(struct emul *e);
-int sys_lmsw(struct emul *e);
-int sys_invlpg(struct emul *e);
+emul_handler sys_in, sys_out, sys_cli, sys_sti, sys_hlt, sys_wbinvd, sys_invlpg, sys_cpuid,
+	     sys_rdmsr, sys_wrmsr, sys_rdtsc, sys_mov_from_cr, sys_mov_to_cr, sys_clts,
+	     sys_smsw, sys_lmsw;
 
 #endif

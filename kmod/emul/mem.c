@@ -30,7 +30,7 @@ static int mem_seg_fault(struct emul *e, unsigned int seg)
 	return mem_fault(e, seg == EMUL_SS ? EMUL_SS_FAULT : EMUL_GP, 0);
 }
 
-static bool mem_canonical(const struct emul *e, u64 linear)
+bool mem_canonical(const struct emul *e, u64 linear)
 {
 	unsigned int shift = e->state.la57 ? 7 : 16;
 

@@ -115,7 +115,7 @@ static bool seg_data_allowed(const struct emul *e, unsigned int sreg,
 }
 
 /* Load a data segment register, or SS. */
-int seg_load(struct emul *e, unsigned int sreg, u16 selector)
+static int seg_load(struct emul *e, unsigned int sreg, u16 selector)
 {
 	struct emul_segment s;
 	u64 linear;
@@ -160,6 +160,13 @@ static int seg_check_code(struct emul *e, struct emul_segment *s, bool ret)
 	return EMUL_CONTINUE;
 }
 
+static bool seg_contains_ip(const struct emul *e, const struct emul_segment *cs, u64 ip)
+{
+	if ((e->state.efer & EFER_LMA) && cs->l)
+		return mem_canonical(e, ip);
+	return ip <= cs->limit;
+}
+
 /*
  * Check the target of a far transfer without changing anything but the accessed bit. @ret: the
  * transfer is a RETF or IRET, whose selector's RPL names the privilege level to return to.
@@ -172,14 +179,14 @@ int seg_check_cs(struct emul *e, u16 selector, u64 ip, bool ret, struct emul_seg
 	if (emul_is_86(e)) {
 		*cs = e->state.seg[EMUL_CS];
 		seg_load_86(e, cs, selector);
-		return ip > cs->limit ? mem_gp(e, 0) : EMUL_CONTINUE;
+		return seg_contains_ip(e, cs, ip) ? EMUL_CONTINUE : mem_gp(e, 0);
 	}
 	if (!(selector & ~3u))
 		return mem_gp(e, 0);
 	r = seg_read_descriptor(e, selector, cs, &linear);
 	if (!r)
 		r = seg_check_code(e, cs, ret);
-	if (!r && !((e->state.efer & EFER_LMA) && cs->l) && ip > cs->limit)
+	if (!r && !seg_contains_ip(e, cs, ip))
 		r = mem_gp(e, 0);
 	return r ? r : seg_write_type(e, cs, linear, TYPE_ACCESSED);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* One iteration of each string instruction; exec.c repeats them. */
+/* One iteration of each string instruction; exec.c repeats them, and undoes failed ones. */
 #include "insn.h"
 
 static void string_advance(struct emul *e, unsigned int reg, unsigned int units)
@@ -11,59 +11,48 @@ static void string_advance(struct emul *e, unsigned int reg, unsigned int units)
 	exec_reg_add(e, reg, e->d.ad_bytes, step);
 }
 
-/* DS:SI, whose segment can be overridden. */
-static int string_read_source(struct emul *e, u64 *val)
+/* The units at DS:RSI, whose segment can be overridden, and ES:RDI, whose segment can not. */
+static int string_read(struct emul *e, unsigned int reg, u64 *val)
 {
-	u64 offset = exec_reg_read(e, EMUL_RSI, e->d.ad_bytes);
+	unsigned int seg = reg == EMUL_RSI ? e->d.seg : EMUL_ES;
 	int r;
 
 	*val = 0;
-	r = mem_read(e, e->d.seg, offset, val, e->d.op_bytes);
-	if (!r)
-		string_advance(e, EMUL_RSI, 1);
+	r = mem_read(e, seg, exec_reg_read(e, reg, e->d.ad_bytes), val, e->d.op_bytes);
+	string_advance(e, reg, 1);
 	return r;
 }
 
-/* ES:DI, whose segment can not. */
-static int string_read_target(struct emul *e, u64 *val)
+static int string_write(struct emul *e, u64 val)
 {
 	u64 offset = exec_reg_read(e, EMUL_RDI, e->d.ad_bytes);
-	int r;
 
-	*val = 0;
-	r = mem_read(e, EMUL_ES, offset, val, e->d.op_bytes);
-	if (!r)
-		string_advance(e, EMUL_RDI, 1);
-	return r;
-}
-
-static int string_write_target(struct emul *e, u64 val)
-{
-	u64 offset = exec_reg_read(e, EMUL_RDI, e->d.ad_bytes);
-	int r = mem_write(e, EMUL_ES, offset, &val, e->d.op_bytes);
-
-	if (!r)
-		string_advance(e, EMUL_RDI, 1);
-	return r;
+	e->rep_count = 1;
+	string_advance(e, EMUL_RDI, 1);
+	return mem_write(e, EMUL_ES, offset, &val, e->d.op_bytes);
 }
 
 int string_movs(struct emul *e)
 {
 	u64 val;
-	int r = string_read_source(e, &val);
+	int r = string_read(e, EMUL_RSI, &val);
 
-	e->rep_count = 1;
-	return r ? r : string_write_target(e, val);
+	return r ? r : string_write(e, val);
+}
+
+int string_stos(struct emul *e)
+{
+	return string_write(e, e->state.regs.gpr[EMUL_RAX]);
 }
 
 int string_cmps(struct emul *e)
 {
 	u64 a, b;
-	int r = string_read_target(e, &b);
+	int r = string_read(e, EMUL_RDI, &b);
 
 	e->rep_count = 1;
 	if (!r)
-		r = string_read_source(e, &a);
+		r = string_read(e, EMUL_RSI, &a);
 	if (!r)
 		alu_sub(&e->state.regs.rflags, e->d.op_bytes, a, b, false);
 	return r;
@@ -71,30 +60,22 @@ int string_cmps(struct emul *e)
 
 int string_scas(struct emul *e)
 {
-	u64 val;
-	int r = string_read_target(e, &val);
+	u64 val, acc = exec_reg_read(e, EMUL_RAX, e->d.op_bytes);
+	int r = string_read(e, EMUL_RDI, &val);
 
 	e->rep_count = 1;
 	if (!r)
-		alu_sub(&e->state.regs.rflags, e->d.op_bytes,
-			exec_reg_read(e, EMUL_RAX, e->d.op_bytes), val, false);
+		alu_sub(&e->state.regs.rflags, e->d.op_bytes, acc, val, false);
 	return r;
-}
-
-int string_stos(struct emul *e)
-{
-	e->rep_count = 1;
-	return string_write_target(e, e->state.regs.gpr[EMUL_RAX]);
 }
 
 int string_lods(struct emul *e)
 {
 	u64 val;
-	int r = string_read_source(e, &val);
+	int r = string_read(e, EMUL_RSI, &val);
 
 	e->rep_count = 1;
-	if (!r)
-		exec_reg_write(e, EMUL_RAX, e->d.op_bytes, val);
+	exec_reg_write(e, EMUL_RAX, e->d.op_bytes, val);
 	return r;
 }
 

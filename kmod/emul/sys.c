@@ -2,7 +2,6 @@
 /* Ports, interrupt flag, control registers, MSRs: checked here, done by the caller's ops. */
 #include "insn.h"
 
-#define CR0_PE		0x1ull
 #define CR0_TS		0x8ull
 #define CR4_VME		0x1ull
 #define CR4_PVI		0x2ull
@@ -75,40 +74,36 @@ int sys_sti(struct emul *e)
 	return r;
 }
 
+/* An op that the caller may leave out. */
+#define SYS_OP(_e, _op, ...) \
+	((_e)->ops->_op ? (_e)->ops->_op(_e, ##__VA_ARGS__) : EMUL_UNHANDLEABLE)
+
 int sys_hlt(struct emul *e)
 {
-	return e->ops->hlt ? e->ops->hlt(e) : EMUL_UNHANDLEABLE;
+	return SYS_OP(e, hlt);
 }
 
 int sys_wbinvd(struct emul *e)
 {
-	return e->ops->wbinvd ? e->ops->wbinvd(e) : EMUL_UNHANDLEABLE;
+	return SYS_OP(e, wbinvd);
 }
 
 int sys_invlpg(struct emul *e)
 {
-	u64 linear = e->dst.offset;
+	u64 linear = mem_base(e, e->dst.seg) + e->dst.offset;
 
-	if (!e->ops->invlpg)
-		return EMUL_UNHANDLEABLE;
-	if (!emul_is_64(e) || e->dst.seg == EMUL_FS || e->dst.seg == EMUL_GS)
-		linear += e->state.seg[e->dst.seg].base;
-	return e->ops->invlpg(e, emul_is_64(e) ? linear : (u32)linear);
+	return SYS_OP(e, invlpg, emul_is_64(e) ? linear : (u32)linear);
 }
 
 int sys_cpuid(struct emul *e)
 {
 	static const u8 order[4] = { EMUL_RAX, EMUL_RBX, EMUL_RCX, EMUL_RDX };
-	u32 regs[4] = { 0 };
-	int i, r;
+	u64 *gpr = e->state.regs.gpr;
+	u32 regs[4] = { (u32)gpr[EMUL_RAX], 0, (u32)gpr[EMUL_RCX], 0 };
+	int i, r = SYS_OP(e, cpuid, regs);
 
-	if (!e->ops->cpuid)
-		return EMUL_UNHANDLEABLE;
-	regs[0] = (u32)e->state.regs.gpr[EMUL_RAX];
-	regs[2] = (u32)e->state.regs.gpr[EMUL_RCX];
-	r = e->ops->cpuid(e, regs);
 	for (i = 0; i < 4; i++)
-		e->state.regs.gpr[order[i]] = regs[i];
+		gpr[order[i]] = regs[i];
 	return r;
 }
 
@@ -121,11 +116,8 @@ static void sys_set_edx_eax(struct emul *e, u64 val)
 int sys_rdmsr(struct emul *e)
 {
 	u64 val = 0;
-	int r;
+	int r = SYS_OP(e, rdmsr, (u32)e->state.regs.gpr[EMUL_RCX], &val);
 
-	if (!e->ops->rdmsr)
-		return EMUL_UNHANDLEABLE;
-	r = e->ops->rdmsr(e, (u32)e->state.regs.gpr[EMUL_RCX], &val);
 	sys_set_edx_eax(e, val);
 	return r;
 }
@@ -134,9 +126,7 @@ int sys_wrmsr(struct emul *e)
 {
 	const u64 *gpr = e->state.regs.gpr;
 
-	if (!e->ops->wrmsr)
-		return EMUL_UNHANDLEABLE;
-	return e->ops->wrmsr(e, (u32)gpr[EMUL_RCX], gpr[EMUL_RDX] << 32 | (u32)gpr[EMUL_RAX]);
+	return SYS_OP(e, wrmsr, (u32)gpr[EMUL_RCX], gpr[EMUL_RDX] << 32 | (u32)gpr[EMUL_RAX]);
 }
 
 int sys_rdtsc(struct emul *e)
@@ -144,11 +134,9 @@ int sys_rdtsc(struct emul *e)
 	u64 val = 0;
 	int r;
 
-	if (!e->ops->rdtsc)
-		return EMUL_UNHANDLEABLE;
 	if ((e->state.cr4 & CR4_TSD) && e->state.cpl && e->state.mode != EMUL_MODE_REAL)
 		return mem_gp(e, 0);
-	r = e->ops->rdtsc(e, &val);
+	r = SYS_OP(e, rdtsc, &val);
 	sys_set_edx_eax(e, val);
 	return r;
 }
@@ -158,10 +146,12 @@ static unsigned int sys_cr_bytes(const struct emul *e)
 	return emul_is_64(e) ? 8 : 4;
 }
 
+/* 0F 20 and 22 are control registers, 21 and 23 debug registers. */
 int sys_mov_from_cr(struct emul *e)
 {
+	unsigned int nr = e->d.reg;
 	u64 val = 0;
-	int r = e->ops->get_cr ? e->ops->get_cr(e, e->d.reg, &val) : EMUL_UNHANDLEABLE;
+	int r = e->d.opcode & 1 ? SYS_OP(e, get_dr, nr, &val) : SYS_OP(e, get_cr, nr, &val);
 
 	exec_reg_write(e, e->d.rm, sys_cr_bytes(e), val);
 	return r;
@@ -169,35 +159,15 @@ int sys_mov_from_cr(struct emul *e)
 
 int sys_mov_to_cr(struct emul *e)
 {
-	if (!e->ops->set_cr)
-		return EMUL_UNHANDLEABLE;
-	return e->ops->set_cr(e, e->d.reg, exec_reg_read(e, e->d.rm, sys_cr_bytes(e)));
-}
+	unsigned int nr = e->d.reg;
+	u64 val = exec_reg_read(e, e->d.rm, sys_cr_bytes(e));
 
-int sys_mov_from_dr(struct emul *e)
-{
-	u64 val = 0;
-	int r = e->ops->get_dr ? e->ops->get_dr(e, e->d.reg, &val) : EMUL_UNHANDLEABLE;
-
-	exec_reg_write(e, e->d.rm, sys_cr_bytes(e), val);
-	return r;
-}
-
-int sys_mov_to_dr(struct emul *e)
-{
-	if (!e->ops->set_dr)
-		return EMUL_UNHANDLEABLE;
-	return e->ops->set_dr(e, e->d.reg, exec_reg_read(e, e->d.rm, sys_cr_bytes(e)));
-}
-
-static int sys_set_cr0(struct emul *e, u64 val)
-{
-	return e->ops->set_cr ? e->ops->set_cr(e, 0, val) : EMUL_UNHANDLEABLE;
+	return e->d.opcode & 1 ? SYS_OP(e, set_dr, nr, val) : SYS_OP(e, set_cr, nr, val);
 }
 
 int sys_clts(struct emul *e)
 {
-	return sys_set_cr0(e, e->state.cr0 & ~CR0_TS);
+	return SYS_OP(e, set_cr, 0, e->state.cr0 & ~CR0_TS);
 }
 
 int sys_smsw(struct emul *e)
@@ -211,7 +181,5 @@ int sys_smsw(struct emul *e)
 /* LMSW sets PE, MP, EM and TS, and can not clear PE. */
 int sys_lmsw(struct emul *e)
 {
-	u64 val = (e->state.cr0 & ~0xeull) | (e->src.val & 0xf);
-
-	return sys_set_cr0(e, val);
+	return SYS_OP(e, set_cr, 0, (e->state.cr0 & ~0xeull) | (e->src.val & 0xf));
 }

@@ -79,7 +79,6 @@ const struct emul_insn table_1byte[256] = {
 	[0x58 ... 0x5f] = ROW(F_D64 | F_NOREAD, OPREG, POP, NONE, exec_mov),
 	[0x60] = ROW(F_NO64 | F_NOWRITE, NONE, NONE, NONE, flow_pusha),
 	[0x61] = ROW(F_NO64 | F_NOWRITE, NONE, NONE, NONE, flow_popa),
-	[0x62] = M(F_NO64 | F_MEM | F_NOWRITE, ADDR, NONE, NONE, flow_bound),
 	[0x63] = M(F_NOREAD, REG, RM32, NONE, alu_movsx),
 	[0x68] = ROW(F_D64 | F_NOWRITE, NONE, IMM, Z, flow_push),
 	[0x69] = M(0, REG, RM, Z, alu_imul),
@@ -117,7 +116,7 @@ const struct emul_insn table_1byte[256] = {
 	[0xae ... 0xaf] = STRING(F_REPCC, string_scas),
 	[0xb0 ... 0xb7] = ROW(F_BYTE | F_NOREAD, OPREG, IMM, V, exec_mov),
 	[0xb8 ... 0xbf] = ROW(F_NOREAD, OPREG, IMM, V, exec_mov),
-	[0xc0 ... 0xc1] = M(F_W, RM, IMM, U8, alu_shift),
+	[0xc0 ... 0xc1] = M(F_W, RM, IMM, U8, bits_shift),
 	[0xc2] = ROW(F_F64 | F_NOWRITE, NONE, NONE, U16, flow_ret),
 	[0xc3] = ROW(F_F64 | F_NOWRITE, NONE, NONE, NONE, flow_ret),
 	[0xc4 ... 0xc5] = M(F_NO64 | F_MEM | F_NOWRITE, ADDR, NONE, NONE, seg_far_pointer),
@@ -130,8 +129,8 @@ const struct emul_insn table_1byte[256] = {
 	[0xcd] = ROW(F_NOWRITE, NONE, NONE, U8, flow_int),
 	[0xce] = ROW(F_NO64 | F_NOWRITE, NONE, NONE, NONE, flow_int),
 	[0xcf] = ROW(F_NOWRITE, NONE, NONE, NONE, flow_iret),
-	[0xd0 ... 0xd1] = M(F_W, RM, ONE, NONE, alu_shift),
-	[0xd2 ... 0xd3] = M(F_W, RM, CL, NONE, alu_shift),
+	[0xd0 ... 0xd1] = M(F_W, RM, ONE, NONE, bits_shift),
+	[0xd2 ... 0xd3] = M(F_W, RM, CL, NONE, bits_shift),
 	[0xd4] = ROW(F_NO64 | F_NOWRITE, NONE, NONE, U8, alu_aam),
 	[0xd5] = ROW(F_NO64 | F_NOWRITE, NONE, NONE, U8, alu_aad),
 	[0xd7] = ROW(F_BYTE | F_NOREAD, ACC, NONE, NONE, string_xlat),
@@ -180,8 +179,8 @@ static const struct emul_insn group7[2] = {
 };
 
 static const struct emul_insn group8[8] = {
-	[4] = ROW(F_NOWRITE, RM, IMM, U8, alu_bit),
-	[5 ... 7] = ROW(F_LOCK, RM, IMM, U8, alu_bit),
+	[4] = ROW(F_NOWRITE, RM, IMM, U8, bits_test),
+	[5 ... 7] = ROW(F_LOCK, RM, IMM, U8, bits_test),
 };
 
 static const struct emul_insn group9_mem[8] = {
@@ -198,67 +197,29 @@ static const struct emul_insn group9[2] = {
 };
 
 /* Rows by mandatory prefix: none, 66, F3, F2. */
-static const struct emul_insn pfx_10[4] = {
-	VECTOR(F_VEX, 0, simd_load), VECTOR(F_VEX, 0, simd_load),
-	VECTOR(F_VEX, 4, simd_load), VECTOR(F_VEX, 8, simd_load),
-};
+#define PFX(_name, ...)	static const struct emul_insn pfx_##_name[4] = { __VA_ARGS__ }
+#define LOAD(_bytes)	VECTOR(F_VEX, _bytes, simd_load)
+#define STORE(_bytes)	VECTOR(F_VEX, _bytes, simd_store)
+#define ALIGNED(_exec)	VECTOR(F_VEX | F_ALIGN, 0, _exec)
+#define HALF(_exec)	VECTOR(0, 8, _exec)
 
-static const struct emul_insn pfx_11[4] = {
-	VECTOR(F_VEX, 0, simd_store), VECTOR(F_VEX, 0, simd_store),
-	VECTOR(F_VEX, 4, simd_store), VECTOR(F_VEX, 8, simd_store),
-};
-
-static const struct emul_insn pfx_12[4] = {
-	VECTOR(0, 8, simd_load_low), VECTOR(0, 8, simd_load_low),
-};
-
-static const struct emul_insn pfx_13[4] = {
-	VECTOR(0, 8, simd_store), VECTOR(0, 8, simd_store),
-};
-
-static const struct emul_insn pfx_16[4] = {
-	VECTOR(0, 8, simd_load_high), VECTOR(0, 8, simd_load_high),
-};
-
-static const struct emul_insn pfx_17[4] = {
-	VECTOR(0, 8, simd_store_high), VECTOR(0, 8, simd_store_high),
-};
-
-static const struct emul_insn pfx_28[4] = {
-	VECTOR(F_VEX | F_ALIGN, 0, simd_load), VECTOR(F_VEX | F_ALIGN, 0, simd_load),
-};
-
-/* MOVAPS, MOVAPD, MOVNTPS, MOVNTPD to memory. */
-static const struct emul_insn pfx_29[4] = {
-	VECTOR(F_VEX | F_ALIGN, 0, simd_store), VECTOR(F_VEX | F_ALIGN, 0, simd_store),
-};
-
-static const struct emul_insn pfx_6e[4] = { [1] = VECTOR(F_VEX, 0, simd_movd_load) };
-
-static const struct emul_insn pfx_6f[4] = {
-	[1] = VECTOR(F_VEX | F_ALIGN, 0, simd_load), [2] = VECTOR(F_VEX, 0, simd_load),
-};
-
-static const struct emul_insn pfx_7e[4] = {
-	[1] = VECTOR(F_VEX, 0, simd_movd_store), [2] = VECTOR(F_VEX, 8, simd_load),
-};
-
-static const struct emul_insn pfx_7f[4] = {
-	[1] = VECTOR(F_VEX | F_ALIGN, 0, simd_store), [2] = VECTOR(F_VEX, 0, simd_store),
-};
-
-static const struct emul_insn pfx_d6[4] = { [1] = VECTOR(F_VEX, 8, simd_store) };
-static const struct emul_insn pfx_e7[4] = { [1] = VECTOR(F_VEX | F_ALIGN, 0, simd_store) };
-static const struct emul_insn pfx_f0[4] = { [3] = VECTOR(F_VEX, 0, simd_load) };
-
-/* MOVNTI. */
-static const struct emul_insn pfx_c3[4] = {
-	[0] = M(F_32 | F_MEM | F_NOREAD, RM, REG, NONE, exec_mov), [1 ... 3] = UD,
-};
-
-static const struct emul_insn pfx_b8[4] = {
-	[2] = M(F_NOREAD, REG, RM, NONE, alu_popcnt),
-};
+PFX(10, LOAD(0), LOAD(0), LOAD(4), LOAD(8));
+PFX(11, STORE(0), STORE(0), STORE(4), STORE(8));
+PFX(12, HALF(simd_load_low), HALF(simd_load_low));
+PFX(13, HALF(simd_store), HALF(simd_store));
+PFX(16, HALF(simd_load_high), HALF(simd_load_high));
+PFX(17, HALF(simd_store_high), HALF(simd_store_high));
+PFX(28, ALIGNED(simd_load), ALIGNED(simd_load));
+PFX(29, ALIGNED(simd_store), ALIGNED(simd_store));
+PFX(6e, [1] = VECTOR(F_VEX, 0, simd_movd_load));
+PFX(6f, [1] = ALIGNED(simd_load), [2] = LOAD(0));
+PFX(7e, [1] = VECTOR(F_VEX, 0, simd_movd_store), [2] = LOAD(8));
+PFX(7f, [1] = ALIGNED(simd_store), [2] = STORE(0));
+PFX(b8, [2] = M(F_NOREAD, REG, RM, NONE, bits_popcnt));
+PFX(c3, M(F_32 | F_MEM | F_NOREAD, RM, REG, NONE, exec_mov), UD, UD, UD);
+PFX(d6, [1] = STORE(8));
+PFX(e7, [1] = ALIGNED(simd_store));
+PFX(f0, [3] = LOAD(0));
 
 const struct emul_insn table_2byte[256] = {
 	[0x00] = NEXT(F_GROUP, group6),
@@ -275,10 +236,8 @@ const struct emul_insn table_2byte[256] = {
 	[0x17] = NEXT(F_PFX, pfx_17),
 	[0x18] = M(F_NOWRITE, ADDR, NONE, NONE, exec_nop),
 	[0x1f] = M(F_NOWRITE, ADDR, NONE, NONE, exec_nop),
-	[0x20] = M(F_CTL | F_CPL0 | F_NOWRITE, NONE, NONE, NONE, sys_mov_from_cr),
-	[0x21] = M(F_CTL | F_CPL0 | F_NOWRITE, NONE, NONE, NONE, sys_mov_from_dr),
-	[0x22] = M(F_CTL | F_CPL0 | F_NOWRITE, NONE, NONE, NONE, sys_mov_to_cr),
-	[0x23] = M(F_CTL | F_CPL0 | F_NOWRITE, NONE, NONE, NONE, sys_mov_to_dr),
+	[0x20 ... 0x21] = M(F_CTL | F_CPL0 | F_NOWRITE, NONE, NONE, NONE, sys_mov_from_cr),
+	[0x22 ... 0x23] = M(F_CTL | F_CPL0 | F_NOWRITE, NONE, NONE, NONE, sys_mov_to_cr),
 	[0x28] = NEXT(F_PFX, pfx_28),
 	[0x29] = NEXT(F_PFX, pfx_29),
 	[0x2b] = NEXT(F_PFX, pfx_29),
@@ -295,48 +254,42 @@ const struct emul_insn table_2byte[256] = {
 	[0xa0] = ROW(F_D64 | F_NOWRITE, NONE, OPSREG, NONE, flow_push),
 	[0xa1] = ROW(F_D64 | F_NOWRITE, NONE, POP, NONE, seg_mov),
 	[0xa2] = ROW(F_NOWRITE, NONE, NONE, NONE, sys_cpuid),
-	[0xa3] = M(F_BITS | F_NOWRITE, RM, REG, NONE, alu_bit),
-	[0xa4] = M(0, RM, REG, U8, alu_shift_double),
-	[0xa5] = M(0, RM, REG, NONE, alu_shift_double),
+	[0xa3] = M(F_BITS | F_NOWRITE, RM, REG, NONE, bits_test),
+	[0xa4] = M(0, RM, REG, U8, bits_shift_double),
+	[0xa5] = M(0, RM, REG, NONE, bits_shift_double),
 	[0xa8] = ROW(F_D64 | F_NOWRITE, NONE, OPSREG, NONE, flow_push),
 	[0xa9] = ROW(F_D64 | F_NOWRITE, NONE, POP, NONE, seg_mov),
-	[0xab] = M(F_BITS | F_LOCK, RM, REG, NONE, alu_bit),
-	[0xac] = M(0, RM, REG, U8, alu_shift_double),
-	[0xad] = M(0, RM, REG, NONE, alu_shift_double),
+	[0xab] = M(F_BITS | F_LOCK, RM, REG, NONE, bits_test),
+	[0xac] = M(0, RM, REG, U8, bits_shift_double),
+	[0xad] = M(0, RM, REG, NONE, bits_shift_double),
 	[0xaf] = M(0, REG, RM, NONE, alu_imul),
 	[0xb0 ... 0xb1] = M(F_W | F_LOCK, RM, REG, NONE, alu_cmpxchg),
 	[0xb2] = M(F_MEM | F_NOWRITE, ADDR, NONE, NONE, seg_far_pointer),
-	[0xb3] = M(F_BITS | F_LOCK, RM, REG, NONE, alu_bit),
+	[0xb3] = M(F_BITS | F_LOCK, RM, REG, NONE, bits_test),
 	[0xb4 ... 0xb5] = M(F_MEM | F_NOWRITE, ADDR, NONE, NONE, seg_far_pointer),
 	[0xb6] = M(F_NOREAD, REG, RM8, NONE, exec_mov),
 	[0xb7] = M(F_NOREAD, REG, RM16, NONE, exec_mov),
 	[0xb8] = NEXT(F_PFX, pfx_b8),
 	[0xb9] = UD,
 	[0xba] = NEXT(F_GROUP, group8),
-	[0xbb] = M(F_BITS | F_LOCK, RM, REG, NONE, alu_bit),
-	[0xbc ... 0xbd] = M(0, REG, RM, NONE, alu_bitscan),
+	[0xbb] = M(F_BITS | F_LOCK, RM, REG, NONE, bits_test),
+	[0xbc ... 0xbd] = M(0, REG, RM, NONE, bits_scan),
 	[0xbe] = M(F_NOREAD, REG, RM8, NONE, alu_movsx),
 	[0xbf] = M(F_NOREAD, REG, RM16, NONE, alu_movsx),
 	[0xc0 ... 0xc1] = M(F_W | F_LOCK, RM, REG, NONE, alu_xadd),
 	[0xc3] = NEXT(F_PFX, pfx_c3),
 	[0xc7] = NEXT(F_MOD3, group9),
-	[0xc8 ... 0xcf] = ROW(F_NOREAD, OPREG, OPREG, NONE, alu_bswap),
+	[0xc8 ... 0xcf] = ROW(F_NOREAD, OPREG, OPREG, NONE, bits_bswap),
 	[0xd6] = NEXT(F_PFX, pfx_d6),
 	[0xe7] = NEXT(F_PFX, pfx_e7),
 	[0xf0] = NEXT(F_PFX, pfx_f0),
 	[0xff] = UD,
 };
 
-static const struct emul_insn pfx_38_2a[4] = { [1] = VECTOR(F_VEX | F_ALIGN, 0, simd_load) };
-
+PFX(38_2a, [1] = ALIGNED(simd_load));
 /* MOVBE; with F2 these opcodes are CRC32. */
-static const struct emul_insn pfx_38_f0[4] = {
-	[0 ... 1] = M(F_MEM | F_NOREAD, REG, RM, NONE, alu_bswap),
-};
-
-static const struct emul_insn pfx_38_f1[4] = {
-	[0 ... 1] = M(F_MEM | F_NOREAD, RM, REG, NONE, alu_bswap),
-};
+PFX(38_f0, [0 ... 1] = M(F_MEM | F_NOREAD, REG, RM, NONE, bits_bswap));
+PFX(38_f1, [0 ... 1] = M(F_MEM | F_NOREAD, RM, REG, NONE, bits_bswap));
 
 static const struct emul_insn row_38_2a = NEXT(F_PFX, pfx_38_2a);
 static const struct emul_insn row_38_f0 = NEXT(F_PFX, pfx_38_f0);

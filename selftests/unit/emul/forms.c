@@ -141,7 +141,6 @@ const struct form forms[] = {
 	{ "ret", 0, 0xc3, 1, NO_MODRM, 0, 0, FM_NO66 | FM_STACK | FM_RET, 0 },
 	{ "ret imm", 0, 0xc2, 1, NO_MODRM, IMM_16, 0, FM_NO66 | FM_STACK | FM_RET, 0 },
 	{ "into", 0, 0xce, 1, NO_MODRM, 0, 0, FM_NO64, 0 },
-	{ "bound", 0, 0x62, 1, ANY_REG, 0, 0, FM_NO64 | FM_MEM, 0 },
 	/* Flags. */
 	{ "cmc", 0, 0xf5, 1, NO_MODRM, 0, 0, 0, 0 },
 	{ "clc, stc", 0, 0xf8, 2, NO_MODRM, 0, 0, 0, 0 },
