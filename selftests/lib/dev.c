@@ -120,3 +120,11 @@ bool dev_host_is_intel(void)
 	__cpuid(0, eax, ebx, ecx, edx);
 	return ebx == signature_INTEL_ebx;
 }
+
+bool dev_host_is_tcg(void)
+{
+	u32 eax, ebx, ecx, edx;
+
+	__cpuid(0x40000000, eax, ebx, ecx, edx);
+	return ebx == 0x54474354 && ecx == ebx && edx == ebx;
+}

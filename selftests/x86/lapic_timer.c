@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Catches: a LAPIC timer that fires too early, not at all, or not often enough in one of its three modes, and
+ * a HLT that the timer does not end.
+ */
+#include "apic.h"
+#include "trap.h"
+#include "vcpu.h"
+
+#define VECTOR	0x41
+
+static u64 apic_mode_x2;
+
+static void setup(void)
+{
+	if (apic_mode_x2)
+		apic_enable_x2();
+	else
+		apic_enable();
+	trap_set(VECTOR, trap_count_irq);
+}
+
+static void one_shot_guest(void)
+{
+	u64 i;
+
+	setup();
+	apic_write(APIC_TDCR, 0xb);
+	apic_write(APIC_LVTT, VECTOR);
+	for (i = 1; i <= 5; i++) {
+		apic_write(APIC_TMICT, 50000);
+		GUEST_CHECK(apic_read(APIC_TMCCT) <= 50000);
+		sti_hlt_cli();
+		GUEST_CHECK_EQ(trap_count[VECTOR], i);
+		GUEST_CHECK_EQ(apic_read(APIC_TMCCT), 0);
+		sti_nop_cli();
+		GUEST_CHECK_EQ(trap_count[VECTOR], i);
+	}
+	/* Counting is linear: half of it is gone after half the time. */
+	apic_write(APIC_TMICT, 100000000);
+	u32 first = apic_read(APIC_TMCCT);
+
+	guest_delay(100000);
+	GUEST_CHECK(apic_read(APIC_TMCCT) < first);
+	/* Zero stops. */
+	apic_write(APIC_TMICT, 0);
+	GUEST_CHECK_EQ(apic_read(APIC_TMCCT), 0);
+}
+
+static void periodic_guest(void)
+{
+	setup();
+	apic_write(APIC_TDCR, 0xb);
+	apic_write(APIC_LVTT, VECTOR | APIC_LVT_PERIODIC);
+	apic_write(APIC_TMICT, 300000);
+	while (trap_count[VECTOR] < 10)
+		sti_hlt_cli();
+	apic_write(APIC_LVTT, VECTOR | APIC_LVT_PERIODIC | APIC_LVT_MASKED);
+	sti_nop_cli();
+	u64 count = trap_count[VECTOR];
+
+	guest_delay(2000000);
+	sti_nop_cli();
+	GUEST_CHECK_EQ(trap_count[VECTOR], count);
+}
+
+static void deadline_guest(void)
+{
+	u64 i, deadline;
+
+	setup();
+	apic_write(APIC_LVTT, VECTOR | APIC_LVT_DEADLINE);
+	for (i = 1; i <= 5; i++) {
+		deadline = rdtsc() + 100000;
+		wrmsr(MSR_TSC_DEADLINE, deadline);
+		GUEST_CHECK_EQ(trap_count[VECTOR], i - 1);
+		sti_hlt_cli();
+		GUEST_CHECK(rdtsc() >= deadline);
+		GUEST_CHECK_EQ(trap_count[VECTOR], i);
+		GUEST_CHECK_EQ(rdmsr(MSR_TSC_DEADLINE), 0);
+	}
+	/* In the past: at once. */
+	wrmsr(MSR_TSC_DEADLINE, 1);
+	sti_hlt_cli();
+	GUEST_CHECK_EQ(trap_count[VECTOR], 6);
+	/* Disarmed: never. */
+	wrmsr(MSR_TSC_DEADLINE, rdtsc() + 10000000);
+	wrmsr(MSR_TSC_DEADLINE, 0);
+	guest_delay(15000000);
+	sti_nop_cli();
+	GUEST_CHECK_EQ(trap_count[VECTOR], 6);
+	/* While the guest spins with interrupts on, without a HLT. */
+	wrmsr(MSR_TSC_DEADLINE, rdtsc() + 100000);
+	sti();
+	GUEST_WAIT(trap_count[VECTOR] == 7);
+	cli();
+	/* In another mode the deadline MSR reads zero and arms nothing. */
+	apic_write(APIC_LVTT, VECTOR);
+	wrmsr(MSR_TSC_DEADLINE, rdtsc() + 1000);
+	GUEST_CHECK_EQ(rdmsr(MSR_TSC_DEADLINE), 0);
+	guest_delay(100000);
+	sti_nop_cli();
+	GUEST_CHECK_EQ(trap_count[VECTOR], 7);
+}
+
+static void masked_guest(void)
+{
+	setup();
+	apic_write(APIC_TDCR, 0xb);
+	apic_write(APIC_LVTT, VECTOR | APIC_LVT_MASKED);
+	apic_write(APIC_TMICT, 1000);
+	guest_delay(300000);
+	GUEST_CHECK(!apic_pending(APIC_IRR, VECTOR));
+	apic_write(APIC_LVTT, VECTOR);
+	apic_write(APIC_TMICT, 1000);
+	guest_delay(300000);
+	/* IF = 0: pending, not taken. */
+	GUEST_CHECK(apic_pending(APIC_IRR, VECTOR));
+	GUEST_CHECK_EQ(trap_count[VECTOR], 0);
+	/* The task priority holds it back. */
+	apic_write(APIC_TPR, VECTOR & 0xf0);
+	sti_nop_cli();
+	GUEST_CHECK_EQ(trap_count[VECTOR], 0);
+	apic_write(APIC_TPR, 0);
+	sti_nop_cli();
+	GUEST_CHECK_EQ(trap_count[VECTOR], 1);
+	GUEST_CHECK(!apic_pending(APIC_IRR, VECTOR));
+	GUEST_CHECK(!apic_pending(APIC_ISR, VECTOR));
+}
+
+static void run(void *fn, bool x2)
+{
+	apic_mode_x2 = x2;
+	vcpu_run_done(vcpu_start(VM_IRQCHIP, fn, 0, 0));
+}
+
+static void one_shot(void) { run(one_shot_guest, false); }
+static void one_shot_x2(void) { run(one_shot_guest, true); }
+static void periodic(void) { run(periodic_guest, false); }
+static void periodic_x2(void) { run(periodic_guest, true); }
+static void masked(void) { run(masked_guest, false); }
+static void masked_x2(void) { run(masked_guest, true); }
+
+static void deadline(void)
+{
+	dev_require_cap(KVM_CAP_TSC_DEADLINE_TIMER);
+	run(deadline_guest, false);
+}
+
+static void deadline_x2(void)
+{
+	dev_require_cap(KVM_CAP_TSC_DEADLINE_TIMER);
+	run(deadline_guest, true);
+}
+
+static void split_irqchip(void)
+{
+	vcpu_run_done(vcpu_start(VM_SPLIT, periodic_guest, 0, 0));
+}
+
+/* KVM_SET_LAPIC goes on with the timer that it was given. */
+static void restore_guest(void)
+{
+	setup();
+	apic_write(APIC_TDCR, 0xb);
+	apic_write(APIC_LVTT, VECTOR);
+	apic_write(APIC_TMICT, 3000000);
+	GUEST_SYNC(1);
+	sti_hlt_cli();
+	GUEST_CHECK_EQ(trap_count[VECTOR], 1);
+}
+
+static void restore(void)
+{
+	struct vcpu *vcpu = vcpu_start(VM_IRQCHIP, restore_guest, 0, 0);
+	struct kvm_lapic_state state;
+	u32 count;
+
+	vcpu_run_sync(vcpu, 1);
+	SYS(ioctl(vcpu->fd, KVM_GET_LAPIC, &state));
+	memcpy(&count, state.regs + APIC_TMCCT, 4);
+	CHECK_NE(count, 0);
+	CHECK_LT(count, 3000000);
+	SYS(ioctl(vcpu->fd, KVM_SET_LAPIC, &state));
+	vcpu_run_done(vcpu);
+}
+
+static const struct test_case cases[] = {
+	{ "one_shot", one_shot },
+	{ "one_shot_x2", one_shot_x2 },
+	{ "periodic", periodic },
+	{ "periodic_x2", periodic_x2 },
+	{ "deadline", deadline },
+	{ "deadline_x2", deadline_x2 },
+	{ "masked", masked },
+	{ "masked_x2", masked_x2 },
+	{ "split_irqchip", split_irqchip },
+	{ "restore", restore },
+};
+
+TEST_MAIN(cases)

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Catches: an MSR in the index list that cannot be read and written back (QEMU aborts), one that lets the
+ * guest see or change the host's, a bad value that is taken, a filter that is not obeyed.
+ */
+#include <stdlib.h>
+
+#include "vcpu.h"
+
+static void list_round_trip(void)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(VM_IRQCHIP), 0);
+	const struct kvm_msr_list *list = dev_msr_list();
+	u32 i, bad = 0;
+	u64 value;
+
+	for (i = 0; i < list->nmsrs; i++) {
+		u32 msr = list->indices[i];
+
+		if (vcpu_try_msr(vcpu, msr, &value) != 1) {
+			test_note("%#x is listed but cannot be read", msr);
+			bad++;
+		} else if (vcpu_try_set_msr(vcpu, msr, value) != 1) {
+			test_note("%#x is listed but %#llx cannot be written back", msr,
+				  (unsigned long long)value);
+			bad++;
+		}
+	}
+	CHECK_EQ(bad, 0);
+}
+
+/* Without these, no client starts. */
+static void list_contents(void)
+{
+	static const u32 needed[] = {
+		MSR_TSC, MSR_TSC_ADJUST, MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
+		MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK, MSR_KERNEL_GS_BASE, MSR_PAT,
+		MSR_MISC_ENABLE, MSR_MCG_STATUS, MSR_KVM_SYSTEM_TIME, MSR_KVM_WALL_CLOCK,
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(needed); i++) {
+		if (!dev_msr_listed(needed[i]))
+			FAIL("%#x is not in the index list", needed[i]);
+	}
+}
+
+static void partial(void)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(0), 0);
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entries[4];
+	} set = {
+		.head.nmsrs = 4,
+		.entries = {
+			{ .index = MSR_LSTAR, .data = 0x1000 },
+			{ .index = MSR_CSTAR, .data = 0x2000 },
+			{ .index = 0x12345, .data = 1 },
+			{ .index = MSR_SFMASK, .data = 0x4000 },
+		},
+	};
+
+	CHECK_EQ(ioctl(vcpu->fd, KVM_SET_MSRS, &set), 2);
+	CHECK_EQ(vcpu_msr(vcpu, MSR_CSTAR), 0x2000);
+	CHECK_EQ(vcpu_msr(vcpu, MSR_SFMASK), 0);
+	CHECK_EQ(ioctl(vcpu->fd, KVM_GET_MSRS, &set), 2);
+}
+
+struct reject {
+	u32 msr;
+	u64 value;
+	bool intel;
+};
+
+static const struct reject rejects[] = {
+	{ MSR_PAT, 0x0007040600070402 },
+	{ MSR_EFER, BIT(30) },
+	{ MSR_APIC_BASE, 0xfee00900 | BIT(9) },
+	{ MSR_MTRR_DEF_TYPE, 0x2 },
+	{ MSR_MTRR_DEF_TYPE, 0x10006 },
+	{ 0x250, 0x0202020202020202 },
+	/* Not intercepted; QEMU's AMD does not look. */
+	{ MSR_LSTAR, 0x8000000000000000, true },
+	{ MSR_KERNEL_GS_BASE, 0x0000900000000000, true },
+	{ MSR_KVM_STEAL_TIME, 0x3f },
+	{ 0x12345, 0 },
+	{ 0xc0011fff, 0 },
+};
+
+static void host_rejects(void)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(VM_IRQCHIP), 0);
+	size_t i;
+	int bad = 0;
+
+	for (i = 0; i < ARRAY_SIZE(rejects); i++) {
+		if (vcpu_try_set_msr(vcpu, rejects[i].msr, rejects[i].value) != 0) {
+			test_note("%#x took %#llx", rejects[i].msr,
+				  (unsigned long long)rejects[i].value);
+			bad++;
+		}
+	}
+	CHECK_EQ(bad, 0);
+}
+
+static void guest_rejects_code(void)
+{
+	u64 i, value;
+
+	for (i = 0; i < ARRAY_SIZE(rejects); i++) {
+		struct guest_fault f;
+
+		if (rejects[i].intel && !guest_is_intel())
+			continue;
+		f = wrmsr_safe(rejects[i].msr, rejects[i].value);
+		if (f.vector != GP_VECTOR || f.error)
+			guest_fail(__FILE__, __LINE__, "no #GP for (msr, value)", rejects[i].msr,
+				   rejects[i].value);
+	}
+	GUEST_CHECK_EQ(rdmsr_safe(0x12345, &value).vector, GP_VECTOR);
+	GUEST_CHECK_EQ(rdmsr_safe(0xc0011fff, &value).vector, GP_VECTOR);
+	/* LME cannot change while paging is on. */
+	GUEST_CHECK_EQ(wrmsr_safe(MSR_EFER, rdmsr(MSR_EFER) & ~EFER_LME).vector, GP_VECTOR);
+	/* LMA is the CPU's; a write leaves it alone. */
+	GUEST_CHECK(rdmsr(MSR_EFER) & EFER_LMA);
+	GUEST_CHECK_EQ(rdmsr(MSR_MTRRCAP) & 0xff, 8);
+}
+
+static void guest_rejects(void)
+{
+	vcpu_run_done(vcpu_start(VM_IRQCHIP, guest_rejects_code, 0, 0));
+}
+
+/* The guest's values are its own: visible to the ioctl, and back again. */
+static const u32 plain[] = {
+	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK, MSR_KERNEL_GS_BASE, MSR_FS_BASE, MSR_GS_BASE,
+	MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
+};
+
+static void plain_guest(void)
+{
+	u64 i;
+
+	for (i = 0; i < ARRAY_SIZE(plain); i++) {
+		GUEST_CHECK_EQ(rdmsr(plain[i]), 0x10 * (i + 1));
+		wrmsr(plain[i], 0x1000 * (i + 1));
+	}
+	GUEST_SYNC(1);
+	for (i = 0; i < ARRAY_SIZE(plain); i++)
+		GUEST_CHECK_EQ(rdmsr(plain[i]), 0x1000 * (i + 1));
+	/* Not intercepted on most CPUs: the base really is the segment's. */
+	wrmsr(MSR_GS_BASE, (uintptr_t)plain);
+	u32 first;
+
+	asm volatile("movl %%gs:0, %0" : "=r"(first));
+	GUEST_CHECK_EQ(first, plain[0]);
+}
+
+static void guest_values(void)
+{
+	struct vcpu *vcpu = vcpu_start(0, plain_guest, 0, 0);
+	u64 i;
+
+	for (i = 0; i < ARRAY_SIZE(plain); i++)
+		vcpu_set_msr(vcpu, plain[i], 0x10 * (i + 1));
+	vcpu_run_sync(vcpu, 1);
+	for (i = 0; i < ARRAY_SIZE(plain); i++)
+		CHECK_EQ(vcpu_msr(vcpu, plain[i]), 0x1000 * (i + 1));
+	CHECK_EQ(vcpu_sregs(vcpu).gs.base, 0x7000);
+	vcpu_run_done(vcpu);
+}
+
+static void mtrr_guest(void)
+{
+	GUEST_CHECK_EQ(rdmsr(MSR_MTRR_DEF_TYPE), 0);
+	wrmsr(MSR_MTRR_DEF_TYPE, 0xc06);
+	GUEST_CHECK_EQ(rdmsr(MSR_MTRR_DEF_TYPE), 0xc06);
+	wrmsr(0x200, 0x80000006);
+	wrmsr(0x201, 0xf80000800);
+	GUEST_CHECK_EQ(rdmsr(0x200), 0x80000006);
+	GUEST_CHECK_EQ(rdmsr(0x201), 0xf80000800);
+	wrmsr(0x268, 0x0606060606060606);
+	GUEST_CHECK_EQ(rdmsr(0x268), 0x0606060606060606);
+	GUEST_CHECK_EQ(rdmsr(MSR_PAT), 0x0007040600070406);
+	wrmsr(MSR_PAT, 0x0007010600070106);
+	GUEST_CHECK_EQ(rdmsr(MSR_PAT), 0x0007010600070106);
+}
+
+static void mtrr(void)
+{
+	struct vcpu *vcpu = vcpu_start(0, mtrr_guest, 0, 0);
+
+	vcpu_run_done(vcpu);
+	CHECK_EQ(vcpu_msr(vcpu, MSR_PAT), 0x0007010600070106);
+	vcpu_set_msr(vcpu, MSR_MTRR_DEF_TYPE, 0x806);
+	vcpu_set_msr(vcpu, MSR_MISC_ENABLE, 1);
+}
+
+static void mce(void)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(0), 0);
+	u64 cap = 0x100010a;
+	int dev = dev_open();
+	u64 supported = 0;
+	u32 i;
+
+	SYS(ioctl(dev, KVM_X86_GET_MCE_CAP_SUPPORTED, &supported));
+	CHECK_EQ(supported & 0x1000100, 0x1000100);
+	CHECK_GE(dev_cap(KVM_CAP_MCE), 10);
+	SYS(ioctl(vcpu->fd, KVM_X86_SETUP_MCE, &cap));
+	/* AMD's has but the number of banks and the presence of the control register. */
+	CHECK_EQ(vcpu_msr(vcpu, MSR_MCG_CAP), dev_host_is_intel() ? cap : cap & 0x1ff);
+	vcpu_set_msr(vcpu, 0x17b, ~0ULL);
+	for (i = 0; i < 10; i++) {
+		CHECK_EQ(vcpu_msr(vcpu, 0x400 + 4 * i), ~0ULL);
+		vcpu_set_msr(vcpu, 0x400 + 4 * i, 0);
+		CHECK_EQ(vcpu_msr(vcpu, 0x400 + 4 * i), 0);
+	}
+	CHECK_EQ(vcpu_try_set_msr(vcpu, 0x400 + 4 * 10, 0), 0);
+}
+
+static void feature_msrs(void)
+{
+	struct {
+		struct kvm_msr_list head;
+		u32 indices[256];
+	} list = { .head.nmsrs = 256 };
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} one;
+	int fd = dev_open();
+	u32 i;
+
+	dev_require_cap(KVM_CAP_GET_MSR_FEATURES);
+	SYS(ioctl(fd, KVM_GET_MSR_FEATURE_INDEX_LIST, &list));
+	CHECK_GE(list.head.nmsrs, 1);
+	for (i = 0; i < list.head.nmsrs; i++) {
+		one.head.nmsrs = 1;
+		one.entry.index = list.indices[i];
+		CHECK_EQ(ioctl(fd, KVM_GET_MSRS, &one), 1);
+	}
+	one.entry.index = MSR_LSTAR;
+	CHECK_EQ(ioctl(fd, KVM_GET_MSRS, &one), 0);
+}
+
+static const u8 deny_all[32];
+
+static void filter_set(struct vm *vm, u32 flags, u32 base, u32 nr, void *bitmap)
+{
+	struct kvm_msr_filter filter = {
+		.flags = KVM_MSR_FILTER_DEFAULT_ALLOW,
+		.ranges = { { .flags = flags, .base = base, .nmsrs = nr, .bitmap = bitmap } },
+	};
+
+	SYS(ioctl(vm->fd, KVM_X86_SET_MSR_FILTER, &filter));
+}
+
+static void filter_guest(void)
+{
+	u64 value;
+
+	GUEST_CHECK_EQ(rdmsr_safe(MSR_LSTAR, &value).vector, GP_VECTOR);
+	GUEST_CHECK_EQ(wrmsr_safe(MSR_LSTAR, 5).vector, GP_VECTOR);
+	GUEST_CHECK_EQ(wrmsr_safe(MSR_STAR, 5).vector, GUEST_NO_FAULT);
+	GUEST_SYNC(1);
+	GUEST_CHECK_EQ(rdmsr_safe(MSR_LSTAR, &value).vector, GUEST_NO_FAULT);
+	GUEST_CHECK_EQ(wrmsr_safe(MSR_LSTAR, 5).vector, GP_VECTOR);
+}
+
+static void filter(void)
+{
+	struct vcpu *vcpu = vcpu_start(0, filter_guest, 0, 0);
+
+	dev_require_cap(KVM_CAP_X86_MSR_FILTER);
+	filter_set(vcpu->vm, KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE, MSR_LSTAR, 1,
+		   (void *)deny_all);
+	vcpu_run_sync(vcpu, 1);
+	filter_set(vcpu->vm, KVM_MSR_FILTER_WRITE, MSR_LSTAR, 1, (void *)deny_all);
+	vcpu_run_done(vcpu);
+	/* Not for the ioctl. */
+	vcpu_set_msr(vcpu, MSR_LSTAR, 0x1234000);
+}
+
+static void exits_guest(void)
+{
+	u64 value;
+
+	GUEST_CHECK_EQ(rdmsr(MSR_LSTAR), 0x5566);
+	wrmsr(MSR_LSTAR, 0x7788);
+	GUEST_CHECK_EQ(rdmsr_safe(MSR_LSTAR, &value).vector, GP_VECTOR);
+	GUEST_CHECK_EQ(rdmsr(0x12345), 0x99);
+}
+
+static void expect_msr(struct vcpu *vcpu, u32 exit, u32 msr, u32 reason, u64 data, u8 error)
+{
+	struct kvm_run *run = vcpu->run;
+
+	vcpu_run_exit(vcpu, exit);
+	CHECK_EQ(run->msr.index, msr);
+	CHECK_EQ(run->msr.reason, reason);
+	CHECK_EQ(run->msr.error, 0);
+	if (exit == KVM_EXIT_X86_WRMSR)
+		CHECK_EQ(run->msr.data, data);
+	else
+		run->msr.data = data;
+	run->msr.error = error;
+}
+
+static void user_exits(void)
+{
+	struct vcpu *vcpu = vcpu_start(0, exits_guest, 0, 0);
+	u32 both = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE;
+
+	dev_require_cap(KVM_CAP_X86_USER_SPACE_MSR);
+	vm_enable_cap(vcpu->vm, KVM_CAP_X86_USER_SPACE_MSR,
+		      KVM_MSR_EXIT_REASON_FILTER | KVM_MSR_EXIT_REASON_UNKNOWN);
+	filter_set(vcpu->vm, both, MSR_LSTAR, 1, (void *)deny_all);
+	expect_msr(vcpu, KVM_EXIT_X86_RDMSR, MSR_LSTAR, KVM_MSR_EXIT_REASON_FILTER, 0x5566, 0);
+	expect_msr(vcpu, KVM_EXIT_X86_WRMSR, MSR_LSTAR, KVM_MSR_EXIT_REASON_FILTER, 0x7788, 0);
+	expect_msr(vcpu, KVM_EXIT_X86_RDMSR, MSR_LSTAR, KVM_MSR_EXIT_REASON_FILTER, 0, 1);
+	expect_msr(vcpu, KVM_EXIT_X86_RDMSR, 0x12345, KVM_MSR_EXIT_REASON_UNKNOWN, 0x99, 0);
+	vcpu_run_done(vcpu);
+}
+
+static const struct test_case cases[] = {
+	{ "list_round_trip", list_round_trip },
+	{ "list_contents", list_contents },
+	{ "partial", partial },
+	{ "host_rejects", host_rejects },
+	{ "guest_rejects", guest_rejects },
+	{ "guest_values", guest_values },
+	{ "mtrr", mtrr },
+	{ "mce", mce },
+	{ "feature_msrs", feature_msrs },
+	{ "filter", filter },
+	{ "user_exits", user_exits },
+};
+
+TEST_MAIN(cases)
