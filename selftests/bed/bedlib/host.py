@@ -102,17 +102,30 @@ class Host:
                            f"'scripts/build-module {self.kernel.release}'")
         return path if self.options.module != "kvm" else None
 
+    def _second(self):
+        """(source, target) of the initramfs for a kernel that the command boots itself."""
+        part = image.run_part(os.path.join(self.directory, "second.cpio.zst"), [], [],
+                              self._environment(), ["sh", "-c", self.options.second_boot])
+        path = image.join(os.path.join(self.directory, "second.cpio"), [image.base(), part])
+        return f"{path}:/bed/second.cpio"
+
+    def _files(self):
+        extra = [self._second()] if self.options.second_boot else []
+        return self.options.file + extra
+
     def initrd(self):
         """Path of the joined initramfs."""
         load = self._stock_modules()
         carried = [path for path in self._carried_modules() if path not in load]
         parts = [image.base(), image.modules(self.kernel, load + carried)]
         parts.append(image.run_part(os.path.join(self.directory, "run.cpio.zst"),
-                                    self.options.file, self._load_lines(load),
+                                    self._files(), self._load_lines(load),
                                     self._environment(), self.options.command, self._module()))
         return image.join(os.path.join(self.directory, "initrd"), parts)
 
     def _start(self, command):
+        # However the runner ends, its emulator ends too.
+        command = ["setpriv", "--pdeathsig", "KILL", "--", *command]
         with open(self.emulator_log + ".out", "wb") as out:
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out,
                                     stderr=subprocess.STDOUT, cwd=self.directory,
