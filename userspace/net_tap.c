@@ -28,14 +28,14 @@ struct net_tap {
 int net_tap_open(const char *ifname)
 {
 	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
-	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	int hdr = NET_HDR;
+	int hdr = NET_HDR, fd;
 
+	if (strlen(ifname) >= IFNAMSIZ)
+		error_die(EXIT_USAGE, "--net tap=%s: the name is too long", ifname);
+	fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		error_die(EXIT_ERROR, "cannot open /dev/net/tun for --net tap=%s: %s; sudo modprobe "
 			  "tun, or use --net user", ifname, strerror(errno));
-	if (strlen(ifname) >= IFNAMSIZ)
-		error_die(EXIT_USAGE, "--net tap=%s: the name is too long", ifname);
 	strcpy(ifr.ifr_name, ifname);
 	if (!ioctl(fd, TUNSETIFF, &ifr) && !ioctl(fd, TUNSETVNETHDRSZ, &hdr))
 		return fd;

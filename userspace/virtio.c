@@ -72,8 +72,10 @@ void virtio_broken(struct virtio *v)
 {
 	if (v->status & VIRTIO_CONFIG_S_NEEDS_RESET)
 		return;
-	error_warn("the guest's driver broke virtio device 00:%02x (type %u); it needs a reset",
-		   v->pci.slot, v->ops->id);
+	if (!v->warned)		/* a guest could fill the host's log */
+		error_warn("the guest's driver broke virtio device 00:%02x (type %u); it needs a "
+			   "reset", v->pci.slot, v->ops->id);
+	v->warned = true;
 	v->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
 	virtio_config_changed(v);
 }
@@ -220,10 +222,11 @@ static void set_half(uint64_t *value, bool high, uint32_t half)
 
 static void write_queue(struct virtio *v, unsigned int off, uint32_t value)
 {
-	struct virtq *q = &v->q[v->queue_sel];
+	struct virtq *q;
 
 	if (v->queue_sel >= v->ops->nr_queues)
 		return;
+	q = &v->q[v->queue_sel];
 	if (off == VIRTIO_PCI_COMMON_Q_MSIX)
 		v->vectors[v->queue_sel] = checked_vector(v, value);
 	if (q->ready)	/* the rest is fixed while the queue is in use */

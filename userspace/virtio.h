@@ -50,6 +50,7 @@ struct virtio {
 	uint16_t queue_sel, config_vector;
 	uint8_t status, isr, generation;
 	bool line;			/* INTx is asserted */
+	bool warned;
 	struct virtq q[VIRTIO_MAX_QUEUES];
 	uint16_t vectors[VIRTIO_MAX_QUEUES];
 };

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A machine without a hypervisor: memory, buses and devices are real, interrupts are lost. */
+#ifndef WORLD_H
+#define WORLD_H
+
+#include "machine.h"
+
+#define WORLD_LOW	(8ULL << 20)
+#define WORLD_HIGH	(8ULL << 20)
+
+struct world {
+	struct machine m;
+	struct config config;
+};
+
+/* Level of each line (shared ones: how many hold it), and messages sent by the low byte of data. */
+extern unsigned int world_lines[], world_messages[];
+
+void world_init(struct world *w);
+void world_add_devices(struct world *w);
+void world_free(struct world *w);
+uint64_t world_random(void);
+unsigned long world_env(const char *name, unsigned long fallback);
+
+/* One access of the guest's to a PCI function's BAR 0 or configuration space. */
+uint32_t world_read(struct world *w, unsigned int slot, uint32_t off, unsigned int len);
+void world_write(struct world *w, unsigned int slot, uint32_t off, unsigned int len, uint64_t value);
+uint32_t world_cfg_read(struct world *w, unsigned int slot, uint32_t off, unsigned int len);
+void world_cfg_write(struct world *w, unsigned int slot, uint32_t off, unsigned int len,
+		     uint32_t value);
+
+#endif
