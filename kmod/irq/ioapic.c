@@ -54,10 +54,20 @@ static int service(struct ioapic *ioapic, unsigned int pin)
 	return ret;
 }
 
+/* An edge that was sent is not owed any more; a level is, until the line falls. */
+static int send_latched(struct ioapic *ioapic, unsigned int pin)
+{
+	union ioapic_entry *e = &ioapic->table[pin];
+	int ret = service(ioapic, pin);
+
+	if (!e->trig_mode && !e->mask)
+		ioapic->irr &= ~BIT(pin);
+	return ret;
+}
+
 static int line_changed(struct ioapic *ioapic, unsigned int pin, bool was, bool is)
 {
 	union ioapic_entry *e = &ioapic->table[pin];
-	int ret;
 
 	if (!is) {
 		ioapic->irr &= ~BIT(pin);
@@ -70,10 +80,7 @@ static int line_changed(struct ioapic *ioapic, unsigned int pin, bool was, bool 
 		return -1;
 	if (e->trig_mode && e->remote_irr)
 		return 0;		/* joins the one in service */
-	ret = service(ioapic, pin);
-	if (!e->trig_mode)
-		ioapic->irr &= ~BIT(pin);	/* sent: an edge is not owed twice */
-	return ret;
+	return send_latched(ioapic, pin);
 }
 
 int ioapic_set_irq(struct vm *vm, unsigned int pin, int source, int level)
@@ -328,7 +335,7 @@ void ioapic_from_user(struct vm *vm, const struct kvm_ioapic_state *state)
 		if (!(state->irr & BIT(pin)))
 			continue;
 		ioapic->irr |= BIT(pin);
-		service(ioapic, pin);
+		send_latched(ioapic, pin);
 	}
 	spin_unlock_irqrestore(&ioapic->lock, flags);
 	irq_eoi_bitmap_request(vm);

@@ -4,6 +4,7 @@
 #define UNIT_WORLD_H
 
 #include <linux/hrtimer.h>
+#include <linux/slab.h>
 #include "ktap.h"
 #include "vm.h"
 #include "backend.h"

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* INIT, SIPI, HLT and what ends it. */
+#include <linux/sched/signal.h>
+#include "world.h"
+
+static struct vcpu *v;
+
+static void start(void)
+{
+	world_start(IRQCHIP_KERNEL, 2);
+	v = world_vcpu(1);
+	v->regs.rflags = X86_EFLAGS_IF | 2;
+	v->irq.poll_ns = 0;
+	world_reg_write(1, APIC_SPIV, 0x1ff);
+}
+
+static u32 state(void)
+{
+	struct kvm_mp_state mp = { .mp_state = 99 };
+
+	EXPECT_EQ(mp_state_get(v, &mp), 0);
+	return mp.mp_state;
+}
+
+static int set_state(u32 s)
+{
+	struct kvm_mp_state mp = { .mp_state = s };
+
+	return mp_state_set(v, &mp);
+}
+
+static void init_and_sipi(void)
+{
+	start();
+	EXPECT_EQ(world_vcpu(0)->irq.mp_state, KVM_MP_STATE_RUNNABLE);
+	EXPECT_EQ(state(), KVM_MP_STATE_UNINITIALIZED);
+	mp_state_sipi_signal(v, 0x9a);			/* before INIT: dropped */
+	EXPECT(halt_runnable(v));
+	EXPECT_EQ(irq_accept_init_sipi(v), RESUME);
+	EXPECT_EQ(state(), KVM_MP_STATE_UNINITIALIZED);
+	mp_state_init_signal(v);
+	EXPECT(halt_runnable(v));
+	EXPECT_EQ(irq_accept_init_sipi(v), RESUME);
+	EXPECT_EQ(world.resets, 1);
+	EXPECT_EQ(v->irq.mp_state, KVM_MP_STATE_INIT_RECEIVED);
+	EXPECT(!halt_runnable(v));
+	mp_state_sipi_signal(v, 0x9a);
+	EXPECT_EQ(irq_accept_init_sipi(v), RESUME);
+	EXPECT_EQ(v->irq.mp_state, KVM_MP_STATE_RUNNABLE);
+	EXPECT_EQ(v->regs.segs[SEG_CS].selector, 0x9a00);
+	EXPECT_EQ(v->regs.segs[SEG_CS].base, 0x9a000);
+	EXPECT_EQ(v->regs.rip, 0);
+	mp_state_sipi_signal(v, 0x12);			/* running: dropped */
+	EXPECT_EQ(irq_accept_init_sipi(v), RESUME);
+	EXPECT_EQ(v->regs.segs[SEG_CS].selector, 0x9a00);
+	/* both at once, as fast senders do */
+	mp_state_init_signal(v);
+	mp_state_sipi_signal(v, 0x34);
+	EXPECT_EQ(state(), KVM_MP_STATE_RUNNABLE);
+	EXPECT_EQ(v->regs.segs[SEG_CS].selector, 0x3400);
+	v = world_vcpu(0);				/* the boot processor starts by itself */
+	mp_state_init_signal(v);
+	EXPECT_EQ(state(), KVM_MP_STATE_RUNNABLE);
+	EXPECT_EQ(world.resets, 3);
+	world_end();
+}
+
+static void user_rules(void)
+{
+	static const struct {
+		u32 state;
+		int with, without;
+	} table[] = {
+		{ KVM_MP_STATE_RUNNABLE, 0, 0 }, { KVM_MP_STATE_UNINITIALIZED, 0, -EINVAL },
+		{ KVM_MP_STATE_INIT_RECEIVED, 0, -EINVAL }, { KVM_MP_STATE_HALTED, 0, -EINVAL },
+		{ KVM_MP_STATE_SIPI_RECEIVED, 0, -EINVAL }, { KVM_MP_STATE_AP_RESET_HOLD, 0, -EINVAL },
+		{ KVM_MP_STATE_STOPPED, -EINVAL, -EINVAL }, { 10, -EINVAL, -EINVAL },
+		{ ~0u, -EINVAL, -EINVAL },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(table); i++) {
+		start();
+		EXPECT_EQ(set_state(table[i].state), table[i].with);
+		world_end();
+		world_start(IRQCHIP_NONE, 1);
+		v = world_vcpu(0);
+		EXPECT_EQ(state(), KVM_MP_STATE_RUNNABLE);
+		EXPECT_EQ(set_state(table[i].state), table[i].without);
+		world_end();
+	}
+	start();
+	v->irq.sipi_vector = 0x20;
+	EXPECT_EQ(set_state(KVM_MP_STATE_SIPI_RECEIVED), 0);
+	EXPECT_EQ(state(), KVM_MP_STATE_RUNNABLE);
+	EXPECT_EQ(v->regs.segs[SEG_CS].base, 0x20000);
+	EXPECT_EQ(set_state(KVM_MP_STATE_HALTED), 0);
+	EXPECT_EQ(state(), KVM_MP_STATE_HALTED);
+	v->arch.pv_unhalted = true;
+	EXPECT_EQ(state(), KVM_MP_STATE_RUNNABLE);
+	world_end();
+}
+
+static void halt(void)
+{
+	struct vcpu_exit exit = { .kind = EXIT_HLT };
+
+	v->irq.mp_state = KVM_MP_STATE_RUNNABLE;
+	EXPECT_EQ(hlt_exit(v, &exit), RESUME);
+	EXPECT_EQ(v->irq.mp_state, KVM_MP_STATE_HALTED);
+	v->requests = 0;
+}
+
+static void hlt_without_lapic(void)
+{
+	struct vcpu_exit exit = { .kind = EXIT_HLT };
+
+	world_start(IRQCHIP_NONE, 1);
+	v = world_vcpu(0);
+	v->regs.rip = 10;
+	EXPECT_EQ(hlt_exit(v, &exit), TO_USER);
+	EXPECT_EQ(v->run->exit_reason, KVM_EXIT_HLT);
+	EXPECT_EQ(v->regs.rip, 11);
+	EXPECT_EQ(v->irq.mp_state, KVM_MP_STATE_RUNNABLE);
+	world_end();
+}
+
+static void what_ends_a_halt(void)
+{
+	start();
+	halt();
+	EXPECT(!halt_runnable(v));
+	lapic_post(v->irq.lapic, 0x41, false);
+	EXPECT(halt_runnable(v));
+	v->regs.rflags = 2;
+	EXPECT(!halt_runnable(v));
+	inject_nmi(v);
+	EXPECT(halt_runnable(v));
+	v->regs.shadow = SHADOW_NMI;
+	EXPECT(!halt_runnable(v));
+	v->arch.pv_unhalted = true;
+	EXPECT(halt_runnable(v));
+	v->arch.pv_unhalted = false;
+	mp_state_sipi_signal(v, 1);
+	EXPECT(!halt_runnable(v));		/* SIPI does not, INIT does */
+	mp_state_init_signal(v);
+	EXPECT(halt_runnable(v));
+	v->irq.init_sipi = 0;
+	EXPECT(!halt_runnable(v));
+	vcpu_request(v, REQ_TRIPLE_FAULT);
+	EXPECT(halt_runnable(v));
+	world_end();
+}
+
+static void post_interrupt(void)
+{
+	world_advance(1000);
+	lapic_post(v->irq.lapic, 0x41, false);
+}
+
+static void wait_wakes(void)
+{
+	start();
+	halt();
+	world.on_sleep = post_interrupt;
+	EXPECT_EQ(halt_wait(v), RESUME);
+	EXPECT_EQ(v->irq.mp_state, KVM_MP_STATE_RUNNABLE);
+	EXPECT(test_bit(REQ_EVENT, &v->requests));
+	EXPECT_EQ(v->stats.halt_wakeups, 1);
+	EXPECT(v->irq.poll_ns > 0);		/* a short wait: poll for the next one */
+	world_end();
+}
+
+static void pass_time(void)
+{
+	world_advance(1000000);
+}
+
+static void wait_for_timer(void)
+{
+	start();
+	world_reg_write(1, APIC_LVTT, 2 << 17 | 0xec);
+	caps.timer = true;
+	v->cpu = 0;
+	v->irq.mp_state = KVM_MP_STATE_RUNNABLE;
+	lapic_deadline_set(v, world.tsc + 10000000);
+	EXPECT(v->irq.lapic->timer.in_hw);
+	halt();
+	world.on_sleep = pass_time;
+	EXPECT_EQ(halt_wait(v), RESUME);
+	EXPECT_EQ(lapic_ack(v->irq.lapic), 0xec);
+	EXPECT_EQ(v->irq.poll_ns, 0);		/* a long wait: no polling */
+	world_end();
+}
+
+static void wait_gives_up(void)
+{
+	start();
+	halt();
+	EXPECT_EQ(halt_wait(v), -EINTR);	/* a signal */
+	EXPECT_EQ(v->irq.mp_state, KVM_MP_STATE_HALTED);
+	shim_signal = false;
+	v->run->immediate_exit = 1;
+	EXPECT_EQ(halt_wait(v), -EINTR);
+	v->run->immediate_exit = 0;
+	vcpu_request(v, REQ_DEAD);
+	EXPECT_EQ(halt_wait(v), -EIO);
+	v->requests = 0;
+	v->irq.mp_state = KVM_MP_STATE_INIT_RECEIVED;
+	mp_state_sipi_signal(v, 0x10);
+	EXPECT_EQ(halt_wait(v), RESUME);
+	EXPECT_EQ(v->irq.mp_state, KVM_MP_STATE_INIT_RECEIVED);	/* REQ_EVENT accepts it */
+	EXPECT(test_bit(REQ_EVENT, &v->requests));
+	world_end();
+}
+
+static const struct ktap_case cases[] = {
+	{ "INIT and SIPI", init_and_sipi },
+	{ "KVM_GET_MP_STATE, KVM_SET_MP_STATE", user_rules },
+	{ "HLT without a LAPIC", hlt_without_lapic },
+	{ "what ends a halt", what_ends_a_halt },
+	{ "waiting and waking", wait_wakes },
+	{ "waiting for the timer", wait_for_timer },
+	{ "signals, immediate_exit, death", wait_gives_up },
+};
+
+int main(void)
+{
+	return ktap_run(cases, ARRAY_SIZE(cases));
+}
