@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A guest's CPUID: the table userspace gave, the bits that mirror state, and lookup without a search. */
+#include <linux/errno.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <asm/cpufeature.h>
+#include <asm/kvm_para.h>
+#include <asm/msr-index.h>
+#include "vm.h"
+#include "cpu/cap.h"
+#include "cpu/cpuid.h"
+#include "cpu/msr.h"
+#include "cpu/regs.h"
+#include "irq/lapic.h"
+
+enum { EAX, EBX, ECX, EDX };
+
+#define NONE		0xffff
+#define DIRECT_LEAVES	0x40	/* per class: basic, hypervisor, extended */
+
+/*
+ * Leaves 0 to 0x3f of the three classes are found by one index into first[]; entries of the same
+ * function are chained by next[]. Everything else walks the array.
+ */
+struct cpuid_table {
+	u32 nr;
+	u16 first[3][DIRECT_LEAVES];
+	u16 next[CORBEL_NR_CPUID];
+	struct kvm_cpuid_entry2 entries[];
+};
+
+#define F(name)		BIT(X86_FEATURE_##name & 31)
+
+static const struct {
+	u32 function;
+	u8 index, reg;
+	u32 bit;
+} feature_bits[NR_GUEST_FEATURES] = {
+	[GUEST_APIC] = { 1, 0, EDX, F(APIC) },
+	[GUEST_MTRR] = { 1, 0, EDX, F(MTRR) },
+	[GUEST_PAT] = { 1, 0, EDX, F(PAT) },
+	[GUEST_MCE] = { 1, 0, EDX, F(MCE) },
+	[GUEST_PSE36] = { 1, 0, EDX, F(PSE36) },
+	[GUEST_X2APIC] = { 1, 0, ECX, F(X2APIC) },
+	[GUEST_TSC_DEADLINE] = { 1, 0, ECX, F(TSC_DEADLINE_TIMER) },
+	[GUEST_XSAVE] = { 1, 0, ECX, F(XSAVE) },
+	[GUEST_PCID] = { 1, 0, ECX, F(PCID) },
+	[GUEST_MWAIT] = { 1, 0, ECX, F(MWAIT) },
+	[GUEST_TSC_ADJUST] = { 7, 0, EBX, F(TSC_ADJUST) },
+	[GUEST_FSGSBASE] = { 7, 0, EBX, F(FSGSBASE) },
+	[GUEST_SMEP] = { 7, 0, EBX, F(SMEP) },
+	[GUEST_SMAP] = { 7, 0, EBX, F(SMAP) },
+	[GUEST_INVPCID] = { 7, 0, EBX, F(INVPCID) },
+	[GUEST_RTM] = { 7, 0, EBX, F(RTM) },
+	[GUEST_RDPID] = { 7, 0, ECX, F(RDPID) },
+	[GUEST_WAITPKG] = { 7, 0, ECX, F(WAITPKG) },
+	[GUEST_PKU] = { 7, 0, ECX, F(PKU) },
+	[GUEST_LA57] = { 7, 0, ECX, F(LA57) },
+	[GUEST_UMIP] = { 7, 0, ECX, F(UMIP) },
+	[GUEST_SPEC_CTRL] = { 7, 0, EDX, F(SPEC_CTRL) },
+	[GUEST_STIBP] = { 7, 0, EDX, F(INTEL_STIBP) },
+	[GUEST_SSBD] = { 7, 0, EDX, F(SPEC_CTRL_SSBD) },
+	[GUEST_FLUSH_L1D] = { 7, 0, EDX, F(FLUSH_L1D) },
+	[GUEST_ARCH_CAPABILITIES] = { 7, 0, EDX, F(ARCH_CAPABILITIES) },
+	[GUEST_XSAVES] = { 0xd, 1, EAX, F(XSAVES) },
+	[GUEST_LM] = { 0x80000001, 0, EDX, F(LM) },
+	[GUEST_NX] = { 0x80000001, 0, EDX, F(NX) },
+	[GUEST_SYSCALL] = { 0x80000001, 0, EDX, F(SYSCALL) },
+	[GUEST_GBPAGES] = { 0x80000001, 0, EDX, F(GBPAGES) },
+	[GUEST_RDTSCP] = { 0x80000001, 0, EDX, F(RDTSCP) },
+	[GUEST_FXSR_OPT] = { 0x80000001, 0, EDX, F(FXSR_OPT) },
+	[GUEST_IBPB] = { 0x80000008, 0, EBX, F(AMD_IBPB) },
+	[GUEST_AMD_SSBD] = { 0x80000008, 0, EBX, F(AMD_SSBD) },
+	[GUEST_VIRT_SSBD] = { 0x80000008, 0, EBX, F(VIRT_SSBD) },
+};
+static_assert(NR_GUEST_FEATURES <= 64);
+
+static const struct { u64 bit; enum guest_feature feature; } cr4_features[] = {
+	{ X86_CR4_OSXSAVE, GUEST_XSAVE },
+	{ X86_CR4_SMEP, GUEST_SMEP },
+	{ X86_CR4_SMAP, GUEST_SMAP },
+	{ X86_CR4_FSGSBASE, GUEST_FSGSBASE },
+	{ X86_CR4_PKE, GUEST_PKU },
+	{ X86_CR4_LA57, GUEST_LA57 },
+	{ X86_CR4_UMIP, GUEST_UMIP },
+	{ X86_CR4_PCIDE, GUEST_PCID },
+};
+
+static u16 *first_of(struct cpuid_table *table, u32 function)
+{
+	u32 class = function >> 30, leaf = function & 0x3fffffff;
+
+	if (unlikely(leaf >= DIRECT_LEAVES || class > 2))
+		return NULL;
+	return &table->first[class][leaf];
+}
+
+static bool entry_matches(const struct kvm_cpuid_entry2 *entry, u32 function, u32 index)
+{
+	return entry->function == function &&
+	       (entry->index == index || !(entry->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX));
+}
+
+static struct kvm_cpuid_entry2 *find(struct cpuid_table *table, u32 function, u32 index)
+{
+	u16 *first = first_of(table, function);
+	u32 i;
+
+	if (likely(first)) {
+		for (i = *first; i != NONE; i = table->next[i])
+			if (entry_matches(&table->entries[i], function, index))
+				return &table->entries[i];
+		return NULL;
+	}
+	for (i = 0; i < table->nr; i++)
+		if (entry_matches(&table->entries[i], function, index))
+			return &table->entries[i];
+	return NULL;
+}
+
+static void build_index(struct cpuid_table *table)
+{
+	u32 i;
+
+	memset(table->first, 0xff, sizeof(table->first));
+	for (i = table->nr; i-- > 0;) {		/* backwards: the first of a kind ends up in front */
+		u16 *first = first_of(table, table->entries[i].function);
+
+		if (first) {
+			table->next[i] = *first;
+			*first = i;
+		}
+	}
+}
+
+static void set_bit_if(u32 *reg, u32 bit, bool on)
+{
+	*reg = on ? *reg | bit : *reg & ~bit;
+}
+
+static void refresh_leaf1(struct vcpu *vcpu, struct kvm_cpuid_entry2 *leaf)
+{
+	if (leaf->ecx & F(XSAVE))
+		set_bit_if(&leaf->ecx, F(OSXSAVE), cr4_get(vcpu) & X86_CR4_OSXSAVE);
+	set_bit_if(&leaf->edx, F(APIC), lapic_base_get(vcpu) & MSR_IA32_APICBASE_ENABLE);
+	if (!cap_quirk(vcpu->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT))
+		set_bit_if(&leaf->ecx, F(MWAIT),
+			   vcpu->arch.misc_enable & MSR_IA32_MISC_ENABLE_MWAIT);
+}
+
+static void refresh_table(struct vcpu *vcpu, struct cpuid_table *table)
+{
+	struct kvm_cpuid_entry2 *leaf = find(table, 1, 0);
+
+	if (leaf)
+		refresh_leaf1(vcpu, leaf);
+	leaf = find(table, 7, 0);
+	if (leaf && (leaf->ecx & F(PKU)))
+		set_bit_if(&leaf->ecx, F(OSPKE), cr4_get(vcpu) & X86_CR4_PKE);
+	leaf = find(table, 0xd, 0);
+	if (leaf)
+		leaf->ebx = cpuid_host_xsave_size(vcpu->arch.xcr0, false);
+	leaf = find(table, 0xd, 1);
+	if (leaf && (leaf->eax & (F(XSAVES) | F(XSAVEC))))
+		leaf->ebx = cpuid_host_xsave_size(vcpu->arch.xcr0 | vcpu->arch.xss, true);
+}
+
+void cpuid_refresh(struct vcpu *vcpu)
+{
+	if (vcpu->arch.cpuid)
+		refresh_table(vcpu, vcpu->arch.cpuid);
+	if (guest_has(vcpu, GUEST_MWAIT) !=
+	    !!(vcpu->arch.misc_enable & MSR_IA32_MISC_ENABLE_MWAIT) &&
+	    !cap_quirk(vcpu->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT))
+		vcpu->arch.features ^= BIT_ULL(GUEST_MWAIT);
+}
+
+static u64 derive_features(struct cpuid_table *table)
+{
+	const struct kvm_cpuid_entry2 *leaf;
+	u64 features = 0;
+	unsigned int i;
+
+	for (i = 0; i < NR_GUEST_FEATURES; i++) {
+		leaf = feature_bits[i].bit ?
+		       find(table, feature_bits[i].function, feature_bits[i].index) : NULL;
+		if (leaf && (cpuid_reg(leaf, feature_bits[i].reg) & feature_bits[i].bit))
+			features |= BIT_ULL(i);
+	}
+	/* "AuthenticAMD", "HygonGenuine": leaves out of range read as zero, not as the last one. */
+	leaf = find(table, 0, 0);
+	if (leaf && (leaf->ebx == 0x68747541 || leaf->ebx == 0x6f677948))
+		features |= BIT_ULL(GUEST_ZERO_LEAVES);
+	return features;
+}
+
+static bool is_kvm(const struct kvm_cpuid_entry2 *leaf)
+{
+	u32 signature[3] = { leaf->ebx, leaf->ecx, leaf->edx };
+
+	return !memcmp(signature, KVM_SIGNATURE, sizeof(signature));
+}
+
+static u32 derive_pv(struct cpuid_table *table)
+{
+	const struct kvm_cpuid_entry2 *leaf;
+	u32 i;
+
+	for (i = 0; i < table->nr; i++) {
+		leaf = &table->entries[i];
+		if ((leaf->function & 0xffff00ff) != KVM_CPUID_SIGNATURE || !is_kvm(leaf))
+			continue;
+		leaf = find(table, leaf->function | 1, 0);
+		return leaf ? leaf->eax : 0;
+	}
+	return 0;
+}
+
+static u8 derive_maxphyaddr(struct cpuid_table *table)
+{
+	const struct kvm_cpuid_entry2 *leaf = find(table, 0x80000000, 0);
+
+	if (leaf && leaf->eax >= 0x80000008) {
+		leaf = find(table, 0x80000008, 0);
+		if (leaf)
+			return leaf->eax & 0xff;
+	}
+	return 36;
+}
+
+static void derive_controls(struct vcpu *vcpu)
+{
+	struct vcpu_cpu *arch = &vcpu->arch;
+	unsigned int i;
+
+	arch->cr4_reserved = ~cpuid_host.cr4;
+	for (i = 0; i < ARRAY_SIZE(cr4_features); i++)
+		if (!guest_has(vcpu, cr4_features[i].feature))
+			arch->cr4_reserved |= cr4_features[i].bit;
+	arch->cr3_reserved = arch->maxphyaddr < 64 ? ~0ull << arch->maxphyaddr : 0;
+}
+
+static void derive(struct vcpu *vcpu)
+{
+	struct cpuid_table *table = vcpu->arch.cpuid;
+	const struct kvm_cpuid_entry2 *leaf = find(table, 0xd, 0);
+
+	vcpu->arch.features = derive_features(table);
+	vcpu->arch.pv_features = derive_pv(table);
+	vcpu->arch.maxphyaddr = derive_maxphyaddr(table);
+	vcpu->arch.guest_xcr0_allowed =
+		leaf ? (leaf->eax | (u64)leaf->edx << 32) & cpuid_host.xcr0 : 0;
+	derive_controls(vcpu);
+	msr_intercepts(vcpu);
+	backend.controls_changed(vcpu);
+}
+
+static bool tables_equal(const struct cpuid_table *a, const struct cpuid_table *b)
+{
+	return a && a->nr == b->nr && !memcmp(a->entries, b->entries, a->nr * sizeof(a->entries[0]));
+}
+
+static bool table_valid(struct cpuid_table *table)
+{
+	const struct kvm_cpuid_entry2 *leaf = find(table, 0x80000008, 0);
+	u32 virt = leaf ? (leaf->eax >> 8) & 0xff : 0;
+
+	return virt == 0 || virt == 48 || virt == 57;
+}
+
+/* Takes over @table. */
+static int install(struct vcpu *vcpu, struct cpuid_table *table)
+{
+	int err = -EINVAL;
+
+	build_index(table);
+	if (!table_valid(table))
+		goto out;
+	refresh_table(vcpu, table);
+	if (vcpu->arch.has_run) {
+		err = tables_equal(vcpu->arch.cpuid, table) ? 0 : -EINVAL;
+		goto out;
+	}
+	swap(vcpu->arch.cpuid, table);
+	derive(vcpu);
+	err = 0;
+out:
+	kvfree(table);
+	return err;
+}
+
+static struct cpuid_table *table_alloc(u32 nent)
+{
+	struct cpuid_table *table;
+
+	table = kvzalloc(struct_size(table, entries, nent), GFP_KERNEL_ACCOUNT);
+	if (table)
+		table->nr = nent;
+	return table;
+}
+
+int cpuid_set(struct vcpu *vcpu, const struct kvm_cpuid_entry2 *entries, u32 nent)
+{
+	struct cpuid_table *table;
+	u32 i;
+
+	if (nent > CORBEL_NR_CPUID)
+		return -E2BIG;
+	table = table_alloc(nent);
+	if (!table)
+		return -ENOMEM;
+	memcpy(table->entries, entries, nent * sizeof(*entries));
+	for (i = 0; i < nent; i++)
+		memset(table->entries[i].padding, 0, sizeof(table->entries[i].padding));
+	return install(vcpu, table);
+}
+
+int cpuid_set_old(struct vcpu *vcpu, const struct kvm_cpuid_entry *entries, u32 nent)
+{
+	struct cpuid_table *table;
+	u32 i;
+
+	if (nent > CORBEL_NR_CPUID)
+		return -E2BIG;
+	table = table_alloc(nent);
+	if (!table)
+		return -ENOMEM;
+	for (i = 0; i < nent; i++) {
+		table->entries[i].function = entries[i].function;
+		table->entries[i].eax = entries[i].eax;
+		table->entries[i].ebx = entries[i].ebx;
+		table->entries[i].ecx = entries[i].ecx;
+		table->entries[i].edx = entries[i].edx;
+	}
+	return install(vcpu, table);
+}
+
+int cpuid_get(struct vcpu *vcpu, struct kvm_cpuid_entry2 *entries, u32 *nent)
+{
+	struct cpuid_table *table = vcpu->arch.cpuid;
+	u32 nr = table ? table->nr : 0;
+
+	if (*nent < nr) {
+		*nent = nr;
+		return -E2BIG;
+	}
+	if (nr)
+		memcpy(entries, table->entries, nr * sizeof(*entries));
+	return 0;
+}
+
+/*
+ * Out of range: vendors with GUEST_ZERO_LEAVES answer zero; the others answer with the highest basic
+ * leaf, whatever class the request was of.
+ */
+static struct kvm_cpuid_entry2 *out_of_range(struct vcpu *vcpu, u32 function, u32 index)
+{
+	struct cpuid_table *table = vcpu->arch.cpuid;
+	const struct kvm_cpuid_entry2 *basic = find(table, 0, 0), *class = basic;
+
+	if (!basic || guest_has(vcpu, GUEST_ZERO_LEAVES))
+		return NULL;
+	if (function >= 0x40000000 && function < 0x50000000)
+		class = find(table, function & 0xffffff00, 0);
+	else if (function >= 0xc0000000)
+		class = find(table, 0xc0000000, 0);
+	else if (function >= 0x80000000)
+		class = find(table, 0x80000000, 0);
+	if (class && function <= class->eax)
+		return NULL;
+	return find(table, basic->eax, index);
+}
+
+static const struct kvm_cpuid_entry2 zero_entry;
+
+/* A topology leaf without this level: the level's number and the x2APIC id are still given. */
+static const struct kvm_cpuid_entry2 *topology(struct cpuid_table *table, u32 function, u32 index,
+					       struct kvm_cpuid_entry2 *tmp)
+{
+	const struct kvm_cpuid_entry2 *level1;
+
+	if (function != 0xb && function != 0x1f)
+		return &zero_entry;
+	level1 = find(table, function, 1);
+	if (!level1)
+		return &zero_entry;
+	*tmp = (struct kvm_cpuid_entry2){ .ecx = index & 0xff, .edx = level1->edx };
+	return tmp;
+}
+
+void cpuid_query(struct vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
+{
+	struct cpuid_table *table = vcpu->arch.cpuid;
+	const struct kvm_cpuid_entry2 *entry = &zero_entry;
+	struct kvm_cpuid_entry2 tmp;
+
+	if (likely(table)) {
+		entry = find(table, *eax, *ecx);
+		if (unlikely(!entry))
+			entry = out_of_range(vcpu, *eax, *ecx);
+		if (unlikely(!entry))
+			entry = topology(table, *eax, *ecx, &tmp);
+	}
+	*eax = entry->eax;
+	*ebx = entry->ebx;
+	*ecx = entry->ecx;
+	*edx = entry->edx;
+}
+
+int cpuid_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	unsigned long *gpr = vcpu->regs.gpr;
+	u32 eax = gpr[GPR_RAX], ecx = gpr[GPR_RCX], ebx, edx;
+
+	if (unlikely(vcpu->arch.misc_features & MSR_MISC_FEATURES_ENABLES_CPUID_FAULT) &&
+	    regs_cpl(vcpu))
+		return inject_gp(vcpu);
+	cpuid_query(vcpu, &eax, &ebx, &ecx, &edx);
+	gpr[GPR_RAX] = eax;
+	gpr[GPR_RBX] = ebx;
+	gpr[GPR_RCX] = ecx;
+	gpr[GPR_RDX] = edx;
+	return vcpu_skip_insn(vcpu);
+}
+
+void cpuid_vcpu_init(struct vcpu *vcpu)
+{
+	/* Before KVM_SET_CPUID2 whatever the host supports may be set by userspace. */
+	vcpu->arch.maxphyaddr = 36;
+	vcpu->arch.cr3_reserved = ~0ull << cpuid_host.maxphyaddr;
+	vcpu->arch.cr4_reserved = ~cpuid_host.cr4;
+}
+
+void cpuid_vcpu_destroy(struct vcpu *vcpu)
+{
+	kvfree(vcpu->arch.cpuid);
+	vcpu->arch.cpuid = NULL;
+}

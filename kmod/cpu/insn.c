@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <asm/processor-flags.h>
+#include "vm.h"
+#include "cpu/cap.h"
+#include "cpu/cpuid.h"
+#include "cpu/insn.h"
+#include "cpu/regs.h"
+#include "cpu/tsc.h"
+
+/* INVD would throw away the host's dirty lines, WBINVD has nothing to do: guest memory is coherent. */
+int invd_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	return vcpu_skip_insn(vcpu);
+}
+
+/*
+ * Without a vPMU every counter index is invalid. Index 0x8000_0000 and above are the fixed
+ * counters and metrics, equally absent.
+ */
+int rdpmc_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	return inject_gp(vcpu);
+}
+
+int rdtsc_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	u64 tsc = tsc_guest_now(vcpu);
+
+	if ((cr4_get(vcpu) & X86_CR4_TSD) && regs_cpl(vcpu))
+		return inject_gp(vcpu);
+	gpr_set(vcpu, GPR_RAX, (u32)tsc);
+	gpr_set(vcpu, GPR_RDX, tsc >> 32);
+	return vcpu_skip_insn(vcpu);
+}
+
+/* As KVM: executed as NOP, unless userspace wants the #UD that CPUID without MONITOR promises. */
+static int monitor_mwait(struct vcpu *vcpu)
+{
+	if (!cap_quirk(vcpu->vm, KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) && !guest_has(vcpu, GUEST_MWAIT))
+		return inject_ud(vcpu);
+	return vcpu_skip_insn(vcpu);
+}
+
+int mwait_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	return monitor_mwait(vcpu);
+}
+
+int monitor_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	return monitor_mwait(vcpu);
+}
+
+int virt_insn_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	return inject_ud(vcpu);
+}
+
+int rng_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	return inject_ud(vcpu);
+}

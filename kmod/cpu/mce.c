@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Machine-check banks: what userspace injects, what the guest reads. */
+#include <linux/errno.h>
+#include <linux/nospec.h>
+#include <asm/mce.h>
+#include <asm/msr-index.h>
+#include <asm/trapnr.h>
+#include "vm.h"
+#include "cpu/msr.h"
+#include "cpu/regs.h"
+
+#define MCE_CAP_SUPPORTED	(MCG_CTL_P | MCG_SER_P)
+#define HWCR_STATUS_WRITES	BIT_ULL(18)
+
+u64 mce_cap_supported(void)
+{
+	return MCE_CAP_SUPPORTED;
+}
+
+static unsigned int nr_banks(struct vcpu *vcpu)
+{
+	return vcpu->arch.mce.cap & MCG_BANKCNT_MASK;
+}
+
+int mce_configure(struct vcpu *vcpu, u64 mcg_cap)
+{
+	unsigned int banks = mcg_cap & MCG_BANKCNT_MASK, i;
+	struct vcpu_mce *mce = &vcpu->arch.mce;
+
+	if (!banks || banks > CORBEL_MCE_BANKS)
+		return -EINVAL;
+	if (mcg_cap & ~(u64)(MCE_CAP_SUPPORTED | MCG_BANKCNT_MASK | MCG_EXT_CNT_MASK))
+		return -EINVAL;
+	mce->cap = mcg_cap;
+	if (mcg_cap & MCG_CTL_P)
+		mce->ctl = ~0ull;
+	for (i = 0; i < banks; i++)
+		mce->banks[i].ctl = ~0ull;
+	return 0;
+}
+
+void mce_reset(struct vcpu *vcpu)
+{
+	vcpu->arch.mce.cap = CORBEL_MCE_BANKS;
+	vcpu->arch.mce.status = 0;
+}
+
+static void record(struct mce_bank *bank, const struct kvm_x86_mce *mce)
+{
+	u64 overflow = bank->status & MCI_STATUS_VAL ? MCI_STATUS_OVER : 0;
+
+	bank->addr = mce->addr;
+	bank->misc = mce->misc;
+	bank->status = mce->status | overflow;
+}
+
+static int set_uncorrected(struct vcpu *vcpu, struct mce_bank *bank, const struct kvm_x86_mce *mce)
+{
+	struct vcpu_mce *state = &vcpu->arch.mce;
+
+	if (((state->cap & MCG_CTL_P) && state->ctl != ~0ull) || bank->ctl != ~0ull)
+		return 0;		/* the guest does not want to hear of it */
+	if ((state->status & MCG_STATUS_MCIP) || !(cr4_get(vcpu) & X86_CR4_MCE)) {
+		vcpu_request(vcpu, REQ_TRIPLE_FAULT);
+		return 0;
+	}
+	record(bank, mce);
+	state->status = mce->mcg_status;
+	inject_exception(vcpu, MC_VECTOR);
+	return 0;
+}
+
+int mce_set(struct vcpu *vcpu, const struct kvm_x86_mce *mce)
+{
+	struct mce_bank *bank;
+
+	if (mce->bank >= nr_banks(vcpu) || !(mce->status & MCI_STATUS_VAL))
+		return -EINVAL;
+	bank = &vcpu->arch.mce.banks[array_index_nospec(mce->bank, CORBEL_MCE_BANKS)];
+	if (mce->status & MCI_STATUS_UC)
+		return set_uncorrected(vcpu, bank, mce);
+	if ((bank->status & MCI_STATUS_VAL) && (bank->status & MCI_STATUS_UC))
+		bank->status |= MCI_STATUS_OVER;
+	else
+		record(bank, mce);
+	return 0;
+}
+
+/* IA32_MCi_CTL, _STATUS, _ADDR, _MISC follow each other. */
+static u64 *bank_reg(struct vcpu *vcpu, u32 msr)
+{
+	u32 offset = msr - MSR_IA32_MC0_CTL;
+	struct mce_bank *bank;
+
+	if (offset >= nr_banks(vcpu) * 4)
+		return NULL;
+	offset = array_index_nospec(offset, CORBEL_MCE_BANKS * 4);
+	bank = &vcpu->arch.mce.banks[offset / 4];
+	switch (offset % 4) {
+	case 0:
+		return &bank->ctl;
+	case 1:
+		return &bank->status;
+	case 2:
+		return &bank->addr;
+	}
+	return &bank->misc;
+}
+
+int mce_msr_get(struct vcpu *vcpu, u32 msr, u64 *val, bool host)
+{
+	const u64 *reg = bank_reg(vcpu, msr);
+
+	switch (msr) {
+	case MSR_IA32_MCG_CAP:
+		*val = vcpu->arch.mce.cap;
+		return 0;
+	case MSR_IA32_MCG_STATUS:
+		*val = vcpu->arch.mce.status;
+		return 0;
+	case MSR_IA32_MCG_CTL:
+		*val = vcpu->arch.mce.ctl;
+		return host || (vcpu->arch.mce.cap & MCG_CTL_P) ? 0 : -EINVAL;
+	}
+	if (!reg)
+		return -ENOENT;
+	*val = *reg;
+	return 0;
+}
+
+static bool bank_value_valid(struct vcpu *vcpu, u32 msr, u64 val, bool host)
+{
+	switch ((msr - MSR_IA32_MC0_CTL) % 4) {
+	case 0:
+		/* All or nothing; old guests leave one bit clear to work around errata. */
+		return !val || (val | BIT_ULL(10) | 1) == ~0ull;
+	case 1:
+		return host || !val || (vcpu->arch.hwcr & HWCR_STATUS_WRITES);
+	}
+	return true;
+}
+
+int mce_msr_set(struct vcpu *vcpu, u32 msr, u64 val, bool host)
+{
+	u64 *reg = bank_reg(vcpu, msr);
+
+	switch (msr) {
+	case MSR_IA32_MCG_STATUS:
+		vcpu->arch.mce.status = val;
+		return 0;
+	case MSR_IA32_MCG_CTL:
+		if (!(vcpu->arch.mce.cap & MCG_CTL_P))
+			return host && !val ? 0 : -EINVAL;
+		if (val && val != ~0ull)
+			return -EINVAL;
+		vcpu->arch.mce.ctl = val;
+		return 0;
+	}
+	if (!reg)
+		return -ENOENT;
+	if (!bank_value_valid(vcpu, msr, val, host))
+		return -EINVAL;
+	*reg = val;
+	return 0;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Model-specific registers. */
+#ifndef CORBEL_MSR_H
+#define CORBEL_MSR_H
+
+#include "vcpu.h"
+
+/* What this machine gives, read at load. */
+struct msr_host {
+	u64 arch_caps;		/* IA32_ARCH_CAPABILITIES for guests */
+	u64 spec_ctrl;		/* IA32_SPEC_CTRL bits a guest may set */
+	u64 ucode_rev;
+};
+extern struct msr_host msr_host;
+
+void msr_module_init(void);
+void msr_reset(struct vcpu *vcpu, bool init);
+
+/**
+ * msr_get(), msr_set() - one MSR
+ * @host: userspace asks, with laxer rules: CPUID need not offer the register
+ *
+ * Return: 0; -EINVAL: the value or access is refused; -ENOENT: no such MSR. Both are #GP to a guest.
+ * Context: vCPU loaded, vm->srcu held for reading; may sleep.
+ */
+int msr_get(struct vcpu *vcpu, u32 msr, u64 *val, bool host);
+int msr_set(struct vcpu *vcpu, u32 msr, u64 val, bool host);
+
+/* KVM_GET_MSR_INDEX_LIST, KVM_GET_MSR_FEATURE_INDEX_LIST: the list, its length in *count. */
+const u32 *msr_index_list(u32 *count);
+const u32 *msr_feature_list(u32 *count);
+
+/** msr_feature_get() - KVM_GET_MSRS on the system descriptor. Return: 0 or -ENOENT */
+int msr_feature_get(u32 msr, u64 *val);
+
+/** msr_write_fast() - TSC deadline, x2APIC ICR, EOI, self-IPI. Context: interrupts off. True: done, RIP moved. */
+bool msr_write_fast(struct vcpu *vcpu, struct vcpu_exit *exit);
+
+/** msr_intercepts() - tell the backend which MSRs the guest may touch itself. For REQ_MSR_FILTER too. */
+void msr_intercepts(struct vcpu *vcpu);
+
+/* Machine checks: KVM_X86_SETUP_MCE, KVM_X86_SET_MCE, KVM_X86_GET_MCE_CAP_SUPPORTED. 0 or -EINVAL */
+u64 mce_cap_supported(void);
+int mce_configure(struct vcpu *vcpu, u64 mcg_cap);
+int mce_set(struct vcpu *vcpu, const struct kvm_x86_mce *mce);
+void mce_reset(struct vcpu *vcpu);
+int mce_msr_get(struct vcpu *vcpu, u32 msr, u64 *val, bool host);
+int mce_msr_set(struct vcpu *vcpu, u32 msr, u64 val, bool host);
+
+/* Memory type range registers: values only; no guest memory type follows from them. */
+int mtrr_get(struct vcpu *vcpu, u32 msr, u64 *val);
+int mtrr_set(struct vcpu *vcpu, u32 msr, u64 val);
+bool mtrr_pat_valid(u64 pat);
+
+/* msr_filter.c */
+/** msr_filter_set() - KVM_X86_SET_MSR_FILTER; reads the bitmaps from userspace. Return: 0 or -errno */
+int msr_filter_set(struct vm *vm, const struct kvm_msr_filter *filter);
+void msr_filter_destroy(struct vm *vm);
+bool msr_filter_present(struct vcpu *vcpu);
+bool msr_filter_allows(struct vcpu *vcpu, u32 msr, u32 type);	/* type: KVM_MSR_FILTER_READ, _WRITE */
+
+int rdmsr_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
+int wrmsr_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
+
+#endif

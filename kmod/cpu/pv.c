@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/sched.h>
+#include <linux/uaccess.h>
+#include <asm/kvm_para.h>
+#include "vm.h"
+#include "cpu/cpuid.h"
+#include "cpu/pv.h"
+#include "mem/mem.h"
+
+static gpa_t pv_eoi_gpa(struct vcpu *vcpu)
+{
+	return vcpu->arch.pv_eoi_msr & ~(u64)KVM_MSR_ENABLED;
+}
+
+/* The guest clears the bit with an instruction of its own, so the byte is only ever ours or its. */
+bool pv_eoi_set(struct vcpu *vcpu)
+{
+	u8 on = KVM_PV_EOI_ENABLED;
+
+	if (guest_write(vcpu->vm, pv_eoi_gpa(vcpu), &on, sizeof(on)))
+		return false;
+	vcpu->arch.pv_eoi_pending = true;
+	return true;
+}
+
+void pv_eoi_clear(struct vcpu *vcpu)
+{
+	u8 off = KVM_PV_EOI_DISABLED;
+
+	guest_write(vcpu->vm, pv_eoi_gpa(vcpu), &off, sizeof(off));
+	vcpu->arch.pv_eoi_pending = false;
+}
+
+bool pv_eoi_take(struct vcpu *vcpu)
+{
+	u8 val;
+
+	if (!vcpu->arch.pv_eoi_pending ||
+	    guest_read(vcpu->vm, pv_eoi_gpa(vcpu), &val, sizeof(val)))
+		return false;
+	pv_eoi_clear(vcpu);
+	return !(val & KVM_PV_EOI_ENABLED);
+}
+
+int pv_eoi_msr_set(struct vcpu *vcpu, u64 val)
+{
+	if (val & 2)
+		return -EINVAL;
+	vcpu->arch.pv_eoi_msr = val;
+	vcpu->arch.pv_eoi_pending = false;
+	return 0;
+}
+
+void pv_kick_vcpu(struct vcpu *vcpu)
+{
+	WRITE_ONCE(vcpu->arch.pv_unhalted, true);
+	vcpu_request_kick(vcpu, REQ_UNHALT);
+}
+
+static gpa_t steal_gpa(struct vcpu *vcpu)
+{
+	return vcpu->arch.steal.msr & KVM_STEAL_VALID_BITS;
+}
+
+static bool steal_enabled(struct vcpu *vcpu)
+{
+	return vcpu->arch.steal.msr & KVM_MSR_ENABLED;
+}
+
+int pv_steal_msr_set(struct vcpu *vcpu, u64 val)
+{
+	if (val & KVM_STEAL_RESERVED_MASK)
+		return -EINVAL;
+	vcpu->arch.steal.msr = val;
+	vcpu->arch.steal.hva = 0;
+	vcpu->arch.steal_last = current->sched_info.run_delay;
+	if (val & KVM_MSR_ENABLED)
+		vcpu_request(vcpu, REQ_STEAL_TIME);
+	return 0;
+}
+
+/* Fault the page in, remember where it is for steal_time_preempted(). */
+static struct kvm_steal_time __user *steal_page(struct vcpu *vcpu)
+{
+	struct pv_page *page = &vcpu->arch.steal;
+
+	page->slots = rcu_access_pointer(vcpu->vm->mem.slots);
+	page->hva = slots_hva(vcpu->vm, steal_gpa(vcpu), true);
+	return (struct kvm_steal_time __user *)page->hva;
+}
+
+/* Running again: 0 goes into `preempted'. Return: what stood there, or -EFAULT */
+static int take_preempted(struct kvm_steal_time __user *page)
+{
+	u8 old;
+
+	if (get_user(old, &page->preempted))
+		return -EFAULT;
+	while (old) {
+		int ret = -EFAULT;
+
+		if (!user_access_begin(page, sizeof(*page)))
+			return -EFAULT;
+		ret = unsafe_try_cmpxchg_user(&page->preempted, &old, 0, fault);
+		if (ret)
+			ret = -EAGAIN;	/* exchanged */
+fault:
+		user_access_end();
+		if (ret == -EFAULT)
+			return ret;
+		if (ret == -EAGAIN)
+			break;
+	}
+	return old;
+}
+
+static void steal_write(struct vcpu *vcpu, struct kvm_steal_time __user *page)
+{
+	u64 delay = current->sched_info.run_delay, steal;
+	u32 version;
+
+	if (get_user(version, &page->version) || get_user(steal, &page->steal))
+		return;
+	version |= 1;
+	if (put_user(version, &page->version))
+		return;
+	smp_wmb();
+	steal += delay - vcpu->arch.steal_last;
+	if (put_user(steal, &page->steal))
+		return;
+	vcpu->arch.steal_last = delay;
+	smp_wmb();
+	put_user(version + 1, &page->version);
+}
+
+void steal_time_record(struct vcpu *vcpu)
+{
+	struct kvm_steal_time __user *page;
+	int preempted;
+
+	if (!steal_enabled(vcpu))
+		return;
+	page = steal_page(vcpu);
+	if (!page)
+		return;
+	preempted = take_preempted(page);
+	if (preempted < 0) {
+		vcpu->arch.steal.hva = 0;
+		return;
+	}
+	/* A sender saw us preempted and left the flush to us. */
+	if ((preempted & KVM_VCPU_FLUSH_TLB) && guest_has_pv(vcpu, KVM_FEATURE_PV_TLB_FLUSH))
+		vcpu_request(vcpu, REQ_TLB_FLUSH_GUEST);
+	steal_write(vcpu, page);
+	slots_mark_dirty(vcpu->vm, steal_gpa(vcpu) >> PAGE_SHIFT);
+}
+
+/*
+ * Only where the page was at the last record: the slots may change at any time, and the process's own
+ * memory may be all that hva is by then, which hurts nobody but the process.
+ */
+void steal_time_preempted(struct vcpu *vcpu)
+{
+	const struct pv_page *page = &vcpu->arch.steal;
+	struct kvm_steal_time __user *st = (struct kvm_steal_time __user *)page->hva;
+
+	if (!steal_enabled(vcpu) || !page->hva || current->mm != vcpu->vm->mm ||
+	    page->slots != rcu_access_pointer(vcpu->vm->mem.slots))
+		return;
+	pagefault_disable();
+	if (put_user((u8)KVM_VCPU_PREEMPTED, &st->preempted))
+		vcpu->arch.steal.hva = 0;
+	pagefault_enable();
+}
+
+void pv_reset(struct vcpu *vcpu)
+{
+	vcpu->arch.steal = (struct pv_page){ 0 };
+	vcpu->arch.system_time_msr = 0;
+	vcpu->arch.pv_eoi_msr = 0;
+	vcpu->arch.pv_eoi_pending = false;
+	vcpu->arch.poll_control = 1;
+	vcpu->arch.pv_unhalted = false;
+}

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The register file: reset state, userspace's views of it, and stepping over an instruction. */
+#include <linux/string.h>
+#include <uapi/asm/debugreg.h>
+#include "vm.h"
+#include "cpu/regs.h"
+#include "cpu/cpuid.h"
+#include "cpu/cr.h"
+#include "cpu/debug.h"
+#include "cpu/dr.h"
+#include "irq/lapic.h"
+#include "mmu/mmu.h"
+
+#define SEGMENT_RESET(sel, addr, what, code_or_data)				\
+	{ .base = (addr), .limit = 0xffff, .selector = (sel), .type = (what),	\
+	  .present = 1, .s = (code_or_data) }
+
+/* SDM, "Processor State After Reset". INIT differs in CR0.CD and CR0.NW alone. */
+static const struct vcpu_regs reset_state = {
+	.rip = 0xfff0,
+	.rflags = X86_EFLAGS_FIXED,
+	.cr0 = X86_CR0_CD | X86_CR0_NW | X86_CR0_ET,
+	.dr6 = DR6_RESERVED,
+	.dr7 = DR7_FIXED_1,
+	.segs = {
+		[SEG_ES] = SEGMENT_RESET(0, 0, 3, 1),
+		[SEG_CS] = SEGMENT_RESET(0xf000, 0xffff0000, 0xb, 1),
+		[SEG_SS] = SEGMENT_RESET(0, 0, 3, 1),
+		[SEG_DS] = SEGMENT_RESET(0, 0, 3, 1),
+		[SEG_FS] = SEGMENT_RESET(0, 0, 3, 1),
+		[SEG_GS] = SEGMENT_RESET(0, 0, 3, 1),
+		[SEG_TR] = SEGMENT_RESET(0, 0, 0xb, 0),
+		[SEG_LDTR] = SEGMENT_RESET(0, 0, 2, 0),
+	},
+	.gdtr = { .limit = 0xffff },
+	.idtr = { .limit = 0xffff },
+};
+
+static u32 reset_rdx(struct vcpu *vcpu)
+{
+	u32 eax = 1, ebx, ecx = 0, edx;
+
+	cpuid_query(vcpu, &eax, &ebx, &ecx, &edx);
+	return eax ? eax : 0x600;
+}
+
+void regs_reset(struct vcpu *vcpu, bool init)
+{
+	u64 kept = init ? cr0_get(vcpu) & (X86_CR0_CD | X86_CR0_NW) : X86_CR0_CD | X86_CR0_NW;
+
+	vcpu->regs = reset_state;
+	vcpu->regs.avail = vcpu->regs.dirty = BIT_ULL(NR_REGS) - 1;
+	vcpu->regs.gpr[GPR_RDX] = reset_rdx(vcpu);
+	dr_reset(vcpu);
+	efer_apply(vcpu, 0);
+	cr4_apply(vcpu, 0);
+	cr0_apply(vcpu, kept | X86_CR0_ET);
+}
+
+/* kvm_regs orders the general registers its own way. */
+static const struct { u8 gpr; u16 offset; } user_gprs[16] = {
+#define USER_GPR(REG, field)	{ GPR_##REG, offsetof(struct kvm_regs, field) }
+	USER_GPR(RAX, rax), USER_GPR(RBX, rbx), USER_GPR(RCX, rcx), USER_GPR(RDX, rdx),
+	USER_GPR(RSI, rsi), USER_GPR(RDI, rdi), USER_GPR(RSP, rsp), USER_GPR(RBP, rbp),
+	USER_GPR(R8, r8), USER_GPR(R9, r9), USER_GPR(R10, r10), USER_GPR(R11, r11),
+	USER_GPR(R12, r12), USER_GPR(R13, r13), USER_GPR(R14, r14), USER_GPR(R15, r15),
+};
+
+void regs_to_user(struct vcpu *vcpu, struct kvm_regs *out)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(user_gprs); i++)
+		*(u64 *)((char *)out + user_gprs[i].offset) = gpr_get(vcpu, user_gprs[i].gpr);
+	out->rip = rip_get(vcpu);
+	out->rflags = rflags_get(vcpu);
+	if (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)
+		out->rflags &= ~(u64)X86_EFLAGS_TF;	/* the debugger's, not the guest's */
+}
+
+void regs_from_user(struct vcpu *vcpu, const struct kvm_regs *in)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(user_gprs); i++)
+		gpr_set(vcpu, user_gprs[i].gpr,
+			*(const u64 *)((const char *)in + user_gprs[i].offset));
+	rip_set(vcpu, in->rip);
+	rflags_set(vcpu, in->rflags | X86_EFLAGS_FIXED);
+	events_clear_exception(vcpu);
+	vcpu_request(vcpu, REQ_EVENT);
+}
+
+/* What kvm_sregs and kvm_sregs2 have in common: everything before interrupt_bitmap and flags. */
+static_assert(offsetof(struct kvm_sregs, interrupt_bitmap) == offsetof(struct kvm_sregs2, flags));
+
+static void sregs_common_to_user(struct vcpu *vcpu, struct kvm_sregs *out)
+{
+	out->cs = *seg_get(vcpu, SEG_CS);
+	out->ds = *seg_get(vcpu, SEG_DS);
+	out->es = *seg_get(vcpu, SEG_ES);
+	out->fs = *seg_get(vcpu, SEG_FS);
+	out->gs = *seg_get(vcpu, SEG_GS);
+	out->ss = *seg_get(vcpu, SEG_SS);
+	out->tr = *seg_get(vcpu, SEG_TR);
+	out->ldt = *seg_get(vcpu, SEG_LDTR);
+	reg_need(vcpu, REG_GDTR);
+	reg_need(vcpu, REG_IDTR);
+	out->gdt = vcpu->regs.gdtr;
+	out->idt = vcpu->regs.idtr;
+	out->cr0 = cr0_get(vcpu);
+	out->cr2 = vcpu->regs.cr2;
+	out->cr3 = cr3_get(vcpu);
+	out->cr4 = cr4_get(vcpu);
+	out->cr8 = cr8_read(vcpu);
+	out->efer = efer_get(vcpu);
+	out->apic_base = lapic_base_get(vcpu);
+}
+
+void sregs_to_user(struct vcpu *vcpu, struct kvm_sregs *out)
+{
+	int vector = inject_irq_vector(vcpu);
+
+	memset(out, 0, sizeof(*out));
+	sregs_common_to_user(vcpu, out);
+	if (vector >= 0)
+		out->interrupt_bitmap[vector / 64] |= BIT_ULL(vector % 64);
+}
+
+void sregs2_to_user(struct vcpu *vcpu, struct kvm_sregs2 *out)
+{
+	memset(out, 0, sizeof(*out));
+	sregs_common_to_user(vcpu, (struct kvm_sregs *)out);
+	if (!cr_pae_paging(out->cr0, out->cr4, out->efer))
+		return;
+	reg_need(vcpu, REG_PDPTR);
+	memcpy(out->pdptrs, vcpu->regs.pdptr, sizeof(out->pdptrs));
+	out->flags = KVM_SREGS2_FLAGS_PDPTRS_VALID;
+}
+
+static bool sregs_valid(struct vcpu *vcpu, const struct kvm_sregs *in)
+{
+	if (!cr0_valid(in->cr0) || !cr4_valid(vcpu, in->cr4) || (in->efer & ~cpuid_host.efer))
+		return false;
+	if ((in->efer & EFER_LME) && (in->cr0 & X86_CR0_PG))
+		return (in->cr4 & X86_CR4_PAE) && (in->efer & EFER_LMA) &&
+		       !(in->cr3 & vcpu->arch.cr3_reserved);
+	return !(in->efer & EFER_LMA) && !in->cs.l;
+}
+
+static void sregs_set_segments(struct vcpu *vcpu, const struct kvm_sregs *in)
+{
+	seg_set(vcpu, SEG_CS, &in->cs);
+	seg_set(vcpu, SEG_DS, &in->ds);
+	seg_set(vcpu, SEG_ES, &in->es);
+	seg_set(vcpu, SEG_FS, &in->fs);
+	seg_set(vcpu, SEG_GS, &in->gs);
+	seg_set(vcpu, SEG_SS, &in->ss);
+	seg_set(vcpu, SEG_TR, &in->tr);
+	seg_set(vcpu, SEG_LDTR, &in->ldt);
+	vcpu->regs.gdtr = in->gdt;
+	vcpu->regs.idtr = in->idt;
+	reg_touch(vcpu, REG_GDTR);
+	reg_touch(vcpu, REG_IDTR);
+}
+
+/* Everything after the last check that can fail. */
+static void sregs_set_common(struct vcpu *vcpu, const struct kvm_sregs *in)
+{
+	sregs_set_segments(vcpu, in);
+	vcpu->regs.cr2 = in->cr2;
+	cr3_set(vcpu, in->cr3);
+	cr8_write(vcpu, in->cr8);
+	efer_apply(vcpu, in->efer);
+	cr4_apply(vcpu, in->cr4);
+	cr0_apply(vcpu, in->cr0);
+	mmu_paging_changed(vcpu);
+	/* Userspace that resets a BSP through its registers alone expects it to run. */
+	if (vcpu->id == vcpu->vm->bsp_id && rip_get(vcpu) == 0xfff0 &&
+	    in->cs.selector == 0xf000 && !(in->cr0 & X86_CR0_PE))
+		vcpu->irq.mp_state = KVM_MP_STATE_RUNNABLE;
+	vcpu_request(vcpu, REQ_EVENT);
+}
+
+static void sregs_set_event(struct vcpu *vcpu, const struct kvm_sregs *in)
+{
+	unsigned int word;
+
+	for (word = 0; word < ARRAY_SIZE(in->interrupt_bitmap); word++) {
+		if (!in->interrupt_bitmap[word])
+			continue;
+		inject_irq_requeue(vcpu, word * 64 + __ffs64(in->interrupt_bitmap[word]));
+		return;
+	}
+}
+
+int sregs_from_user(struct vcpu *vcpu, const struct kvm_sregs *in)
+{
+	if (!sregs_valid(vcpu, in) || lapic_base_set(vcpu, in->apic_base, true))
+		return -EINVAL;
+	sregs_set_common(vcpu, in);
+	if (cr_pae_paging(in->cr0, in->cr4, in->efer))
+		cr_load_pdptrs(vcpu, in->cr3);
+	sregs_set_event(vcpu, in);
+	return 0;
+}
+
+int sregs2_from_user(struct vcpu *vcpu, const struct kvm_sregs2 *in)
+{
+	const struct kvm_sregs *common = (const struct kvm_sregs *)in;
+	bool pae = cr_pae_paging(in->cr0, in->cr4, in->efer);
+
+	if (in->flags & ~(u64)KVM_SREGS2_FLAGS_PDPTRS_VALID)
+		return -EINVAL;
+	if ((in->flags & KVM_SREGS2_FLAGS_PDPTRS_VALID) && !pae)
+		return -EINVAL;
+	if (!sregs_valid(vcpu, common) || lapic_base_set(vcpu, in->apic_base, true))
+		return -EINVAL;
+	sregs_set_common(vcpu, common);
+	if (in->flags & KVM_SREGS2_FLAGS_PDPTRS_VALID) {
+		memcpy(vcpu->regs.pdptr, in->pdptrs, sizeof(in->pdptrs));
+		reg_touch(vcpu, REG_PDPTR);
+	} else if (pae) {
+		cr_load_pdptrs(vcpu, in->cr3);
+	}
+	return 0;
+}
+
+void translate_to_user(struct vcpu *vcpu, struct kvm_translation *tr)
+{
+	struct guest_fault fault;
+	gpa_t gpa = INVALID_GPA;
+	gva_t gva = tr->linear_address;
+
+	if (gwalk_translate(vcpu, gva, FAULT_READ | GWALK_SYSTEM, &gpa, &fault) &&
+	    gwalk_translate(vcpu, gva, FAULT_READ | GWALK_USER, &gpa, &fault))
+		gpa = INVALID_GPA;
+	tr->physical_address = gpa;
+	tr->valid = gpa != INVALID_GPA;
+	tr->writeable = 1;
+	tr->usermode = 0;
+}
+
+gva_t regs_linear_rip(struct vcpu *vcpu)
+{
+	if (regs_64bit(vcpu))
+		return rip_get(vcpu);
+	return (u32)(seg_get(vcpu, SEG_CS)->base + rip_get(vcpu));
+}
+
+/* Outside 64-bit code RIP wraps at 4 GiB; only then is CS worth reading. */
+static u64 rip_after(struct vcpu *vcpu, unsigned int len)
+{
+	u64 rip = rip_get(vcpu), next = rip + len;
+
+	if (unlikely((rip ^ next) >> 31 == 3) && !regs_64bit(vcpu))
+		next = (u32)next;
+	return next;
+}
+
+int vcpu_skip_insn(struct vcpu *vcpu)
+{
+	unsigned int len = backend.insn_len(vcpu);
+	u64 shadow;
+
+	if (unlikely(!len)) {
+		len = emulate_insn_len(vcpu);
+		if (!len)
+			return inject_ud(vcpu);
+	}
+	rip_set(vcpu, rip_after(vcpu, len));
+	shadow = shadow_get(vcpu);
+	if (unlikely(shadow & (SHADOW_STI | SHADOW_MOV_SS)))
+		shadow_set(vcpu, shadow & ~(u64)(SHADOW_STI | SHADOW_MOV_SS));
+	if (unlikely(rflags_get(vcpu) & X86_EFLAGS_TF))
+		return debug_step_done(vcpu);
+	return RESUME;
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/math64.h>
+#include <linux/ktime.h>
+#include <asm/msr.h>
+#include <asm/tsc.h>
+#include "vm.h"
+#include "cpu/clock.h"
+#include "cpu/regs.h"
+#include "cpu/tsc.h"
+#include "irq/lapic_timer.h"
+
+#define TSC_TOLERANCE_PPM	250	/* closer than this is the same frequency */
+
+u32 tsc_khz_host(void)
+{
+	return tsc_khz;
+}
+
+static u64 ratio_one(void)
+{
+	return caps.tsc_scaling ? BIT_ULL(caps.tsc_frac_bits) : 0;
+}
+
+static u64 scale(u64 tsc, u64 ratio)
+{
+	if (ratio == ratio_one())
+		return tsc;
+	return mul_u64_u64_shr(tsc, ratio, caps.tsc_frac_bits);
+}
+
+u64 tsc_guest_at(struct vcpu *vcpu, u64 host_tsc)
+{
+	return scale(host_tsc, vcpu->arch.tsc_ratio) + vcpu->arch.tsc_offset;
+}
+
+u64 tsc_guest_now(struct vcpu *vcpu)
+{
+	return tsc_guest_at(vcpu, rdtsc());
+}
+
+u64 tsc_to_ns(struct vcpu *vcpu, u64 guest_ticks)
+{
+	u32 khz = vcpu->arch.tsc_khz;
+
+	if (guest_ticks > U64_MAX / USEC_PER_SEC) {
+		guest_ticks = div_u64(guest_ticks, khz);
+		return guest_ticks > U64_MAX / USEC_PER_SEC ? U64_MAX : guest_ticks * USEC_PER_SEC;
+	}
+	return div_u64(guest_ticks * USEC_PER_SEC, khz);
+}
+
+u64 tsc_from_ns(struct vcpu *vcpu, u64 ns)
+{
+	return mul_u64_u32_div(ns, vcpu->arch.tsc_khz, USEC_PER_SEC);
+}
+
+void tsc_offset_set(struct vcpu *vcpu, u64 offset)
+{
+	vcpu->arch.tsc_offset = offset;
+	backend.controls_changed(vcpu);
+	if (vcpu->irq.lapic)
+		lapic_timer_tsc_changed(vcpu);
+	clock_resync(vcpu->vm);
+}
+
+/*
+ * Clients set each vCPU's counter in turn, to 0 or to a saved value, and mean "the same on all". A
+ * value within a second of where the last one written has got to by now is taken as that.
+ */
+static bool synchronises(struct vcpu *vcpu, u64 val, u64 ns)
+{
+	struct vm_cpu *vm = &vcpu->vm->arch;
+	u64 second = (u64)vcpu->arch.tsc_khz * 1000, expected;
+
+	if (!vm->tsc_last_khz || vm->tsc_last_khz != vcpu->arch.tsc_khz)
+		return false;
+	if (!val)
+		return true;
+	expected = vm->tsc_last_write + tsc_from_ns(vcpu, ns - vm->tsc_last_ns);
+	return val < expected + second && val + second > expected;
+}
+
+static u64 host_write_offset(struct vcpu *vcpu, u64 val)
+{
+	struct vm_cpu *vm = &vcpu->vm->arch;
+	unsigned long flags;
+	u64 offset, ns;
+
+	raw_spin_lock_irqsave(&vm->tsc_lock, flags);
+	ns = ktime_get_raw_ns();
+	offset = val - scale(rdtsc(), vcpu->arch.tsc_ratio);
+	if (synchronises(vcpu, val, ns) && !check_tsc_unstable())
+		offset = vm->tsc_last_offset;
+	vm->tsc_last_ns = ns;
+	vm->tsc_last_write = val;
+	vm->tsc_last_offset = offset;
+	vm->tsc_last_khz = vcpu->arch.tsc_khz;
+	raw_spin_unlock_irqrestore(&vm->tsc_lock, flags);
+	return offset;
+}
+
+void tsc_write(struct vcpu *vcpu, u64 val, bool host)
+{
+	u64 offset;
+
+	if (host) {
+		tsc_offset_set(vcpu, host_write_offset(vcpu, val));
+		return;
+	}
+	offset = val - scale(rdtsc(), vcpu->arch.tsc_ratio);
+	vcpu->arch.tsc_adjust += offset - vcpu->arch.tsc_offset;
+	tsc_offset_set(vcpu, offset);
+}
+
+void tsc_adjust_write(struct vcpu *vcpu, u64 val, bool host)
+{
+	u64 delta = val - vcpu->arch.tsc_adjust;
+
+	vcpu->arch.tsc_adjust = val;
+	if (!host && delta)
+		tsc_offset_set(vcpu, vcpu->arch.tsc_offset + delta);
+}
+
+static bool khz_close(u32 khz)
+{
+	u64 slack = div_u64((u64)tsc_khz * TSC_TOLERANCE_PPM, 1000000);
+
+	return khz >= tsc_khz - slack && khz <= tsc_khz + slack;
+}
+
+/* Return: the multiplier, or 0: this machine cannot */
+static u64 khz_ratio(u32 khz)
+{
+	u64 ratio;
+
+	if (!caps.tsc_scaling)
+		return 0;
+	ratio = mul_u64_u32_div(ratio_one(), khz, tsc_khz);
+	return ratio > caps.tsc_max_ratio ? 0 : ratio;
+}
+
+int tsc_khz_set(struct vcpu *vcpu, u32 khz)
+{
+	u64 ratio = ratio_one();
+
+	if (!khz)
+		khz = tsc_khz;
+	if (!khz_close(khz)) {
+		ratio = khz_ratio(khz);
+		if (!ratio)
+			return -EINVAL;
+	}
+	vcpu->arch.tsc_khz = khz;
+	vcpu->arch.tsc_ratio = ratio;
+	backend.controls_changed(vcpu);
+	clock_resync(vcpu->vm);
+	return 0;
+}
+
+int tsc_vm_khz_set(struct vm *vm, u32 khz)
+{
+	if (!khz)
+		khz = tsc_khz;
+	if (!khz_close(khz) && !khz_ratio(khz))
+		return -EINVAL;
+	WRITE_ONCE(vm->arch.tsc_khz, khz);
+	return 0;
+}
+
+void tsc_vm_init(struct vm *vm)
+{
+	raw_spin_lock_init(&vm->arch.tsc_lock);
+	vm->arch.tsc_khz = tsc_khz;
+}
+
+/* A new vCPU's counter starts at 0, or with the others'. */
+void tsc_vcpu_init(struct vcpu *vcpu)
+{
+	u32 khz = READ_ONCE(vcpu->vm->arch.tsc_khz);
+
+	vcpu->arch.tsc_khz = khz;
+	vcpu->arch.tsc_ratio = khz_close(khz) ? ratio_one() : khz_ratio(khz);
+	vcpu->arch.tsc_offset = host_write_offset(vcpu, 0);
+}
