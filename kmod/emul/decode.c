@@ -341,9 +341,12 @@ static bool decode_unknown(const struct emul *e, const struct emul_insn *insn)
 	return !insn->exec || (e->d.vex_len && !(insn->flags & F_VEX));
 }
 
-/* CR1, CR5 to CR7, CR9 and up; DR8 and up. */
-static bool decode_undefined_register(const struct emul_decoded *d)
+/* CR1, CR5 to CR7, CR9 and up; DR8 and up; segment registers 6 and 7, CS as a target. */
+static bool decode_undefined_register(const struct emul_decoded *d, u32 flags)
 {
+	if (flags & F_SREG)
+		return (d->reg & 7) >= EMUL_NR_SREGS ||
+		       (d->opcode == 0x8e && (d->reg & 7) == EMUL_CS);
 	if (d->opcode & 1)
 		return d->reg >= 8;
 	return d->reg >= 16 || !(0x11d >> d->reg & 1);
@@ -365,7 +368,7 @@ static bool decode_undefined(const struct emul *e, const struct emul_insn *insn)
 		return true;
 	if ((insn->flags & F_MEM) && !mem)
 		return true;
-	if ((insn->flags & F_CTL) && decode_undefined_register(d))
+	if ((insn->flags & (F_CTL | F_SREG)) && decode_undefined_register(d, insn->flags))
 		return true;
 	return d->vex_len && d->vvvv;
 }

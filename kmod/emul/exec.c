@@ -156,8 +156,6 @@ static int exec_locate(struct emul *e, struct emul_operand *op, unsigned int kin
 		exec_locate_val(op, e->state.regs.gpr[EMUL_RCX] & 0xff);
 		break;
 	case K_SREG:
-		if ((d->reg & 7) >= EMUL_NR_SREGS)
-			return mem_ud(e);
 		exec_locate_val(op, e->state.seg[d->reg & 7].selector);
 		break;
 	case K_OPSREG:

@@ -61,6 +61,7 @@ enum imm_kind {
 #define F_BYTE		0x00800000u	/* byte operands */
 #define F_PIO		0x01000000u	/* operands of at most 4 bytes */
 #define F_32		0x02000000u	/* operands of at least 4 bytes */
+#define F_SREG		0x04000000u	/* ModRM.reg names a segment register */
 #define F_CTL		0x00400000u	/* control or debug register: ModRM is always a register */
 
 struct emul_insn {

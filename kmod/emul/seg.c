@@ -204,8 +204,6 @@ int seg_mov(struct emul *e)
 {
 	unsigned int sreg = e->d.opcode == 0x8e ? e->d.reg & 7 : e->d.opcode >> 3 & 7;
 
-	if (sreg == EMUL_CS || sreg >= EMUL_NR_SREGS)
-		return mem_ud(e);
 	if (sreg == EMUL_SS)
 		e->shadow = EMUL_SHADOW_MOV_SS;
 	return seg_load(e, sreg, (u16)e->src.val);

@@ -7,7 +7,8 @@
 
 enum { NO_MODRM = -2, ANY_REG = -1 };
 
-enum form_imm { IMM_NONE, IMM_8, IMM_16, IMM_Z, IMM_V, IMM_MOFFS, IMM_ENTER, IMM_REL8, IMM_RELZ };
+enum form_imm { IMM_NONE, IMM_8, IMM_16, IMM_Z, IMM_V, IMM_MOFFS, IMM_ENTER, IMM_REL8, IMM_RELZ,
+		IMM_FAR };
 
 #define FM_NO64		0x0001
 #define FM_ONLY64	0x0002
@@ -31,6 +32,9 @@ enum form_imm { IMM_NONE, IMM_8, IMM_16, IMM_Z, IMM_V, IMM_MOFFS, IMM_ENTER, IMM
 #define FM_PARTIAL	0x200000	/* a fault leaves some registers changed on some CPUs */
 #define FM_UNORDERED	0x400000	/* either operand's fault may come first */
 #define FM_FAULTS	0x800000	/* always faults in user mode */
+#define FM_FAR		0x1000000	/* the operand is a far pointer */
+#define FM_NO_REXW	0x2000000	/* vendors differ with REX.W */
+#define FM_SELECTOR	0x4000000	/* the operand is a selector */
 #define FM_SREG		0x20000		/* the reg field names a segment register */
 
 struct form {

@@ -36,19 +36,37 @@ static bool dangerous(u64 linear)
 	return in_code(linear) || (linear >= 0x7fff0000ull && linear < 0x800000000000ull);
 }
 
-static u64 linear_rip(const struct instance *in, const struct machine *m)
+/* All code segments of the LDT have the same base. */
+static u64 linear_rip(const struct machine *m)
 {
-	return in->env >= ENV_32_LDT ? (u32)(m->regs.rip + CODE_BASE) : m->regs.rip;
+	return m->selectors[EMUL_CS] & 4 ? (u32)(m->regs.rip + CODE_BASE) : m->regs.rip;
+}
+
+/* A branch into its own bytes would run on. */
+static bool runs_on(const struct instance *in, const struct machine *soft)
+{
+	u64 offset = linear_rip(soft) - CODE_BASE;
+
+	return offset >= in->code_offset && offset < in->code_offset + in->len;
+}
+
+/* The GDT, unlike the LDT, is the kernel's. */
+static bool used_gdt(const struct instance *in, const struct machine *soft)
+{
+	return (in->form->flags & (FM_FAR | FM_SELECTOR)) && soft->vector == EMUL_GP &&
+	       soft->error_code && !(soft->error_code & 4);
 }
 
 static bool must_skip(const struct instance *in, const struct machine *soft)
 {
-	if (in->skip)
+	if (in->skip || used_gdt(in, soft))
+		return true;
+	if (soft->vector == VECTOR_NONE && runs_on(in, soft))
 		return true;
 	if (soft->vector == EMUL_PF_FAULT && !(soft->error_code & 0x10))
 		return dangerous(soft->cr2);
 	if (soft->vector == VECTOR_NONE)
-		return !in_code(linear_rip(in, soft)) && dangerous(linear_rip(in, soft));
+		return !in_code(linear_rip(soft)) && dangerous(linear_rip(soft));
 	return false;
 }
 
@@ -71,15 +89,22 @@ static bool has_error_code(u8 vector)
 	       vector == EMUL_NP;
 }
 
-static u64 gpr_mask(const struct instance *in)
+/* Outside 64-bit mode, also after a far transfer out of it, upper halves are undefined. */
+static u64 gpr_mask(const struct instance *in, const struct machine *cpu)
 {
-	return in->env == ENV_64 ? ~0ull : 0xffffffffull;
+	return in->env == ENV_64 && !(cpu->selectors[EMUL_CS] & 4) ? ~0ull : 0xffffffffull;
+}
+
+/* The kernel's way back to user mode clears the RPL of null selectors. */
+static bool same_selector(u16 a, u16 b)
+{
+	return a == b || !((a | b) & ~3);
 }
 
 static const char *difference(const struct instance *in, const struct machine *cpu,
 			      const struct machine *soft)
 {
-	u64 mask = gpr_mask(in);
+	u64 mask = gpr_mask(in, cpu);
 	bool both_fault = cpu->vector != VECTOR_NONE && soft->vector != VECTOR_NONE;
 	u32 error_mask = 0xffff;
 	int i;
@@ -104,6 +129,9 @@ static const char *difference(const struct instance *in, const struct machine *c
 			return "gpr";
 	if ((cpu->regs.rflags ^ soft->regs.rflags) & ~in->undefined)
 		return "rflags";
+	for (i = 0; i < EMUL_NR_SREGS; i++)
+		if (i != EMUL_FS && !same_selector(cpu->selectors[i], soft->selectors[i]))
+			return "selector";
 	if (memcmp(cpu->ymm, soft->ymm, (in->env == ENV_64 ? 16 : 8) * 32))
 		return "vector register";
 	if (memcmp(native_data(), soft_data(), DATA_SIZE))
@@ -120,7 +148,9 @@ static void print_machine(const char *name, const struct machine *m)
 	       m->error_code, (unsigned long long)m->cr2);
 	for (i = 0; i < EMUL_NR_GPRS; i++)
 		printf(" %llx", (unsigned long long)m->regs.gpr[i]);
-	printf("\n");
+	printf("\n#   es %x cs %x ss %x ds %x gs %x\n", m->selectors[EMUL_ES],
+	       m->selectors[EMUL_CS], m->selectors[EMUL_SS], m->selectors[EMUL_DS],
+	       m->selectors[EMUL_GS]);
 }
 
 static void report(const struct instance *in, u64 number, const char *what,

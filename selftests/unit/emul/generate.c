@@ -104,7 +104,7 @@ static void put_prefixes(struct build *b)
 	if (f->prefix)
 		put(b, f->prefix, 1);
 	if (b->is64 && one_in(2)) {
-		b->rex = 0x40 | below(16);
+		b->rex = 0x40 | below(f->flags & FM_NO_REXW ? 8 : 16);
 		put(b, b->rex, 1);
 	}
 }
@@ -189,6 +189,11 @@ static void put_imm(struct build *b)
 	case IMM_MOFFS:
 		bytes = b->is64 ? 8 >> b->ad_toggle : b->code32 == b->ad_toggle ? 2 : 4;
 		break;
+	case IMM_FAR:
+		b->imm_at = b->in->len;
+		b->imm_bytes = op2 ? 4 : 6;
+		put(b, 0, b->imm_bytes);
+		return;
 	case IMM_ENTER:
 		put(b, below(64), 2);
 		put(b, one_in(2) ? 0 : below(40), 1);
@@ -280,6 +285,25 @@ static u64 random_code_address(const struct build *b)
 	return base + (one_in(2) ? below(0x300) : 0x900 + below(0x600));
 }
 
+/* Mostly into the LDT with the right RPL; now and then null, another RPL or beyond its end. */
+static u16 random_selector(void)
+{
+	if (one_in(16))
+		return below(4);
+	return below(LDT_COPY_ENTRIES + one_in(8)) << 3 | 4 | (one_in(8) ? below(4) : 3);
+}
+
+/* Offset and selector, as wide as the operand size makes them in memory or on the stack. */
+static u64 random_far_pointer(const struct build *b, unsigned int offset_bytes)
+{
+	u64 offset = one_in(4) ? below(0x2100) : random_code_address(b) & 0xffff;
+
+	if (b->in->form->opcode == 0xc4 || b->in->form->opcode == 0xc5 || b->in->form->map)
+		offset = rnd();
+	offset &= (1ull << offset_bytes * 8) - 1;
+	return offset | (u64)random_selector() << offset_bytes * 8;
+}
+
 static void plant(struct build *b, u64 at, u64 val, unsigned int bytes)
 {
 	at &= ~7ull;
@@ -291,16 +315,31 @@ static void plant(struct build *b, u64 at, u64 val, unsigned int bytes)
 	b->in->patch_bytes = bytes;
 }
 
-/* Returns and POPF find on the stack something worth popping. */
-static void plant_stack(struct build *b, const struct emul_state *s)
+static void plant_far_imm(struct build *b)
 {
+	u64 val = random_far_pointer(b, b->imm_bytes - 2);
+
+	memcpy(b->in->bytes + b->imm_at, &val, b->imm_bytes);
+}
+
+/* Returns and POPF find on the stack something worth popping. */
+static void plant_stack(struct build *b, const struct emul_decoded *d,
+			const struct emul_state *s)
+{
+	const struct form *f = b->in->form;
 	u64 *rsp = &b->in->start.regs.gpr[EMUL_RSP];
 	unsigned int bytes = s->mode == EMUL_MODE_64 ? 8 : s->seg[EMUL_SS].db ? 4 : 2;
 	u64 at = 0x100 + (below(0x1e00) & ~7ull);
-	u64 flags = rnd() & ~(EMUL_TF | EMUL_NT | EMUL_AC | EMUL_ID);
+	u64 val = random_code_address(b);
 
+	if (f->flags & FM_POPF)
+		val = rnd() & ~(EMUL_TF | EMUL_NT | EMUL_AC | EMUL_ID);
+	else if (f->flags & FM_SELECTOR)
+		val = random_selector();
+	else if (f->flags & FM_FAR)
+		val = random_far_pointer(b, d->op_bytes > 4 ? 4 : d->op_bytes);
 	bend(rsp, offset_in(s, EMUL_SS, DATA_BASE + at), bytes);
-	plant(b, at, b->in->form->flags & FM_POPF ? flags : random_code_address(b), 8);
+	plant(b, at, val, 8);
 }
 
 /* Comparands of CMPXCHG and its wide forms equal the operand. */
@@ -344,6 +383,15 @@ static void undefine_shift(struct build *b, const struct emul_decoded *d)
 		b->in->undefined |= EMUL_CF;
 }
 
+static u64 memory_operand(const struct build *b, const struct emul_decoded *d)
+{
+	if (b->in->form->flags & FM_SELECTOR)
+		return random_selector();
+	if (b->in->form->flags & FM_FAR)
+		return random_far_pointer(b, d->op_bytes > 4 ? 4 : d->op_bytes);
+	return random_code_address(b);
+}
+
 static void bend_modrm(struct build *b, const struct emul_decoded *d, const struct emul_state *s)
 {
 	u64 *gpr = b->in->start.regs.gpr;
@@ -352,9 +400,9 @@ static void bend_modrm(struct build *b, const struct emul_decoded *d, const stru
 
 	if ((b->in->form->flags & FM_MATCH) && one_in(2))
 		match_comparand(b, d, target);
-	if ((b->in->form->flags & FM_BRANCH) && one_in(2)) {
-		plant(b, target, random_code_address(b), 8);
-		offset &= ~7ull;
+	if (b->in->form->flags & (FM_BRANCH | FM_FAR | FM_SELECTOR) && !one_in(8)) {
+		plant(b, target, memory_operand(b, d), 8);
+		offset -= target & 7;
 	}
 	if (d->index >= 0 && one_in(2))
 		gpr[d->index] = below(512) - 256;
@@ -422,8 +470,12 @@ static void bend_registers(struct build *b, const struct emul_decoded *d)
 		bend_string(b, d, &s);
 	if (f->flags & FM_STACK)
 		bend_stack(b, &s);
-	if ((f->flags & FM_POPF) || ((f->flags & FM_RET) && one_in(2)))
-		plant_stack(b, &s);
+	if ((f->flags & FM_POPF) || ((f->flags & (FM_RET | FM_SELECTOR)) && !one_in(4)))
+		plant_stack(b, d, &s);
+	if ((f->flags & FM_SELECTOR) && f->digit != NO_MODRM && d->mod == 3)
+		bend(&gpr[d->rm], random_selector(), 2);
+	if (f->imm == IMM_FAR)
+		plant_far_imm(b);
 	if ((f->flags & FM_BRANCH) && d->mod == 3)
 		gpr[d->rm] = random_code_address(b);
 	if ((f->flags & FM_MATCH) && d->mod == 3 && one_in(2))

@@ -12,6 +12,10 @@
 #define DATA_RW		0x2000u		/* two writable pages, then a read-only one */
 #define DATA_SIZE	0x3000u
 
+/* Where the emulator finds a copy of the LDT; the CPU's own is out of reach. */
+#define LDT_LINEAR	0x50000000u
+#define LDT_COPY_ENTRIES 12u
+
 #define VECTOR_NONE	0xff
 #define VECTOR_UNKNOWN	0xfe		/* the emulator does not handle the instruction */
 
@@ -19,6 +23,7 @@
 
 struct machine {
 	struct emul_regs regs;
+	u16 selectors[EMUL_NR_SREGS];	/* only those of ES, CS, SS, DS, GS are compared */
 	u8 ymm[NR_VECTORS][32];
 	u8 vector;
 	u32 error_code;
@@ -39,6 +44,7 @@ int native_init(void);
 /* Returns 0, or the errno with which the kernel refused the segments. */
 int native_enter(enum environment env);
 void native_segments(enum environment env, struct emul_state *state);
+u64 native_ldt_entry(unsigned int n);
 void native_run(struct machine *m);
 u8 *native_code(void);
 u8 *native_data(void);

@@ -27,7 +27,10 @@
 #define XSTATE_BV	512
 #define XSTATE_SSE_AVX	6ull
 
-enum { LDT_CODE32, LDT_CODE16, LDT_DATA, LDT_DOWN, LDT_READ, LDT_STACK16, LDT_STACK32, LDT_GS };
+enum {
+	LDT_CODE32, LDT_CODE16, LDT_DATA, LDT_DOWN, LDT_READ, LDT_STACK16, LDT_STACK32, LDT_GS,
+	LDT_ABSENT_DATA, LDT_ABSENT_CODE, LDT_EXEC_ONLY, LDT_CONFORMING,
+};
 
 static const struct user_desc ldt[] = {
 	{ .entry_number = LDT_CODE32, .base_addr = CODE_BASE, .limit = 0x1fff, .seg_32bit = 1,
@@ -44,6 +47,15 @@ static const struct user_desc ldt[] = {
 	{ .entry_number = LDT_STACK32, .base_addr = DATA_BASE, .limit = 0x2fff, .seg_32bit = 1 },
 	{ .entry_number = LDT_GS, .base_addr = DATA_BASE + 0x123, .limit = 0x1fff,
 	  .seg_32bit = 1 },
+	{ .entry_number = LDT_ABSENT_DATA, .base_addr = DATA_BASE, .limit = 0x1fff,
+	  .seg_not_present = 1 },
+	{ .entry_number = LDT_ABSENT_CODE, .base_addr = CODE_BASE, .limit = 0x1fff,
+	  .contents = MODIFY_LDT_CONTENTS_CODE, .seg_not_present = 1 },
+	{ .entry_number = LDT_EXEC_ONLY, .base_addr = CODE_BASE, .limit = 0x9ff, .seg_32bit = 1,
+	  .contents = MODIFY_LDT_CONTENTS_CODE, .read_exec_only = 1 },
+	/* Conforming; the kernel takes no present one. */
+	{ .entry_number = LDT_CONFORMING, .base_addr = CODE_BASE, .limit = 0x1fff,
+	  .contents = 3, .seg_not_present = 1 },
 };
 
 /* ES, CS, SS, DS, FS, GS of each environment; FS belongs to the C library. */
@@ -79,6 +91,17 @@ u8 *native_data(void)
 	return (u8 *)(uintptr_t)DATA_BASE;
 }
 
+static int set_selectors(enum environment env)
+{
+	const u16 *s = selectors[env];
+
+	asm volatile("mov %0, %%es\n\tmov %1, %%ds" : : "r" (s[EMUL_ES]), "r" (s[EMUL_DS]));
+	asm volatile("mov %0, %%gs" : : "r" (s[EMUL_GS]));
+	if (env == ENV_64)
+		return syscall(SYS_arch_prctl, ARCH_SET_GS, DATA_BASE + 0x100ul) ? errno : 0;
+	return 0;
+}
+
 static void enter(ucontext_t *uc)
 {
 	greg_t *g = uc->uc_mcontext.gregs;
@@ -99,6 +122,17 @@ static void enter(ucontext_t *uc)
 	memcpy(&bv, fp + XSTATE_BV, 8);
 	bv |= XSTATE_SSE_AVX;
 	memcpy(fp + XSTATE_BV, &bv, 8);
+}
+
+static void leave_selectors(const greg_t *g)
+{
+	u16 *s = machine->selectors;
+
+	asm volatile("mov %%es, %0\n\tmov %%ds, %1\n\tmov %%gs, %2" :
+		     "=r" (s[EMUL_ES]), "=r" (s[EMUL_DS]), "=r" (s[EMUL_GS]));
+	s[EMUL_CS] = g[REG_CSGSFS];
+	s[EMUL_SS] = (u64)g[REG_CSGSFS] >> 48;
+	set_selectors(current);
 }
 
 static void leave(ucontext_t *uc)
@@ -123,6 +157,7 @@ static void leave(ucontext_t *uc)
 		else
 			memset(machine->ymm[i] + 16, 0, 16);
 	}
+	leave_selectors(g);
 	memcpy(g, host_gregs, sizeof(gregset_t));
 }
 
@@ -155,26 +190,31 @@ void native_load_data(const u8 *image)
 	memcpy(native_data(), image, DATA_RW);
 }
 
-static int set_selectors(enum environment env)
-{
-	const u16 *s = selectors[env];
-
-	asm volatile("mov %0, %%es\n\tmov %1, %%ds" : : "r" (s[EMUL_ES]), "r" (s[EMUL_DS]));
-	asm volatile("mov %0, %%gs" : : "r" (s[EMUL_GS]));
-	if (env == ENV_64)
-		return syscall(SYS_arch_prctl, ARCH_SET_GS, DATA_BASE + 0x100ul) ? errno : 0;
-	return 0;
-}
-
 int native_enter(enum environment env)
 {
 	size_t i;
+	int r;
 
-	for (i = 0; env != ENV_64 && i < sizeof(ldt) / sizeof(ldt[0]); i++)
-		if (syscall(SYS_modify_ldt, 1, &ldt[i], sizeof(ldt[i])))
-			return errno;
+	/* Function 0x11 has the current meaning of not-present; errors come back as 32 bits. */
+	for (i = 0; i < sizeof(ldt) / sizeof(ldt[0]); i++) {
+		r = (int)syscall(SYS_modify_ldt, 0x11, &ldt[i], sizeof(ldt[i]));
+		if (r)
+			return r == -1 ? errno : -r;
+	}
 	current = env;
 	return set_selectors(env);
+}
+
+/* As the kernel makes it of a struct user_desc: always accessed, always DPL 3. */
+u64 native_ldt_entry(unsigned int n)
+{
+	const struct user_desc *d = &ldt[n];
+	u64 type = d->contents << 2 | (!d->read_exec_only) << 1 | 1;
+
+	return (d->limit & 0xffff) | (u64)(d->base_addr & 0xffffff) << 16 | type << 40 |
+	       1ull << 44 | 3ull << 45 | (u64)!d->seg_not_present << 47 |
+	       (u64)(d->limit >> 16) << 48 | (u64)d->seg_32bit << 54 |
+	       (u64)(d->base_addr >> 24) << 56;
 }
 
 static struct emul_segment segment(u16 selector)
@@ -208,6 +248,9 @@ void native_segments(enum environment env, struct emul_state *state)
 		state->seg[i] = segment(selectors[env][i]);
 	if (env == ENV_64)
 		state->seg[EMUL_GS].base = DATA_BASE + 0x100;
+	state->seg[EMUL_LDTR] = (struct emul_segment) {
+		.base = LDT_LINEAR, .limit = LDT_COPY_ENTRIES * 8 - 1, .type = 2, .present = true,
+	};
 }
 
 static void *map(u32 base, u32 size, int prot)

@@ -3,6 +3,7 @@
 #include "machine.h"
 
 static struct emul emul;
+static enum environment environment;
 static struct machine *machine;
 static const u8 *code;
 static u8 data[DATA_SIZE];
@@ -56,7 +57,14 @@ static int check(struct emul *e, u64 linear, unsigned int len, bool write)
 
 static int soft_read(struct emul *e, u64 linear, void *buf, unsigned int len, unsigned int access)
 {
-	int r = check(e, linear, len, access & EMUL_ACC_WRITE);
+	u64 entry = native_ldt_entry((linear - LDT_LINEAR) / 8 % LDT_COPY_ENTRIES);
+	int r;
+
+	if (access & EMUL_ACC_SYSTEM) {
+		memcpy(buf, &entry, 8);
+		return EMUL_CONTINUE;
+	}
+	r = check(e, linear, len, access & EMUL_ACC_WRITE);
 
 	if (!r && !(access & EMUL_ACC_PROBE))
 		memcpy(buf, data + (linear - DATA_BASE), len);
@@ -113,6 +121,7 @@ static const struct emul_ops soft_ops = {
 void soft_init(enum environment env)
 {
 	memset(&emul, 0, sizeof(emul));
+	environment = env;
 	emul.ops = &soft_ops;
 	emul.state.mode = env == ENV_64 ? EMUL_MODE_64 : EMUL_MODE_PROT;
 	emul.state.cpl = 3;
@@ -122,6 +131,13 @@ void soft_init(enum environment env)
 	emul.state.xcr0 = 7;
 	emul.rep_limit = 100;
 	native_segments(env, &emul.state);
+}
+
+/* Far transfers change them; the hidden parts included. */
+static void reset_segments(void)
+{
+	emul.state.mode = environment == ENV_64 ? EMUL_MODE_64 : EMUL_MODE_PROT;
+	native_segments(environment, &emul.state);
 }
 
 int soft_decode(const struct machine *m, const u8 *code_page, struct emul_decoded *d)
@@ -137,10 +153,11 @@ int soft_decode(const struct machine *m, const u8 *code_page, struct emul_decode
 
 void soft_run(struct machine *m, const u8 *code_page)
 {
-	int r;
+	int r, i;
 
 	machine = m;
 	code = code_page;
+	reset_segments();
 	emul.state.regs = m->regs;
 	r = emul_decode(&emul);
 	do {
@@ -148,6 +165,8 @@ void soft_run(struct machine *m, const u8 *code_page)
 			r = emul_exec(&emul);
 	} while (!r && emul.rep_again);
 	m->regs = emul.state.regs;
+	for (i = 0; i < EMUL_NR_SREGS; i++)
+		m->selectors[i] = emul.state.seg[i].selector;
 	m->vector = VECTOR_NONE;
 	m->error_code = 0;
 	m->cr2 = 0;
