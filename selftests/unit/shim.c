@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the stand-in headers declare: an arena of pages, grace periods, failures on demand. */
 #include <sys/mman.h>
+#include <linux/hrtimer.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
-#include <linux/rcupdate.h>
+#include <linux/srcu.h>
+#include <linux/workqueue.h>
 #include <asm/cpufeature.h>
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
@@ -19,6 +21,9 @@ struct rcu_head *shim_rcu_list;
 int shim_rcu_readers;
 int shim_fail_after = -1;
 struct mmu_notifier *shim_notifier;
+struct work_struct *shim_work_list;
+struct hrtimer *shim_hrtimer;
+void (*shim_srcu_wait)(struct srcu_struct *srcu);
 struct shim_cpu boot_cpu_data = { .x86_phys_bits = 46 };
 void (*shim_page_freed)(u64 phys);
 

@@ -29,4 +29,11 @@ SHIM_ATOMIC(atomic, atomic_t, int)
 SHIM_ATOMIC(atomic_long, atomic_long_t, long)
 SHIM_ATOMIC(atomic64, atomic64_t, s64)
 
+static inline int shim_dec_if_positive(int *counter)
+{
+	return *counter > 0 ? --*counter : *counter - 1;
+}
+
+#define atomic_dec_if_positive(v)	shim_dec_if_positive((int *)&(v)->counter)
+
 #endif

@@ -23,11 +23,19 @@ static inline void hrtimer_init(struct hrtimer *timer, int clock, enum hrtimer_m
 	timer->active = false;
 }
 
+extern struct hrtimer *shim_hrtimer;	/* the one started last */
+
 static inline void hrtimer_start(struct hrtimer *timer, ktime_t expires, enum hrtimer_mode mode)
 {
 	(void)mode;
+	shim_hrtimer = timer;
 	timer->expires = expires;
 	timer->active = true;
+}
+
+static inline void hrtimer_add_expires_ns(struct hrtimer *timer, u64 ns)
+{
+	timer->expires += ns;
 }
 
 static inline int hrtimer_cancel(struct hrtimer *timer)

@@ -5,6 +5,7 @@
 #include <linux/atomic.h>
 
 struct kref { atomic_t count; };
+#define kref_read(k)	atomic_read(&(k)->count)
 #define kref_get(k)	atomic_inc(&(k)->count)
 
 #endif

@@ -10,6 +10,7 @@
 #define hlist_del_rcu	hlist_del
 #define list_for_each_entry_rcu(pos, head, member, ...)	list_for_each_entry(pos, head, member)
 #define hlist_for_each_entry_rcu(pos, head, member, ...)	hlist_for_each_entry(pos, head, member)
+#define list_for_each_entry_srcu(pos, head, member, ...)	list_for_each_entry(pos, head, member)
 #define hlist_for_each_entry_srcu(pos, head, member, ...)	hlist_for_each_entry(pos, head, member)
 
 #endif

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Tracepoints that trace nothing, but whose arguments are still checked. */
+#ifndef SHIM_TRACEPOINT_H
+#define SHIM_TRACEPOINT_H
+
+#define TP_PROTO(...)	__VA_ARGS__
+#define TRACE_EVENT(name, proto, ...)	static inline void trace_##name(proto) {}
+
+#endif

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * GSI routing. Catches: an entry that reaches the wrong pin, a table accepted that KVM refuses, a status that misleads
+ * the timer's reinjection, an acknowledgement that reaches the wrong GSI.
+ */
+#include "world.h"
+
+static struct kvm_irq_routing_entry pin(u32 gsi, u32 chip, u32 number)
+{
+	struct kvm_irq_routing_entry entry = { .gsi = gsi, .type = KVM_IRQ_ROUTING_IRQCHIP };
+
+	entry.u.irqchip.irqchip = chip;
+	entry.u.irqchip.pin = number;
+	return entry;
+}
+
+static struct kvm_irq_routing_entry msi(u32 gsi, u32 address, u32 data)
+{
+	struct kvm_irq_routing_entry entry = { .gsi = gsi, .type = KVM_IRQ_ROUTING_MSI };
+
+	entry.u.msi.address_lo = address;
+	entry.u.msi.data = data;
+	return entry;
+}
+
+static int set1(struct kvm_irq_routing_entry a)
+{
+	return route_set(&world.vm, &a, 1);
+}
+
+static int set2(struct kvm_irq_routing_entry a, struct kvm_irq_routing_entry b)
+{
+	struct kvm_irq_routing_entry both[] = { a, b };
+
+	return route_set(&world.vm, both, 2);
+}
+
+static int line(u32 gsi, int level)
+{
+	return irq_set_gsi(&world.vm, IRQ_SOURCE_USER, gsi, level);
+}
+
+static void default_table(void)
+{
+	int gsi;
+
+	world_start(IRQCHIP_KERNEL);
+	EXPECT_EQ(line(1, 1), -1);		/* no table yet */
+	EXPECT_EQ(route_set_default(&world.vm), 0);
+	for (gsi = 0; gsi < 24; gsi++) {
+		world.pic_level = world.ioapic_level = 0;
+		line(gsi, 1);
+		EXPECT_EQ(world.ioapic_level, BIT(gsi));
+		EXPECT_EQ(world.pic_level, gsi < 16 ? BIT(gsi) : 0);
+	}
+	world.ioapic_calls = world.pic_calls = 0;
+	EXPECT_EQ(line(24, 1), -1);
+	EXPECT_EQ(line(~0u, 1), -1);
+	EXPECT_EQ(world.ioapic_calls + world.pic_calls, 0);
+	world_end();
+}
+
+/* Sum over the chips that delivered; -1 only if none did. */
+static void status(void)
+{
+	static const struct { int pic, ioapic, sum; } table[] = {
+		{ 1, -1, 1 }, { -1, 1, 1 }, { 1, 1, 2 }, { 0, 0, 0 }, { -1, -1, -1 }, { 0, -1, 0 },
+	};
+	int i;
+
+	world_start(IRQCHIP_KERNEL);
+	EXPECT_EQ(route_set_default(&world.vm), 0);
+	for (i = 0; i < ARRAY_SIZE(table); i++) {
+		world.pic_status = table[i].pic;
+		world.ioapic_status = table[i].ioapic;
+		EXPECT_EQ(line(4, 1), table[i].sum);
+	}
+	world_end();
+}
+
+static void refuses(void)
+{
+	struct kvm_irq_routing_entry bad = pin(1, 2, 1);
+
+	world_start(IRQCHIP_KERNEL);
+	EXPECT_EQ(route_set_default(&world.vm), 0);
+	EXPECT_EQ(set1(pin(1, 3, 0)), -EINVAL);
+	EXPECT_EQ(set1(pin(1, 2, 24)), -EINVAL);
+	EXPECT_EQ(set1(pin(1, 0, 8)), -EINVAL);
+	EXPECT_EQ(set1(pin(1, ~0u, 1)), -EINVAL);
+	EXPECT_EQ(set1(pin(4096, 2, 1)), -EINVAL);
+	EXPECT_EQ(set1(pin(~0u, 2, 1)), -EINVAL);
+	bad.flags = 1;
+	EXPECT_EQ(set1(bad), -EINVAL);
+	bad = msi(1, 0, 0);
+	bad.flags = 2;
+	EXPECT_EQ(set1(bad), -EINVAL);
+	bad.flags = KVM_MSI_VALID_DEVID;
+	EXPECT_EQ(set1(bad), 0);
+	bad.type = 4;
+	EXPECT_EQ(set1(bad), -EINVAL);
+	EXPECT_EQ(set2(pin(1, 2, 1), pin(1, 2, 2)), -EINVAL);
+	EXPECT_EQ(set2(pin(1, 2, 1), msi(1, 0, 0)), -EINVAL);
+	EXPECT_EQ(set2(msi(1, 0, 0), msi(1, 0, 0)), -EINVAL);
+	EXPECT_EQ(set2(pin(1, 2, 1), pin(1, 1, 1)), 0);
+	EXPECT_EQ(set1(pin(4095, 2, 1)), 0);
+	world.vm.irq.x2apic_32bit_ids = true;
+	bad = msi(1, 0, 0);
+	bad.u.msi.address_hi = 0x101;
+	EXPECT_EQ(set1(bad), -EINVAL);
+	bad.u.msi.address_hi = 0x100;
+	EXPECT_EQ(set1(bad), 0);
+	world.vm.irq.mode = IRQCHIP_SPLIT;
+	EXPECT_EQ(set1(pin(1, 2, 1)), -EINVAL);
+	world_end();
+}
+
+/* A refused table, or one that finds no memory, leaves the old one. */
+static void all_or_nothing(void)
+{
+	int i;
+
+	world_start(IRQCHIP_KERNEL);
+	EXPECT_EQ(set1(pin(7, 2, 5)), 0);
+	for (i = 0; i < 2; i++) {
+		shim_fail_after = i;
+		EXPECT_EQ(set1(pin(8, 2, 6)), -ENOMEM);
+		shim_fail_after = -1;
+	}
+	EXPECT_EQ(set2(pin(8, 2, 6), pin(8, 2, 7)), -EINVAL);
+	line(7, 1);
+	EXPECT_EQ(world.ioapic_level, BIT(5));
+	EXPECT_EQ(line(8, 1), -1);
+	EXPECT_EQ(route_set_empty(&world.vm), 0);
+	EXPECT_EQ(line(7, 1), -1);
+	world_end();
+}
+
+static void messages(void)
+{
+	struct kvm_msi direct = { .address_lo = 0xfee05000, .data = 0x55 };
+	struct route_entry entry;
+
+	world_start(IRQCHIP_SPLIT);
+	EXPECT_EQ(set2(msi(30, 0xfee03000, 0x41), msi(31, 0xfee04000, 0x42)), 0);
+	EXPECT_EQ(world.route_changes, 1);
+	EXPECT_EQ(world.eoi_requests, 1);
+	EXPECT_EQ(line(30, 0), -1);
+	EXPECT_EQ(world.messages, 0);
+	EXPECT_EQ(line(30, 1), 1);
+	EXPECT_EQ(world.irq.vector, 0x41);
+	EXPECT_EQ(world.irq.dest_id, 3);
+	EXPECT(route_lookup_msi(&world.vm, 31, &entry));
+	EXPECT_EQ(entry.msi.data, 0x42);
+	EXPECT(!route_lookup_msi(&world.vm, 29, &entry));
+	EXPECT(!route_lookup_msi(&world.vm, 32, &entry));
+	EXPECT_EQ(route_msi(&world.vm, &direct), 1);
+	EXPECT_EQ(world.irq.vector, 0x55);
+	direct.flags = KVM_MSI_VALID_DEVID;
+	EXPECT_EQ(route_msi(&world.vm, &direct), -EINVAL);
+	direct.flags = 0;
+	world.vm.irq.mode = IRQCHIP_NONE;
+	EXPECT_EQ(route_msi(&world.vm, &direct), -EINVAL);
+	world_end();
+}
+
+struct counted_ack {
+	struct route_ack ack;
+	int count;
+};
+
+static void count_ack(struct route_ack *ack)
+{
+	container_of(ack, struct counted_ack, ack)->count++;
+}
+
+static void acknowledgements(void)
+{
+	struct counted_ack a = { .ack = { .gsi = 5, .acked = count_ack } };
+
+	world_start(IRQCHIP_KERNEL);
+	EXPECT_EQ(set2(pin(5, 2, 9), pin(5, 1, 2)), 0);
+	mutex_lock(&world.vm.irq_lock);
+	route_ack_register(&world.vm, &a.ack);
+	mutex_unlock(&world.vm.irq_lock);
+	EXPECT(route_has_ack(&world.vm, 2, 9));
+	EXPECT(route_has_ack(&world.vm, 1, 2));
+	EXPECT(!route_has_ack(&world.vm, 2, 5));
+	route_acked(&world.vm, 2, 9);
+	route_acked(&world.vm, 1, 2);
+	route_acked(&world.vm, 2, 5);
+	route_acked(&world.vm, 7, 5);
+	route_acked(&world.vm, 2, 24);
+	EXPECT_EQ(a.count, 2);
+	mutex_lock(&world.vm.irq_lock);
+	route_ack_unregister(&world.vm, &a.ack);
+	mutex_unlock(&world.vm.irq_lock);
+	route_acked(&world.vm, 2, 9);
+	EXPECT_EQ(a.count, 2);
+	EXPECT(!route_has_ack(&world.vm, 2, 9));
+	world_end();
+}
+
+static u32 seen;
+
+static void see(struct lapic_irq *irq, void *arg)
+{
+	seen |= BIT(irq->vector & 31);
+}
+
+static void level_messages(void)
+{
+	struct kvm_irq_routing_entry table[] = {
+		msi(30, 0, 0x8003), msi(2, 0, 0x8001), msi(1, 0, 0x0000), msi(23, 0, 0x8002),
+	};
+
+	world_start(IRQCHIP_SPLIT);
+	seen = 0;
+	route_for_each_level_msi(&world.vm, 24, see, NULL);
+	EXPECT_EQ(route_set(&world.vm, table, ARRAY_SIZE(table)), 0);
+	route_for_each_level_msi(&world.vm, 24, see, NULL);
+	EXPECT_EQ(seen, BIT(1) | BIT(2));
+	seen = 0;
+	route_for_each_level_msi(&world.vm, 0, see, NULL);
+	EXPECT_EQ(seen, 0);
+	route_for_each_level_msi(&world.vm, ~0u, see, NULL);
+	EXPECT_EQ(seen, BIT(1) | BIT(2) | BIT(3));
+	world_end();
+}
+
+static void largest_table(void)
+{
+	static struct kvm_irq_routing_entry table[ROUTE_NR_GSIS];
+	int i;
+
+	world_start(IRQCHIP_SPLIT);
+	for (i = 0; i < ROUTE_NR_GSIS; i++)
+		table[i] = msi(ROUTE_NR_GSIS - 1 - i, i << 12, i & 0xff);
+	EXPECT_EQ(route_set(&world.vm, table, ROUTE_NR_GSIS), 0);
+	for (i = 0; i < ROUTE_NR_GSIS; i += 97) {
+		EXPECT_EQ(line(i, 1), 1);
+		EXPECT_EQ(world.irq.vector, (ROUTE_NR_GSIS - 1 - i) & 0xff);
+	}
+	world_end();
+}
+
+static const struct ktap_case cases[] = {
+	{ "default table", default_table },
+	{ "status of KVM_IRQ_LINE_STATUS", status },
+	{ "KVM_SET_GSI_ROUTING refuses", refuses },
+	{ "a table that fails changes nothing", all_or_nothing },
+	{ "messages", messages },
+	{ "acknowledgements find their GSI", acknowledgements },
+	{ "level-triggered messages of a split irqchip", level_messages },
+	{ "the largest table", largest_table },
+};
+
+int main(void)
+{
+	return ktap_run(cases, ARRAY_SIZE(cases));
+}
