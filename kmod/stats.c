@@ -169,7 +169,7 @@ static void stats_create_counters(struct dentry *dir)
 static struct dentry *stats_create_dir(const char *name)
 {
 	struct dentry *old = debugfs_lookup(name, stats_root);
-	char other[40];
+	char other[sizeof_field(struct vm, name) + 12];
 	int i;
 
 	for (i = 2; old; i++) {

@@ -161,12 +161,6 @@ static int sys_get_info(void *data, unsigned long arg)
 	return 0;
 }
 
-/* Tracing by ioctl is gone from KVM as well, with this error. */
-static int sys_no_trace(void *data, unsigned long arg)
-{
-	return -EOPNOTSUPP;
-}
-
 static const struct api_row sys_rows[] = {
 	ROW_ARG(KVM_GET_API_VERSION, 0, sys, sys_api_version),
 	ROW_ARG(KVM_CREATE_VM, 0, sys, sys_create_vm),
@@ -181,9 +175,6 @@ static const struct api_row sys_rows[] = {
 	ROW_IN(KVM_HAS_DEVICE_ATTR, struct kvm_device_attr, 0, sys, sys_has_attr),
 	ROW_IN(KVM_GET_DEVICE_ATTR, struct kvm_device_attr, 0, sys, sys_get_attr),
 	ROW_OUT(CORBEL_GET_INFO, struct corbel_info, 0, sys, sys_get_info),
-	ROW_ARG(KVM_TRACE_ENABLE, 0, sys, sys_no_trace),
-	ROW_ARG(KVM_TRACE_PAUSE, 0, sys, sys_no_trace),
-	ROW_ARG(KVM_TRACE_DISABLE, 0, sys, sys_no_trace),
 };
 
 static long sys_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

@@ -347,7 +347,7 @@ static int vcpu_row_get_cpuid2(struct vcpu *vcpu, void *data, unsigned long arg)
 
 static int vcpu_row_setup_mce(struct vcpu *vcpu, void *data, unsigned long arg)
 {
-	return mce_setup(vcpu, *(u64 *)data);
+	return mce_configure(vcpu, *(u64 *)data);
 }
 
 static int vcpu_row_set_mce(struct vcpu *vcpu, void *data, unsigned long arg)
