@@ -5,6 +5,8 @@
 
 #include "types.h"
 
+struct mm_struct;
+
 struct pfn {
 	hfn_t hfn;
 	bool writable;		/* the host lets us write it */

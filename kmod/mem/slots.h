@@ -8,6 +8,7 @@
 #ifndef CORBEL_SLOTS_H
 #define CORBEL_SLOTS_H
 
+#include <linux/mm.h>
 #include <linux/rcupdate.h>
 #include <linux/srcu.h>
 #include "types.h"

@@ -1,0 +1,542 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * EPT and NPT under the TLB model: named situations first, then random ones. Would catch a missing or late flush, a fault
+ * that outlives the invalidation or the slot it looked at, a table freed too early, and writes that the dirty
+ * log misses.
+ */
+#include <stdlib.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include "ktap.h"
+#include "mem/slots.h"
+#include "mmu/tdp.h"
+#include "model.h"
+
+#define LOG	KVM_MEM_LOG_DIRTY_PAGES
+#define M2	512ul		/* pages of 2 MiB */
+
+static unsigned long seed = 1, steps = 20000;
+
+#define FOR_EACH_MODEL(kind)							\
+	for (enum model_kind kind = 0; kind < NR_MODELS; kind++)
+
+static void fault_and_unmap(void)
+{
+	FOR_EACH_MODEL(kind) {
+		model_start(kind);
+		EXPECT_EQ(model_slot(0, 0, 64, model_hva(0), 0), 0);
+		EXPECT(model_access(0, 0x3000, ACCESS_WRITE));
+		EXPECT(model_access(1, 0x3008, ACCESS_READ));
+		EXPECT_EQ(vm.stats.pages_4k, 1);
+		host_invalidate(3, 1, host_unmap);
+		EXPECT_EQ(vm.stats.pages_4k, 0);
+		EXPECT(model_access(1, 0x3000, ACCESS_READ));
+		EXPECT(model_access(0, 0x3000, ACCESS_WRITE));
+		model_end();
+	}
+}
+
+static void copy_on_write(void)
+{
+	FOR_EACH_MODEL(kind) {
+		model_start(kind);
+		model_slot(0, 0, 64, model_hva(0), 0);
+		model_access(0, 0x5000, ACCESS_WRITE);
+		host_invalidate(5, 1, host_cow);
+		EXPECT(model_access(1, 0x5000, ACCESS_READ));
+		EXPECT(model_access(0, 0x5000, ACCESS_WRITE));
+		EXPECT(model_access(1, 0x5000, ACCESS_READ));
+		model_end();
+	}
+}
+
+static void dirty_and_accessed_come_back(void)
+{
+	FOR_EACH_MODEL(kind) {
+		model_start(kind);
+		model_slot(0, 0, 64, model_hva(0), 0);
+		model_access(0, 0x1000, ACCESS_WRITE);
+		model_access(0, 0x2000, ACCESS_READ);
+		host_start(0, 64);
+		EXPECT(host[1].dirty && host[1].accessed);
+		EXPECT(host[2].accessed);
+		EXPECT(kind == MODEL_EPT_NO_AD || !host[2].dirty);
+		host_end(0, 64);
+		model_end();
+	}
+}
+
+static void huge_pages_follow_the_host(void)
+{
+	FOR_EACH_MODEL(kind) {
+		model_start(kind);
+		model_slot(0, 0, 4 * M2, model_hva(0), 0);
+		model_access(0, 0x1000, ACCESS_READ);
+		EXPECT_EQ(vm.stats.pages_4k, 1);
+		EXPECT(host_collapse(0));
+		model_access(0, 0x1000, ACCESS_READ);
+		EXPECT_EQ(vm.stats.pages_2m, 1);
+		EXPECT_EQ(vm.stats.pages_4k, 0);
+		model_access(1, 0x7000, ACCESS_EXEC);
+		EXPECT_EQ(vm.stats.pages_2m, kind == MODEL_EPT_NX ? 0 : 1);
+		EXPECT(model_access(2, 0x8000, ACCESS_WRITE));
+		host_invalidate(9, 1, host_unmap);
+		EXPECT_EQ(vm.stats.pages_2m, 0);
+		EXPECT_EQ(vm.stats.pages_4k, 0);
+		model_end();
+	}
+}
+
+/* gfn and hva must be in step, and all 2 MiB in the slot. */
+static void huge_pages_need_alignment(void)
+{
+	model_start(MODEL_EPT);
+	model_slot(0, 0x1000, 2 * M2, model_hva(0), 0);
+	model_slot(1, 8 * M2 << 12, M2 - 1, model_hva(4 * M2), 0);
+	host_collapse(0);
+	host_collapse(4 * M2);
+	model_access(0, 0x200000, ACCESS_READ);
+	model_access(0, 8 * M2 << 12, ACCESS_READ);
+	EXPECT_EQ(vm.stats.pages_2m, 0);
+	EXPECT_EQ(vm.stats.pages_4k, 2);
+	model_end();
+}
+
+static void invalidate_page_3(struct vcpu *vcpu)
+{
+	host_invalidate(3, 1, host_unmap);
+}
+
+static void start_page_3(struct vcpu *vcpu)
+{
+	host_start(3, 1);
+	host_unmap(3);
+}
+
+static void fault_races_with_invalidation(void)
+{
+	FOR_EACH_MODEL(kind) {
+		model_start(kind);
+		model_slot(0, 0, 64, model_hva(0), 0);
+		model_in_fault = invalidate_page_3;
+		EXPECT(model_access(0, 0x3000, ACCESS_READ));
+		host_invalidate(3, 1, host_unmap);
+		/* In the middle of it: nothing may be mapped until the end. */
+		model_in_fault = start_page_3;
+		{
+			struct vcpu_exit exit = { .kind = EXIT_PAGE_FAULT, .fault.gpa = 0x3000,
+						  .fault.access = FAULT_READ };
+
+			EXPECT_EQ(fault_exit(&vcpus[0], &exit), RESUME);
+			EXPECT_EQ(fault_exit(&vcpus[0], &exit), RESUME);
+			EXPECT_EQ(vm.stats.pages_4k, 0);
+			exit.fault.gpa = 0x4000;	/* outside the range, sampled after the start */
+			EXPECT_EQ(fault_exit(&vcpus[0], &exit), RESUME);
+			EXPECT_EQ(vm.stats.pages_4k, 1);
+		}
+		host_end(3, 1);
+		EXPECT(model_access(0, 0x3000, ACCESS_READ));
+		model_end();
+	}
+}
+
+static void delete_slot_0(struct vcpu *vcpu)
+{
+	EXPECT_EQ(model_slot(0, 0, 0, 0, 0), 0);
+}
+
+static void move_slot_0(struct vcpu *vcpu)
+{
+	EXPECT_EQ(model_slot(0, 0x100000, 64, model_hva(0), 0), 0);
+}
+
+static void log_slot_0(struct vcpu *vcpu)
+{
+	EXPECT_EQ(model_slot(0, 0, 64, model_hva(0), LOG), 0);
+	model_truth_reset();
+}
+
+static void fault_races_with_slots(void)
+{
+	unsigned long dirty[1];
+
+	FOR_EACH_MODEL(kind) {
+		model_start(kind);
+		model_slot(0, 0, 64, model_hva(0), 0);
+		model_in_fault = log_slot_0;
+		EXPECT(model_access(0, 0x3000, ACCESS_WRITE));
+		EXPECT_EQ(model_get_dirty(0, dirty), 0);
+		EXPECT_EQ(dirty[0], 1ul << 3);
+		EXPECT(model_access(0, 0x3000, ACCESS_WRITE));
+		EXPECT_EQ(model_get_dirty(0, dirty), 0);
+		EXPECT_EQ(dirty[0], 1ul << 3);
+		model_in_fault = move_slot_0;
+		EXPECT(!model_access(0, 0x4000, ACCESS_READ));
+		EXPECT(model_access(0, 0x104000, ACCESS_READ));
+		model_in_fault = delete_slot_0;
+		EXPECT(!model_access(0, 0x105000, ACCESS_WRITE));
+		EXPECT_EQ(vm.stats.pages_4k, 0);
+		model_end();
+	}
+}
+
+static void deleted_slot_is_mmio(void)
+{
+	FOR_EACH_MODEL(kind) {
+		model_start(kind);
+		model_slot(0, 0, 64, model_hva(0), 0);
+		EXPECT(model_access(0, 0x3000, ACCESS_WRITE));
+		EXPECT(!model_access(0, 0x100000, ACCESS_WRITE));
+		delete_slot_0(NULL);
+		EXPECT(!model_access(0, 0x3000, ACCESS_READ));
+		EXPECT(!model_access(1, 0x3000, ACCESS_READ));
+		model_slot(0, 0, 64, model_hva(0), 0);
+		EXPECT(model_access(1, 0x3000, ACCESS_READ));
+		move_slot_0(NULL);
+		EXPECT(!model_access(1, 0x3000, ACCESS_READ));
+		EXPECT(model_access(1, 0x103000, ACCESS_READ));
+		model_end();
+	}
+}
+
+static void mmio_marker_saves_the_lookup(void)
+{
+	FOR_EACH_MODEL(kind) {
+		model_start(kind);
+		EXPECT(!model_access(0, 0xfe000000, ACCESS_READ));
+		EXPECT(tdp_is_mmio(&vm, 0xfe000));
+		EXPECT(!model_access(1, 0xfe000010, ACCESS_WRITE));
+		model_slot(0, 0, 64, model_hva(0), 0);
+		EXPECT(!tdp_is_mmio(&vm, 0xfe000));
+		model_slot(1, 0xfe000000, 64, model_hva(64), 0);
+		EXPECT(model_access(0, 0xfe000000, ACCESS_READ));
+		model_end();
+	}
+	boot_cpu_data.x86_phys_bits = 52;	/* no reserved bit left */
+	model_start(MODEL_NPT);
+	EXPECT(!model_access(0, 0xfe000000, ACCESS_READ));
+	EXPECT(!tdp_is_mmio(&vm, 0xfe000));
+	model_end();
+	boot_cpu_data.x86_phys_bits = 46;
+}
+
+static void read_only_slot(void)
+{
+	FOR_EACH_MODEL(kind) {
+		model_start(kind);
+		model_slot(0, 0, 64, model_hva(0), KVM_MEM_READONLY);
+		EXPECT(model_access(0, 0x3000, ACCESS_READ));
+		EXPECT(!model_access(0, 0x3000, ACCESS_WRITE));
+		EXPECT(model_access(0, 0x3000, ACCESS_EXEC));
+		model_end();
+	}
+}
+
+static void dirty_log(void)
+{
+	unsigned long dirty[M2 / 64];
+	int round;
+
+	FOR_EACH_MODEL(kind) {
+		model_start(kind);
+		model_slot(0, 0, M2, model_hva(0), 0);
+		host_collapse(0);
+		model_access(0, 0x3000, ACCESS_WRITE);	/* a large page, before the log */
+		model_access(1, 0x5000, ACCESS_WRITE);
+		EXPECT_EQ(model_slot(0, 0, M2, model_hva(0), LOG), 0);
+		model_access(1, 0x5000, ACCESS_WRITE);
+		EXPECT_EQ(model_get_dirty(0, dirty), 0);
+		EXPECT_EQ(dirty[0], 1ul << 5);
+		for (round = 0; round < 3; round++) {
+			model_access(0, 0x3000, ACCESS_READ);
+			model_access(0, 0x7000, ACCESS_WRITE);
+			model_access(1, 0x7000, ACCESS_WRITE);
+			model_access(1, 0x43000, ACCESS_WRITE);
+			EXPECT_EQ(model_get_dirty(0, dirty), 0);
+			EXPECT_EQ(dirty[0], 1ul << 7);
+			EXPECT_EQ(dirty[1], 1ul << 3);
+			EXPECT_EQ(model_get_dirty(0, dirty), 0);
+			EXPECT_EQ(dirty[0] | dirty[1], 0);
+		}
+		EXPECT(vm.stats.pages_4k);
+		model_slot(0, 0, M2, model_hva(0), 0);
+		model_access(0, 0x3000, ACCESS_WRITE);
+		EXPECT_EQ(vm.stats.pages_2m, 1);
+		model_end();
+	}
+}
+
+static void manual_dirty_log(void)
+{
+	unsigned long dirty[M2 / 64], clear[1] = { 1ul << 7 };
+	struct kvm_clear_dirty_log log = { .num_pages = 64, .dirty_bitmap = clear };
+
+	FOR_EACH_MODEL(kind) {
+		model_start(kind);
+		EXPECT_EQ(slots_clear_dirty_log(&vm, &log), -EINVAL);
+		vm.mem.manual_dirty = 3;
+		model_slot(0, 0, M2, model_hva(0), LOG);
+		model_get_dirty(0, dirty);
+		EXPECT_EQ(dirty[0], -1l);
+		EXPECT_EQ(dirty[M2 / 64 - 1], -1l);
+		model_access(0, 0x7000, ACCESS_WRITE);
+		EXPECT_EQ(slots_clear_dirty_log(&vm, &log), 0);
+		model_get_dirty(0, dirty);
+		EXPECT_EQ(dirty[0], ~(1l << 7));
+		model_access(0, 0x7000, ACCESS_WRITE);
+		model_get_dirty(0, dirty);
+		EXPECT_EQ(dirty[0], -1l);
+		/* Switched on over a large page, nothing is protected until its bit is cleared. */
+		model_slot(0, 0, M2, model_hva(0), 0);
+		host_collapse(0);
+		model_access(0, 0x9000, ACCESS_WRITE);
+		EXPECT_EQ(vm.stats.pages_2m, 1);
+		model_slot(0, 0, M2, model_hva(0), LOG);
+		EXPECT_EQ(slots_clear_dirty_log(&vm, &log), 0);
+		EXPECT(model_access(0, 0x7000, ACCESS_WRITE));
+		model_get_dirty(0, dirty);
+		EXPECT_EQ(dirty[0], -1l);
+		model_end();
+	}
+}
+
+static void age_clears_and_sees(void)
+{
+	FOR_EACH_MODEL(kind) {
+		const struct mmu_notifier_ops *ops;
+
+		model_start(kind);
+		ops = shim_notifier->ops;
+		model_slot(0, 0, 64, model_hva(0), 0);
+		EXPECT(!ops->test_young(shim_notifier, NULL, model_hva(3)));
+		model_access(0, 0x3000, ACCESS_READ);
+		EXPECT(ops->test_young(shim_notifier, NULL, model_hva(3)));
+		EXPECT(ops->clear_flush_young(shim_notifier, NULL, model_hva(0), model_hva(64)));
+		EXPECT(!ops->test_young(shim_notifier, NULL, model_hva(3)));
+		model_access(0, 0x3000, ACCESS_READ);
+		EXPECT(ops->test_young(shim_notifier, NULL, model_hva(3)));
+		model_end();
+	}
+}
+
+static void release_kills(void)
+{
+	struct vcpu_exit exit = { .kind = EXIT_PAGE_FAULT, .fault.gpa = 0x3000,
+				  .fault.access = FAULT_READ };
+
+	model_start(MODEL_EPT);
+	model_slot(0, 0, 64, model_hva(0), 0);
+	model_access(0, 0x3000, ACCESS_WRITE);
+	shim_notifier->ops->release(shim_notifier, NULL);
+	EXPECT(vm.dead);
+	EXPECT_EQ(vm.stats.pages_4k, 0);
+	fault_exit(&vcpus[0], &exit);
+	EXPECT_EQ(vm.stats.pages_4k, 0);
+	model_end();
+}
+
+static void poison_is_a_signal(void)
+{
+	model_start(MODEL_EPT);
+	model_slot(0, 0, 64, model_hva(0), 0);
+	model_poisoned = true;
+	model_poison_signals = 0;
+	EXPECT(!model_access(0, 0x3000, ACCESS_READ));
+	EXPECT_EQ(model_poison_signals, 1);
+	EXPECT_EQ(vm.stats.pages_4k, 0);
+	model_poisoned = false;
+	model_end();
+}
+
+static void no_memory_is_an_error(void)
+{
+	struct vcpu_exit exit = { .kind = EXIT_PAGE_FAULT, .fault.gpa = 0x3000,
+				  .fault.access = FAULT_READ };
+	int n;
+
+	for (n = 0; n < MMU_CACHE_TABLES; n++) {
+		model_start(MODEL_EPT);
+		model_slot(0, 0, 64, model_hva(0), 0);
+		shim_fail_after = n;
+		EXPECT_EQ(fault_exit(&vcpus[0], &exit), -ENOMEM);
+		shim_fail_after = -1;
+		EXPECT(model_access(0, 0x3000, ACCESS_READ));
+		model_end();
+	}
+}
+
+/* --- Random --- */
+
+static unsigned long rnd(unsigned long n)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return (seed >> 11) % n;
+}
+
+#define GFNS	(8 * M2)
+
+static struct fuzz_slot {
+	bool live;
+	gfn_t gfn;
+	unsigned long npages, index;
+	u32 flags;
+} fuzz_slots[4];
+
+static void fuzz_host(struct vcpu *unused)
+{
+	unsigned long first = rnd(MODEL_PAGES - M2), n = rnd(4) ? 1 + rnd(8) : M2;
+
+	switch (rnd(4)) {
+	case 0:
+		host_invalidate(first, n, host_unmap);
+		break;
+	case 1:
+		host_invalidate(first, n, host_cow);
+		break;
+	case 2:
+		host_collapse(first);
+		break;
+	default:
+		shim_notifier->ops->clear_flush_young(shim_notifier, NULL, model_hva(first),
+						      model_hva(first + n));
+	}
+}
+
+static void fuzz_check_dirty(unsigned int id)
+{
+	struct fuzz_slot *s = &fuzz_slots[id];
+	static unsigned long dirty[MODEL_PAGES / 64];
+	unsigned long i;
+
+	EXPECT_EQ(model_get_dirty(id, dirty), s->flags & LOG && s->live ? 0 : -ENOENT);
+	if (!s->live || !(s->flags & LOG))
+		return;
+	for (i = 0; i < s->npages; i++) {
+		bool logged = dirty[i / 64] >> (i % 64) & 1;
+
+		if (model_truth[s->gfn + i] && !logged) {
+			printf("# gfn %#llx was written and is not in the log\n", s->gfn + i);
+			ktap_failed = true;
+		}
+		model_truth[s->gfn + i] = 0;
+	}
+}
+
+static void fuzz_slot(unsigned int id)
+{
+	struct fuzz_slot *s = &fuzz_slots[id], was = *s;
+
+	switch (s->live ? rnd(4) : 3) {
+	case 0:
+		s->live = false;
+		EXPECT_EQ(model_slot(id, 0, 0, 0, 0), 0);
+		return;
+	case 1:
+		s->flags ^= LOG;
+		break;
+	case 2:
+		s->gfn = rnd(GFNS);
+		break;
+	default:
+		if (s->live)
+			return;
+		s->live = true;
+		s->gfn = rnd(2) ? rnd(GFNS) : rnd(8) * M2;
+		s->npages = 1 + rnd(2 * M2);
+		s->index = rnd(2) ? rnd(MODEL_PAGES - 2 * M2) : rnd(MODEL_PAGES / M2 - 2) * M2;
+		s->flags = rnd(3) ? LOG * rnd(2) : KVM_MEM_READONLY;
+	}
+	if (model_slot(id, s->gfn << 12, s->npages, model_hva(s->index), s->flags))
+		*s = was;
+	else if (s->live && (!was.live || s->gfn != was.gfn || !(was.flags & LOG)))
+		memset(model_truth + s->gfn, 0, s->npages);
+}
+
+static void fuzz_any_slot(struct vcpu *unused)
+{
+	fuzz_slot(rnd(4));
+}
+
+/* Often one of those used last: that is where the TLBs have something. */
+static gfn_t fuzz_gfn(void)
+{
+	static gfn_t recent[16];
+	struct fuzz_slot *s = &fuzz_slots[rnd(4)];
+	unsigned long i = rnd(16);
+
+	if (rnd(3))
+		return recent[i];
+	recent[i] = s->live && rnd(8) ? s->gfn + rnd(s->npages) : rnd(GFNS);
+	return recent[i];
+}
+
+static void fuzz_step(void)
+{
+	gfn_t gfn = fuzz_gfn();
+	unsigned long what = rnd(100);
+
+	if (what < 60) {
+		if (!rnd(6))
+			model_in_fault = rnd(3) ? fuzz_host : fuzz_any_slot;
+		model_access(rnd(MODEL_CPUS), gfn << 12, rnd(3));
+		model_in_fault = NULL;
+	} else if (what < 75) {
+		model_speculate(rnd(MODEL_CPUS), gfn);
+	} else if (what < 88) {
+		fuzz_host(NULL);
+	} else if (what < 96) {
+		fuzz_check_dirty(rnd(4));
+	} else {
+		fuzz_slot(rnd(4));
+	}
+	if (!rnd(50))
+		shim_grace_period();
+}
+
+static void random_walks(void)
+{
+	unsigned long n, first = seed;
+
+	FOR_EACH_MODEL(kind) {
+		seed = first * 2654435761u + kind + 1;
+		memset(fuzz_slots, 0, sizeof(fuzz_slots));
+		model_start(kind);
+		model_faults = model_flushes = 0;
+		for (n = 0; n < steps && !ktap_failed; n++)
+			fuzz_step();
+		printf("# %s: %lu steps, %lu faults, %lu flushes, %llu 2M pages at the end\n",
+		       model_name(kind), n, model_faults, model_flushes, vm.stats.pages_2m);
+		model_end();
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static const struct ktap_case cases[] = {
+		{ "a fault maps, an invalidation unmaps everywhere", fault_and_unmap },
+		{ "copy on write is seen", copy_on_write },
+		{ "dirty and accessed are told to the page", dirty_and_accessed_come_back },
+		{ "large pages follow the host's", huge_pages_follow_the_host },
+		{ "large pages need alignment and room", huge_pages_need_alignment },
+		{ "an invalidation in mid-fault wins", fault_races_with_invalidation },
+		{ "a slot change in mid-fault wins", fault_races_with_slots },
+		{ "a deleted or moved slot leaves no translation", deleted_slot_is_mmio },
+		{ "MMIO markers are used for one generation", mmio_marker_saves_the_lookup },
+		{ "read-only slots: writes are MMIO", read_only_slot },
+		{ "dirty log, with large pages", dirty_log },
+		{ "dirty log with manual protection", manual_dirty_log },
+		{ "ageing", age_clears_and_sees },
+		{ "release kills the VM", release_kills },
+		{ "a poisoned page is a signal", poison_is_a_signal },
+		{ "without memory, -ENOMEM and no harm", no_memory_is_an_error },
+		{ "random", random_walks },
+	};
+
+	if (argc > 1)
+		seed = strtoul(argv[1], NULL, 0);
+	if (argc > 2)
+		steps = strtoul(argv[2], NULL, 0);
+	return ktap_run(cases, sizeof(cases) / sizeof(cases[0]));
+}
