@@ -228,19 +228,15 @@ static void random_tables(bool wide)
 	}
 }
 
+/* Accessed on each level, dirty on the last one, and nothing else may have changed. */
 static void check_bits(const struct answer *a, bool write)
 {
 	int i;
 
 	for (i = 0; i < a->n; i++) {
-		u64 entry = 0;
-
-		guest_read(&vm, a->entries[i], &entry, a->size);
-		EXPECT(bit(entry, 5));
+		before[a->entries[i]] |= 0x20;
 		if (write && i == a->n - 1)
-			EXPECT(bit(entry, 6));
-		entry = 0x60;	/* nothing else may have changed */
-		*(u32 *)(before + a->entries[i]) |= *(u32 *)(memory + a->entries[i]) & 0x60;
+			before[a->entries[i]] |= 0x40;
 	}
 	EXPECT(!memcmp(before, memory, sizeof(memory)));
 }
