@@ -107,6 +107,8 @@ bool exit_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 	switch (exit->kind) {
 	case EXIT_CPUID:
 		return cpuid_exit(vcpu, exit) == RESUME;
+	case EXIT_HYPERCALL:
+		return hypercall_fast(vcpu, exit);
 	case EXIT_MSR_WRITE:
 		return msr_write_fast(vcpu, exit);
 	case EXIT_TIMER:

@@ -2,6 +2,7 @@
 /* VM objects: create, find, ask all vCPUs, kill, destroy. */
 #include <linux/cpumask.h>
 #include <linux/percpu.h>
+#include <linux/preempt.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
@@ -94,6 +95,7 @@ static void vm_free(struct vm *vm)
 {
 	cleanup_srcu_struct(&vm->srcu);
 	xa_destroy(&vm->vcpus);
+	preempt_notifier_dec();
 	mmdrop(vm->mm);
 	stats_live(LIVE_MMS, -1);
 	stats_live(LIVE_VMS, -1);
@@ -115,6 +117,7 @@ static struct vm *vm_alloc(void)
 	}
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
+	preempt_notifier_inc();
 	vm->userspace_pid = task_pid_nr(current);
 	stats_live(LIVE_MMS, 1);
 	stats_live(LIVE_VMS, 1);

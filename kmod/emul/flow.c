@@ -325,7 +325,7 @@ static int flow_interrupt_real(struct emul *e, u8 vector, u16 ip)
 
 	if (vector * 4u + 3 > e->state.idt.limit)
 		return mem_gp(e, vector * 8u + 2);
-	r = e->ops->read(e, e->state.idt.base + vector * 4u, entry, 4, EMUL_ACC_SYSTEM);
+	r = e->ops->read(e, (u32)e->state.idt.base + vector * 4u, entry, 4, EMUL_ACC_SYSTEM);
 	if (!r)
 		r = seg_check_cs(e, entry[1], entry[0], false, &cs);
 	if (!r)

@@ -379,8 +379,6 @@ void vmx_exit_pml_drain(struct vcpu *vcpu)
 	u16 index;
 	int i;
 
-	if (!vmx->pml)
-		return;
 	index = vmcs_read16(GUEST_PML_INDEX);
 	if (index == VMX_PML_ENTRIES - 1)
 		return;

@@ -223,12 +223,17 @@ void vmx_run_enter(struct vcpu *vcpu, bool again)
 	vcpu->regs.avail |= BIT_ULL(REG_EFER) | BIT_ULL(REG_DR7);
 }
 
-/* An interrupt that was acknowledged by the exit is given to the host's own gate. */
+/*
+ * An interrupt that was acknowledged by the exit is given to the host's own gate. Before it, so that whoever
+ * interrupted us to read the dirty log finds all that was written, the page-modification log is emptied.
+ */
 void vmx_run_host_events(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = vmx_of(vcpu);
 	gate_desc *gate;
 
+	if (vmx->pml)
+		vmx_exit_pml_drain(vcpu);
 	if (vmx->reason.full != EXIT_REASON_EXTERNAL_INTERRUPT)
 		return;
 	vmx->intr_info = vmcs_read32(VM_EXIT_INTR_INFO);

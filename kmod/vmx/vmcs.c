@@ -14,7 +14,6 @@
 #include "cpu/cpuid.h"
 #include "cpu/regs.h"
 #include "irq/lapic.h"
-#include "stats.h"
 #include "vm.h"
 #include "vmx/vmcs.h"
 #include "vmx/vmx.h"
@@ -40,16 +39,12 @@ struct vmcs *vmcs_alloc(int node)
 		return NULL;
 	vmcs = page_address(page);
 	vmcs->revision = vmx_caps.revision;
-	stats_live(LIVE_PAGES, 1);
 	return vmcs;
 }
 
 void vmcs_free(struct vmcs *vmcs)
 {
-	if (!vmcs)
-		return;
 	free_page((unsigned long)vmcs);
-	stats_live(LIVE_PAGES, -1);
 }
 
 void vmcs_init_cpu(int cpu)

@@ -74,7 +74,7 @@ static void vmx_emergency(void)
 		return;
 	vmcs_emergency_clear();
 	vmxoff();
-	native_write_cr4(__read_cr4() & ~X86_CR4_VMXE);
+	asm volatile("mov %0, %%cr4" : : "r" (__read_cr4() & ~X86_CR4_VMXE) : "memory");
 }
 
 static void free_regions(void)
@@ -134,14 +134,11 @@ static int alloc_pages_of(struct vmx_vcpu *vmx)
 {
 	vmx->vmcs = vmcs_alloc(numa_node_id());
 	vmx->msr_bitmap = (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
-	if (!vmx->vmcs || !vmx->msr_bitmap)
+	if (caps.pml)
+		vmx->pml = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!vmx->vmcs || !vmx->msr_bitmap || (caps.pml && !vmx->pml))
 		return -ENOMEM;
 	memset(vmx->msr_bitmap, 0xff, PAGE_SIZE);
-	if (caps.pml) {
-		vmx->pml = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-		if (!vmx->pml)
-			return -ENOMEM;
-	}
 	return 0;
 }
 
@@ -156,6 +153,7 @@ static void vmx_vcpu_destroy(struct vcpu *vcpu)
 	vmcs_free(vmx->vmcs);
 	free_page((unsigned long)vmx->msr_bitmap);
 	free_page((unsigned long)vmx->pml);
+	stats_live(LIVE_PAGES, -1);
 	vpid_free(vmx->vpid);
 	kfree(vmx);
 	vcpu->hw = NULL;
@@ -173,6 +171,7 @@ static int vmx_vcpu_create(struct vcpu *vcpu)
 	vmx->eptp = INVALID_HPA;
 	vmx->timer_tsc = ~0ULL;
 	vmx->vpid = vpid_alloc();
+	stats_live(LIVE_PAGES, 1);
 	if (alloc_pages_of(vmx)) {
 		vmx_vcpu_destroy(vcpu);
 		return -ENOMEM;
