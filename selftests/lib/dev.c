@@ -126,5 +126,6 @@ bool dev_host_is_tcg(void)
 	u32 eax, ebx, ecx, edx;
 
 	__cpuid(0x40000000, eax, ebx, ecx, edx);
-	return ebx == 0x54474354 && ecx == ebx && edx == ebx;
+	(void)eax;
+	return ebx == 0x54474354 && ecx == 0x43544743 && edx == 0x47435447;
 }

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Round trips as a guest or a client sees them, by RDTSC. In the one-CPU Bochs bed the TSC counts instructions,
+ * so the figures are exact. One line per figure on stdout: NAME MEDIAN MINIMUM; notes begin with '#'.
+ *
+ *	bench [-n ITERATIONS] [NAME...]
+ */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "apic.h"
+#include "trap.h"
+#include "vcpu.h"
+
+#define MAX_SAMPLES	1000
+#define TIMER_VECTOR	0x41
+#define IPI_VECTOR	0x42
+#define FAULT_PAGES	512
+
+static u64 samples[MAX_SAMPLES];
+static u64 iterations = 200;
+
+static int compare_samples(const void *a, const void *b)
+{
+	u64 x = *(const u64 *)a, y = *(const u64 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void report(const char *name, u64 n)
+{
+	qsort(samples, n, sizeof(samples[0]), compare_samples);
+	printf("%s %llu %llu\n", name, (unsigned long long)samples[n / 2],
+	       (unsigned long long)samples[0]);
+	fflush(stdout);
+}
+
+/* One guest function per figure: @body between two readings, the cost of the readings taken off. */
+static u64 rdtsc_cost;
+
+#define GUEST_LOOP(name, prepare, body)						\
+static void name##_guest(u64 n)							\
+{										\
+	u64 i, start;								\
+										\
+	prepare;								\
+	for (i = 0; i < n; i++) {						\
+		start = rdtsc();						\
+		body;								\
+		samples[i] = rdtsc() - start;					\
+	}									\
+}
+
+GUEST_LOOP(empty, , barrier())
+GUEST_LOOP(cpuid, , cpuid(0, 0))
+GUEST_LOOP(vmcall, , guest_hypercall(77, 0, 0, 0, 0))
+GUEST_LOOP(port_kernel, , inb(0x21))
+GUEST_LOOP(port_kernel_write, , outb(0x43, 0))
+GUEST_LOOP(port_user, , inb(0x300))
+GUEST_LOOP(port_user_write, , outb(0x300, 1))
+GUEST_LOOP(mmio_user, , *(volatile u32 *)VM_HOLE_GPA)
+GUEST_LOOP(mmio_user_write, , *(volatile u32 *)VM_HOLE_GPA = 1)
+GUEST_LOOP(mmio_lapic, apic_enable(), xapic_read(APIC_ID))
+GUEST_LOOP(mmio_ioapic, , *(volatile u32 *)IOAPIC_BASE_GPA)
+GUEST_LOOP(msr_read, , rdmsr(MSR_PAT))
+GUEST_LOOP(msr_write, , wrmsr(MSR_MCG_STATUS, 0))
+GUEST_LOOP(tsc_deadline_arm, (apic_enable_x2(), apic_write(APIC_LVTT, TIMER_VECTOR | APIC_LVT_DEADLINE)),
+	   wrmsr(MSR_TSC_DEADLINE, rdtsc() + 1000000000))
+GUEST_LOOP(cr0_write, u64 cr0 = read_cr0(), (write_cr0(cr0 ^ X86_CR0_TS), write_cr0(cr0)))
+GUEST_LOOP(cr4_write, u64 cr4 = read_cr4(), (write_cr4(cr4 ^ X86_CR4_DE), write_cr4(cr4)))
+GUEST_LOOP(cr3_write, u64 cr3 = read_cr3(), write_cr3(cr3))
+GUEST_LOOP(self_ipi, (apic_enable(), trap_set(IPI_VECTOR, trap_count_irq), sti()),
+	   u64 was = trap_count[IPI_VECTOR];
+	   apic_icr(0, APIC_DEST_SELF | IPI_VECTOR);
+	   GUEST_WAIT(trap_count[IPI_VECTOR] != was))
+GUEST_LOOP(self_ipi_x2, (apic_enable_x2(), trap_set(IPI_VECTOR, trap_count_only), sti()),
+	   u64 was = trap_count[IPI_VECTOR];
+	   x2apic_write(APIC_SELF_IPI, IPI_VECTOR);
+	   GUEST_WAIT(trap_count[IPI_VECTOR] != was);
+	   x2apic_write(APIC_EOI, 0))
+
+/* From the deadline to the handler: how late the sleeper wakes. */
+static void hlt_wake_guest(u64 n)
+{
+	u64 i, deadline;
+
+	apic_enable_x2();
+	trap_set(TIMER_VECTOR, trap_count_irq);
+	apic_write(APIC_LVTT, TIMER_VECTOR | APIC_LVT_DEADLINE);
+	for (i = 0; i < n; i++) {
+		deadline = rdtsc() + 300000;
+		wrmsr(MSR_TSC_DEADLINE, deadline);
+		sti_hlt_cli();
+		samples[i] = rdtsc() - deadline;
+	}
+}
+
+/* First touch of each page of memory that the host has already. */
+static void fault_guest(u64 n, u64 stride)
+{
+	u64 i, start;
+
+	for (i = 0; i < n; i++) {
+		start = rdtsc();
+		*(volatile u8 *)(VM_TEST_GPA + i * stride) = 1;
+		samples[i] = rdtsc() - start;
+	}
+}
+
+/* Ping-pong between two vCPUs by IPI; the other one sleeps in HLT. */
+static volatile u64 pong_ready, pong_stop;
+
+static void pong_handler(struct trap_frame *frame)
+{
+	(void)frame;
+	x2apic_write(APIC_EOI, 0);
+	x2apic_write(APIC_ICR, IPI_VECTOR);
+}
+
+static void pong_guest(void)
+{
+	apic_enable_x2();
+	pong_ready = 1;
+	while (!pong_stop)
+		sti_hlt_cli();
+}
+
+static void ping_count(struct trap_frame *frame)
+{
+	if (apic_id() == 1) {
+		pong_handler(frame);
+		return;
+	}
+	trap_count_irq(frame);
+}
+
+static void ping_guest(u64 n)
+{
+	u64 i, start, was;
+
+	apic_enable_x2();
+	while (!pong_ready)
+		cpu_relax();
+	for (i = 0; i < n; i++) {
+		was = trap_count[IPI_VECTOR];
+		start = rdtsc();
+		x2apic_write(APIC_ICR, BIT(32) | IPI_VECTOR);
+		while (trap_count[IPI_VECTOR] == was)
+			sti_hlt_cli();
+		samples[i] = rdtsc() - start;
+	}
+	pong_stop = 1;
+	x2apic_write(APIC_ICR, BIT(32) | IPI_VECTOR);
+}
+
+/* Runs the guest to its end, answering what exits to userspace with nothing. */
+static void bench_run(struct vcpu *vcpu)
+{
+	for (;;) {
+		vcpu_run(vcpu);
+		if (vcpu->run->exit_reason == KVM_EXIT_MMIO)
+			continue;
+		if (vcpu->run->exit_reason != KVM_EXIT_IO)
+			FAIL("unexpected %s", vcpu_exit_text(vcpu));
+		if (vcpu_ucall(vcpu)) {
+			CHECK_EQ(vcpu_ucall(vcpu)->kind, GUEST_UCALL_DONE);
+			return;
+		}
+	}
+}
+
+static void correct(u64 n)
+{
+	u64 i;
+
+	for (i = 0; i < n; i++)
+		samples[i] = samples[i] > rdtsc_cost ? samples[i] - rdtsc_cost : 0;
+}
+
+struct loop {
+	const char *name;
+	void (*guest)(u64 n);
+};
+
+static void bench_loop(const struct loop *loop)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(VM_IRQCHIP | VM_PIT), 0);
+
+	memset(samples, 0, sizeof(samples));
+	vcpu_enter(vcpu, loop->guest, iterations);
+	bench_run(vcpu);
+	correct(iterations);
+	report(loop->name, iterations);
+	vm_destroy(vcpu->vm);
+}
+
+static const struct loop loops[] = {
+	{ "empty", empty_guest },
+	{ "cpuid", cpuid_guest },
+	{ "vmcall", vmcall_guest },
+	{ "port_read_kernel", port_kernel_guest },
+	{ "port_write_kernel", port_kernel_write_guest },
+	{ "port_read_user", port_user_guest },
+	{ "port_write_user", port_user_write_guest },
+	{ "mmio_read_user", mmio_user_guest },
+	{ "mmio_write_user", mmio_user_write_guest },
+	{ "mmio_read_lapic", mmio_lapic_guest },
+	{ "mmio_read_ioapic", mmio_ioapic_guest },
+	{ "msr_read", msr_read_guest },
+	{ "msr_write", msr_write_guest },
+	{ "tsc_deadline_arm", tsc_deadline_arm_guest },
+	{ "cr0_write_pair", cr0_write_guest },
+	{ "cr4_write_pair", cr4_write_guest },
+	{ "cr3_write", cr3_write_guest },
+	{ "self_ipi", self_ipi_guest },
+	{ "self_ipi_x2apic", self_ipi_x2_guest },
+	{ "hlt_wake", hlt_wake_guest },
+};
+
+static void bench_fault(const char *name, u64 stride, u64 n, int advice)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(0), 0);
+	u64 size = n * stride;
+	u8 *mem = mmap(NULL, size + PAGE_2M, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	u8 *at = (u8 *)(((uintptr_t)mem + PAGE_2M - 1) & ~(PAGE_2M - 1));
+
+	CHECK(mem != MAP_FAILED);
+	madvise(at, size, advice);
+	memset(at, 1, size);
+	vm_set_slot(vcpu->vm, VM_SLOT_TEST, 0, VM_TEST_GPA, size, at);
+	memset(samples, 0, sizeof(samples));
+	vcpu_enter(vcpu, fault_guest, n, stride);
+	bench_run(vcpu);
+	correct(n);
+	report(name, n);
+	vm_destroy(vcpu->vm);
+	munmap(mem, size + PAGE_2M);
+}
+
+static void ping_thread(struct vcpu *vcpu)
+{
+	bench_run(vcpu);
+}
+
+static void bench_ipi(void)
+{
+	struct vm *vm = vm_create(VM_IRQCHIP);
+	struct vcpu *ping = vcpu_create(vm, 0), *pong = vcpu_create(vm, 1);
+
+	trap_set(IPI_VECTOR, ping_count);
+	vcpu_enter(ping, ping_guest, iterations);
+	vcpu_enter(pong, pong_guest, 0);
+	vcpu_set_mp_state(pong, KVM_MP_STATE_RUNNABLE);
+	vcpu_thread_start(pong, ping_thread);
+	bench_run(ping);
+	vcpu_thread_join(pong);
+	report("ipi_round_trip_halted", iterations);
+	vm_destroy(vm);
+}
+
+/* Creation and destruction as one, then the parts. */
+static void bench_life(void)
+{
+	u64 i, n = 50, start, mid;
+	static u64 destroy[50];
+
+	for (i = 0; i < n; i++) {
+		start = rdtsc();
+		struct vm *vm = vm_create(VM_IRQCHIP | VM_BARE);
+
+		vcpu_create_raw(vm, 0);
+		mid = rdtsc();
+		samples[i] = mid - start;
+		vm_destroy(vm);
+		destroy[i] = rdtsc() - mid;
+	}
+	report("vm_vcpu_create", n);
+	memcpy(samples, destroy, sizeof(destroy));
+	report("vm_vcpu_destroy", n);
+}
+
+/* An ioctl that does next to nothing, and one that saves all registers. */
+static void bench_ioctls(void)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(VM_IRQCHIP), 0);
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	u64 i, start;
+
+	vcpu_enter(vcpu, guest_done, 0);
+	for (i = 0; i < iterations; i++) {
+		start = rdtsc();
+		ioctl(vcpu->fd, KVM_GET_REGS, &regs);
+		samples[i] = rdtsc() - start;
+	}
+	report("ioctl_get_regs", iterations);
+	for (i = 0; i < iterations; i++) {
+		start = rdtsc();
+		ioctl(vcpu->fd, KVM_GET_SREGS, &sregs);
+		samples[i] = rdtsc() - start;
+	}
+	report("ioctl_get_sregs", iterations);
+	for (i = 0; i < iterations; i++) {
+		start = rdtsc();
+		vcpu_complete(vcpu);
+		samples[i] = rdtsc() - start;
+	}
+	report("run_immediate_exit", iterations);
+	for (i = 0; i < iterations; i++) {
+		start = rdtsc();
+		vm_irq_line(vcpu->vm, 5, i & 1);
+		samples[i] = rdtsc() - start;
+	}
+	report("ioctl_irq_line", iterations);
+	vm_destroy(vcpu->vm);
+}
+
+static void bench_all(int argc, char **argv)
+{
+	size_t i;
+	int k;
+
+	for (i = 0; i < ARRAY_SIZE(loops); i++) {
+		bool wanted = argc == 0;
+
+		for (k = 0; k < argc; k++)
+			wanted |= !strcmp(argv[k], loops[i].name);
+		if (wanted || !i)
+			bench_loop(&loops[i]);
+		if (!i)
+			rdtsc_cost = samples[0];
+	}
+	if (argc)
+		return;
+	bench_fault("ept_fault_4k", PAGE, FAULT_PAGES, MADV_NOHUGEPAGE);
+	bench_fault("ept_fault_2m", PAGE_2M, 16, MADV_HUGEPAGE);
+	bench_ipi();
+	bench_life();
+	bench_ioctls();
+}
+
+int main(int argc, char **argv)
+{
+	int c;
+
+	while ((c = getopt(argc, argv, "n:")) != -1) {
+		if (c != 'n')
+			return TEST_FAIL;
+		iterations = strtoull(optarg, NULL, 0);
+	}
+	if (!iterations || iterations > MAX_SAMPLES)
+		iterations = MAX_SAMPLES;
+	if (access(dev_path(), R_OK | W_OK)) {
+		fprintf(stderr, "bench: no %s\n", dev_path());
+		return TEST_SKIP;
+	}
+	printf("# device %s, %llu iterations, rdtsc ticks: NAME MEDIAN MINIMUM\n", dev_path(),
+	       (unsigned long long)iterations);
+	bench_all(argc - optind, argv + optind);
+	/* Guest boots are measured by whoever boots them: BENCH_HOOK is a command that prints such lines. */
+	if (getenv("BENCH_HOOK"))
+		return system(getenv("BENCH_HOOK")) ? TEST_FAIL : TEST_PASS;
+	return TEST_PASS;
+}
