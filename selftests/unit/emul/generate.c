@@ -207,7 +207,7 @@ static void put_imm(struct build *b)
 static void build_bytes(struct build *b)
 {
 	const struct form *f = b->in->form;
-	bool vex = (f->flags & FM_VEX) && one_in(3);
+	bool vex = (f->flags & FM_VEX) && one_in(3) && __builtin_cpu_supports("avx");
 
 	if (vex) {
 		b->ad_toggle = one_in(8);
@@ -505,14 +505,31 @@ void generate_place(const struct instance *in, u8 *page, bool place)
 		page[in->code_offset + i] = place ? in->bytes[i] : 0xcc;
 }
 
+/* Forms that are other instructions, or none, on a CPU without their feature. */
+static bool supported(const struct form *f)
+{
+	if (f->map == 1 && f->prefix == 0xf3 && f->opcode == 0xbc)
+		return __builtin_cpu_supports("bmi");
+	if (f->map == 1 && f->prefix == 0xf3 && f->opcode == 0xbd)
+		return __builtin_cpu_supports("lzcnt");
+	/* MOVBE has no name of its own here; every CPU with AVX2 has it. */
+	if (f->map == 2 && f->opcode == 0xf0)
+		return __builtin_cpu_supports("avx2");
+	return true;
+}
+
+bool generate_possible(const struct form *f, enum environment env)
+{
+	return !(f->flags & (env == ENV_64 ? FM_NO64 : FM_ONLY64)) && supported(f);
+}
+
 static const struct form *random_form(enum environment env, u64 number)
 {
-	const struct form *f;
-	u32 never = env == ENV_64 ? FM_NO64 : FM_ONLY64;
+	const struct form *f = &forms[number % nr_forms];
 
 	/* Every form has its turn; those of the other mode are #UD there, or something else. */
-	for (f = &forms[number % nr_forms]; f->flags & never; f = &forms[below(nr_forms)])
-		;
+	while (!generate_possible(f, env))
+		f = &forms[below(nr_forms)];
 	return f;
 }
 

@@ -23,6 +23,8 @@ struct instance {
 /* Deterministic: the same seed, environment and number make the same instance. */
 void generate(struct instance *in, u64 seed, enum environment env, u64 number);
 
+bool generate_possible(const struct form *f, enum environment env);
+
 /* Puts the instruction into (or takes it out of) a page of breakpoints. */
 void generate_place(const struct instance *in, u8 *page, bool place);
 
