@@ -6,6 +6,7 @@
 #include <linux/cpuhotplug.h>
 #include <linux/mm.h>
 #include <linux/eventfd.h>
+#include <linux/kvm.h>
 #include <linux/rcupdate.h>
 #include <linux/version.h>
 #include <asm/apic.h>
@@ -92,6 +93,16 @@ static inline void compat_eventfd_signal(struct eventfd_ctx *ctx)
 	eventfd_signal(ctx);
 #else
 	eventfd_signal(ctx, 1);
+#endif
+}
+
+/* kvm_run.immediate_exit, which later headers give another name in the kernel. */
+static inline bool compat_immediate_exit(const struct kvm_run *run)
+{
+#if KERNEL_6_12
+	return READ_ONCE(run->immediate_exit__unsafe);
+#else
+	return READ_ONCE(run->immediate_exit);
 #endif
 }
 

@@ -7,6 +7,7 @@
 #include <linux/rcuwait.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/stat.h>
+#include "compat.h"
 #include "vm.h"
 #include "cpu/pv.h"
 #include "cpu/regs.h"
@@ -72,7 +73,7 @@ bool halt_wakes(struct vcpu *vcpu)
 
 static bool user_wants_back(struct vcpu *vcpu)
 {
-	return signal_pending(current) || READ_ONCE(vcpu->run->immediate_exit);
+	return signal_pending(current) || compat_immediate_exit(vcpu->run);
 }
 
 static bool must_stop(struct vcpu *vcpu)
