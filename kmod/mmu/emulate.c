@@ -3,6 +3,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 #include "vm.h"
+#include "trace.h"
 #include "cpu/debug.h"
 #include "cpu/regs.h"
 #include "io/io.h"
@@ -203,7 +204,11 @@ static int complete_mmio_read(struct vcpu *vcpu)
 	struct emulation *em = vcpu->mmu.emulation;
 	struct emulate_piece *piece = &em->pieces[em->next_piece++];
 
-	memcpy(piece->data, vcpu->run->mmio.data, piece->len);
+	u64 val = 0;
+
+	memcpy(&val, vcpu->run->mmio.data, piece->len);
+	trace_corbel_mmio(vcpu->id, false, piece->gpa, piece->len, val);
+	memcpy(piece->data, &val, piece->len);
 	if (em->next_piece < em->nr_pieces) {
 		vcpu->complete = complete_mmio_read;
 		return mmio_exit(vcpu, &em->pieces[em->next_piece], false);

@@ -4,6 +4,7 @@
 #include <asm/fpu/api.h>
 #include <asm/processor-flags.h>
 #include "vm.h"
+#include "trace.h"
 #include "cpu/regs.h"
 #include "cpu/xstate.h"
 #include "io/io.h"
@@ -98,6 +99,14 @@ static struct emulate_piece *add_piece(struct emulation *em, gpa_t gpa, unsigned
 	return piece;
 }
 
+static u64 as_number(const u8 *buf, unsigned int len)
+{
+	u64 val = 0;
+
+	memcpy(&val, buf, len);
+	return val;
+}
+
 static int mmio_read(struct emulation *em, gpa_t gpa, u8 *buf, unsigned int len)
 {
 	while (len) {
@@ -109,6 +118,8 @@ static int mmio_read(struct emulation *em, gpa_t gpa, u8 *buf, unsigned int len)
 			if (!piece)
 				return EMUL_UNHANDLEABLE;
 			piece->data = buf;
+		} else {
+			trace_corbel_mmio(em->vcpu->id, false, gpa, n, as_number(buf, n));
 		}
 		gpa += n;
 		buf += n;
@@ -123,6 +134,7 @@ static int mmio_write(struct emulation *em, gpa_t gpa, const u8 *buf, unsigned i
 	while (len) {
 		unsigned int n = min(len, 8u);
 
+		trace_corbel_mmio(em->vcpu->id, true, gpa, n, as_number(buf, n));
 		if (bus_write(em->vcpu, BUS_MMIO, gpa, n, buf)) {
 			struct emulate_piece *piece = add_piece(em, gpa, n);
 

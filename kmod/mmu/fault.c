@@ -3,6 +3,7 @@
 #include <linux/kvm_types.h>
 #include <linux/sched/signal.h>
 #include "vm.h"
+#include "trace.h"
 #include "cpu/regs.h"
 #include "io/io.h"
 #include "irq/inject.h"
@@ -89,6 +90,7 @@ int fault_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 		.exec	= access & FAULT_FETCH,
 	};
 
+	trace_corbel_page_fault(vcpu->id, rip_get(vcpu), exit->fault.gpa, access);
 	if (access & FAULT_NMI_IRET)
 		inject_nmi_reblock(vcpu);
 	if ((exit->kind == EXIT_MISCONFIG || access & FAULT_RSVD) && tdp_is_mmio(vm, f.gfn))

@@ -552,6 +552,7 @@ void model_start(enum model_kind kind)
 	for (i = 0; i < MODEL_CPUS; i++) {
 		vcpus[i].vm = &vm;
 		vcpus[i].index = i;
+		vcpus[i].regs.avail = ~0ull;
 	}
 }
 
