@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A vCPU that has nothing to do. It polls for a bounded time first, because being scheduled out and in
- * again costs more than most waits last; how long adapts to how long the last waits were.
+ * A vCPU that has nothing to do. It polls for a bounded time first, because being scheduled out
+ * and in again costs more than most waits last; how long adapts to how long the last waits were.
  */
 #include <linux/ktime.h>
 #include <linux/rcuwait.h>
@@ -95,7 +95,9 @@ static bool poll(struct vcpu *vcpu)
 	return false;
 }
 
-/* A wait shorter than the limit was worth polling for; a long one says that the next is long too. */
+/*
+ * A wait shorter than the limit was worth polling for; a long one says that the next is long too.
+ */
 static void adapt(struct vcpu *vcpu, s64 waited_ns)
 {
 	unsigned int poll_ns = vcpu->irq.poll_ns;

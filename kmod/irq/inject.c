@@ -20,9 +20,12 @@
 #define CONTRIBUTORY	(BIT(0) | BIT(10) | BIT(11) | BIT(12) | BIT(13))
 #define PAGE_FAULTS	(BIT(14) | BIT(20))
 
-/* Faults push RF set, so that the instruction does not hit its own breakpoint again. #DB decides by itself. */
-#define FAULTS		(CONTRIBUTORY | PAGE_FAULTS | BIT(5) | BIT(6) | BIT(7) | BIT(16) | BIT(17) | \
-			 BIT(19) | BIT(21))
+/*
+ * Faults push RF set, so that the instruction does not hit its own breakpoint again. #DB decides
+ * by itself.
+ */
+#define FAULTS		(CONTRIBUTORY | PAGE_FAULTS | BIT(5) | BIT(6) | BIT(7) | BIT(16) | \
+			 BIT(17) | BIT(19) | BIT(21))
 
 static int previous_exception(const struct vcpu_events *ev)
 {
@@ -58,7 +61,10 @@ static int queue(struct vcpu *vcpu, u8 vector, bool has_error, u32 error, bool h
 		error = 0;
 		has_payload = false;
 	}
-	/* Otherwise the second one wins: the instruction raises the first again when it is restarted. */
+	/*
+	 * Otherwise the second one wins: the instruction raises the first again when it is
+	 * restarted.
+	 */
 	if (previous >= 0)
 		events_clear_exception(vcpu);
 	ev->exception.pending = true;
@@ -169,8 +175,8 @@ static void deliver_exception(struct vcpu *vcpu)
 	if (BIT(vector) & FAULTS)
 		rflags_set(vcpu, rflags_get(vcpu) | X86_EFLAGS_RF);
 	/*
-	 * An external interrupt or NMI whose delivery faulted is lost, as on the real machine; INT n is
-	 * executed again because RIP still points at it.
+	 * An external interrupt or NMI whose delivery faulted is lost, as on the real machine;
+	 * INT n is executed again because RIP still points at it.
 	 */
 	ev->entry = (struct event){
 		.type = EVENT_EXCEPTION,
@@ -216,7 +222,10 @@ static void choose_windows(struct vcpu *vcpu)
 	ev->want_nmi_window = ev->nmi_pending;
 	ev->want_irq_window = !debug_blocks_irq(vcpu) &&
 			      (irq_injectable(vcpu) || user_wants_window(vcpu));
-	/* Behind STI an NMI window is open but NMIs are not allowed yet; IF is set, so the other one will do. */
+	/*
+	 * Behind STI an NMI window is open but NMIs are not allowed yet; IF is set, so the other
+	 * one will do.
+	 */
 	if (ev->nmi_pending && (shadow_get(vcpu) & SHADOW_STI)) {
 		ev->want_nmi_window = false;
 		ev->want_irq_window = true;

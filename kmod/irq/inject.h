@@ -29,8 +29,9 @@ struct event {
 
 struct vcpu_events {
 	/*
-	 * Being delivered. inject_events() sets it, backend enter() gives it to the hardware, decode() sets
-	 * it to what the exit interrupted (IDT vectoring) or to EVENT_NONE. It survives an aborted entry as it is.
+	 * Being delivered. inject_events() sets it, backend enter() gives it to the hardware,
+	 * decode() sets it to what the exit interrupted (IDT vectoring) or to EVENT_NONE. It
+	 * survives an aborted entry as it is.
 	 */
 	struct event entry;
 
@@ -45,10 +46,12 @@ struct vcpu_events {
 
 	u8 nmi_pending;		/* 0..2 */
 	atomic_t nmi_queued;	/* from other threads; moved by REQ_NMI */
-	bool want_irq_window, want_nmi_window;	/* backend enter() programs them when they changed */
+	bool want_irq_window, want_nmi_window; /* backend enter() programs them when they changed */
 };
 
-/** inject_events() - choose at most one event for the next entry. Context: vCPU loaded, may sleep. */
+/**
+ * inject_events() - choose at most one event for the next entry. Context: vCPU loaded, may sleep.
+ */
 int inject_events(struct vcpu *vcpu);
 
 /*

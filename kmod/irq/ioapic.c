@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The I/O APIC: an index and a data register over a redirection table. Interrupts leave it as messages,
- * the same way MSIs do. Polarity is ignored: a line is asserted when its level is 1.
+ * The I/O APIC: an index and a data register over a redirection table. Interrupts leave it as
+ * messages, the same way MSIs do. Polarity is ignored: a line is asserted when its level is 1.
  */
 #include <linux/build_bug.h>
 #include <linux/slab.h>
@@ -103,7 +103,10 @@ int ioapic_set_irq(struct vm *vm, unsigned int pin, int source, int level)
 	return ret;
 }
 
-/* Level pins of this vector whose interrupt is over; edge pins only matter to those who count ticks. */
+/*
+ * Level pins of this vector whose interrupt is over; edge pins only matter to those who count
+ * ticks.
+ */
 static u32 ended_pins(struct ioapic *ioapic, u8 vector, bool level)
 {
 	u32 ended = 0;
@@ -199,7 +202,7 @@ static void entry_write(struct ioapic *ioapic, unsigned int pin, bool high, u32 
 
 	e->bits = bits & 0xff0000000001ffffull;
 	if (!e->trig_mode)
-		e->remote_irr = 0;	/* how software without an EOI register ends a level interrupt */
+		e->remote_irr = 0; /* how software without an EOI register ends a level interrupt */
 	if (e->trig_mode && (ioapic->irr & BIT(pin)))
 		service(ioapic, pin);
 }
@@ -330,7 +333,10 @@ void ioapic_from_user(struct vm *vm, const struct kvm_ioapic_state *state)
 	ioapic->irr = 0;
 	for (pin = 0; pin < IOAPIC_NR_PINS; pin++)
 		ioapic->table[pin].bits = state->redirtbl[pin].bits & 0xff0000000001ffffull;
-	/* An edge that came while its pin was masked is sent now; a level is sent again if it is still owed. */
+	/*
+	 * An edge that came while its pin was masked is sent now; a level is sent again if it is
+	 * still owed.
+	 */
 	for (pin = 0; pin < IOAPIC_NR_PINS; pin++) {
 		if (!(state->irr & BIT(pin)))
 			continue;

@@ -13,8 +13,8 @@
 union ioapic_entry {		/* a redirection table entry */
 	u64 bits;
 	struct {
-		u64 vector:8, delivery_mode:3, dest_mode:1, delivery_status:1, polarity:1, remote_irr:1,
-		    trig_mode:1, mask:1, :39, dest_id:8;
+		u64 vector:8, delivery_mode:3, dest_mode:1, delivery_status:1, polarity:1,
+		    remote_irr:1, trig_mode:1, mask:1, :39, dest_id:8;
 	};
 };
 

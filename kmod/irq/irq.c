@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The interrupt controllers together: which of them a vCPU hears, creation, and userspace's view. */
+/*
+ * The interrupt controllers together: which of them a vCPU hears, creation, and userspace's view.
+ */
 #include <linux/bitops.h>
 #include <linux/log2.h>
 #include "vm.h"
@@ -182,7 +184,9 @@ void irq_apicv_inhibit(struct vm *vm, enum apicv_inhibit reason, bool on)
 		vm_request_all(vm, REQ_APICV, false);
 }
 
-/* xAPIC mode would need an APIC-access page in the guest's memory: it is left to plain injection. */
+/*
+ * xAPIC mode would need an APIC-access page in the guest's memory: it is left to plain injection.
+ */
 static bool apicv_wanted(struct vcpu *vcpu)
 {
 	return caps.apicv && vcpu->irq.lapic && lapic_mode(vcpu) == LAPIC_X2APIC &&
@@ -213,7 +217,10 @@ int apic_write_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 	struct lapic *lapic = vcpu->irq.lapic;
 	unsigned int offset = exit->apic.offset & 0xff0;
 
-	/* Trap-like: RIP is past the instruction, the value in the page. A refused write stays without effect. */
+	/*
+	 * Trap-like: RIP is past the instruction, the value in the page. A refused write stays
+	 * without effect.
+	 */
 	if (lapic && lapic_write(lapic, offset, lapic_reg(lapic, offset)))
 		lapic_report_error(lapic, ilog2(APIC_ESR_ILLREGA));
 	return RESUME;
@@ -279,7 +286,8 @@ static int may_create(struct vm *vm)
 
 static void publish(struct vm *vm, enum irqchip_mode mode)
 {
-	smp_store_release(&vm->irq.mode, mode);		/* the chips first; interrupt sources look at mode */
+	/* the chips first; interrupt sources look at mode */
+	smp_store_release(&vm->irq.mode, mode);
 	clear_bit(APICV_NO_IRQCHIP, &vm->irq.apicv_inhibits);
 }
 

@@ -20,7 +20,7 @@ enum irqchip_mode { IRQCHIP_NONE, IRQCHIP_SPLIT, IRQCHIP_KERNEL };
 /* Why APICv is off although the hardware has it: bits of vm_irq.apicv_inhibits. */
 enum apicv_inhibit {
 	APICV_NO_IRQCHIP,	/* no LAPIC in the kernel */
-	APICV_PIT_REINJECT,	/* matters only where EOIs of edge interrupts cannot be made to exit */
+	APICV_PIT_REINJECT, /* matters only where EOIs of edge interrupts cannot be made to exit */
 };
 
 struct vm_irq {
@@ -51,7 +51,7 @@ struct vcpu_irq {
 	bool tpr_write;			/* the access that REQ_TPR_REPORT is about */
 	u8 eoi_vector;			/* what REQ_IOAPIC_EOI is about */
 	u64 tpr_rip;
-	u64 eoi_exit[4];		/* vectors whose EOI somebody must hear of; EOI-exit bitmap */
+	u64 eoi_exit[4];	/* vectors whose EOI somebody must hear of; EOI-exit bitmap */
 	unsigned int poll_ns;		/* how long a HLT may spin before it sleeps */
 };
 
@@ -82,9 +82,9 @@ int irqchip_to_user(struct vm *vm, struct kvm_irqchip *chip);
 int irqchip_from_user(struct vm *vm, const struct kvm_irqchip *chip);
 
 /*
- * For injection. irq_pending(): is there an interrupt that the guest would take if it could (LAPIC above
- * PPR, PIC through LINT0/ExtINT, KVM_INTERRUPT). irq_injectable(): the same without what APICv
- * delivers by itself. irq_ack(): acknowledge and return its vector, or -1.
+ * For injection. irq_pending(): is there an interrupt that the guest would take if it could
+ * (LAPIC above PPR, PIC through LINT0/ExtINT, KVM_INTERRUPT). irq_injectable(): the same without
+ * what APICv delivers by itself. irq_ack(): acknowledge and return its vector, or -1.
  */
 bool irq_pending(struct vcpu *vcpu);
 bool irq_injectable(struct vcpu *vcpu);
@@ -112,9 +112,10 @@ int irq_ioapic_eoi_to_user(struct vcpu *vcpu);	/* REQ_IOAPIC_EOI: KVM_EXIT_IOAPI
 int irq_tpr_report_to_user(struct vcpu *vcpu);	/* REQ_TPR_REPORT: KVM_EXIT_TPR_ACCESS */
 
 /*
- * kvm_run's interrupt fields. irq_run_begin(): take cr8 from userspace's irqchip, -EINVAL if it is bad.
- * irq_run_end(): if_flag, cr8, apic_base, ready_for_interrupt_injection. irq_window_exit_wanted():
- * userspace asked for a window and it is open: leave with KVM_EXIT_IRQ_WINDOW_OPEN.
+ * kvm_run's interrupt fields. irq_run_begin(): take cr8 from userspace's irqchip, -EINVAL if it
+ * is bad. irq_run_end(): if_flag, cr8, apic_base, ready_for_interrupt_injection.
+ * irq_window_exit_wanted(): userspace asked for a window and it is open: leave with
+ * KVM_EXIT_IRQ_WINDOW_OPEN.
  */
 int irq_run_begin(struct vcpu *vcpu);
 void irq_run_end(struct vcpu *vcpu);

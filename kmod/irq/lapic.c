@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The local APIC's state. Registers live in one page laid out as the MMIO page, which hardware with APIC
- * virtualization uses directly; IRR and TMR are set by any CPU, everything else by the vCPU's own thread.
+ * The local APIC's state. Registers live in one page laid out as the MMIO page, which hardware
+ * with APIC virtualization uses directly; IRR and TMR are set by any CPU, everything else by the
+ * vCPU's own thread.
  */
 #include <linux/bitops.h>
 #include <linux/log2.h>
@@ -272,7 +273,10 @@ static void set_ids(struct lapic *lapic)
 	}
 }
 
-/* Directed EOI is only worth offering when the IOAPIC, which must have an EOI register, is userspace's. */
+/*
+ * Directed EOI is only worth offering when the IOAPIC, which must have an EOI register, is
+ * userspace's.
+ */
 static void set_version(struct lapic *lapic)
 {
 	u32 version = LAPIC_VERSION;
@@ -340,8 +344,8 @@ static bool mode_forbids(struct lapic *lapic, unsigned int offset)
 }
 
 /*
- * Registers whose write has an effect, after decoding. APIC-write exits come here too, with the value
- * already in the page. Return: 0, or -EINVAL: no such register, or read-only.
+ * Registers whose write has an effect, after decoding. APIC-write exits come here too, with the
+ * value already in the page. Return: 0, or -EINVAL: no such register, or read-only.
  */
 int lapic_write(struct lapic *lapic, unsigned int offset, u32 val)
 {

@@ -21,7 +21,8 @@ struct lapic_irq {
 };
 
 enum lapic_delivery {
-	LAPIC_FIXED, LAPIC_LOWEST, LAPIC_SMI, LAPIC_REMRD, LAPIC_NMI, LAPIC_INIT, LAPIC_SIPI, LAPIC_EXTINT
+	LAPIC_FIXED, LAPIC_LOWEST, LAPIC_SMI, LAPIC_REMRD, LAPIC_NMI, LAPIC_INIT, LAPIC_SIPI,
+	LAPIC_EXTINT
 };
 
 enum lapic_shorthand { LAPIC_DEST, LAPIC_SELF, LAPIC_ALL, LAPIC_OTHERS };
@@ -41,7 +42,7 @@ struct lapic_timer {
 
 struct lapic {
 	struct vcpu *vcpu;
-	u8 *regs;		/* one page, laid out as the MMIO page: hardware's virtual-APIC page */
+	u8 *regs;	/* one page, laid out as the MMIO page: hardware's virtual-APIC page */
 	unsigned long esr;	/* atomic: errors since ESR was last written */
 	struct lapic_timer timer;
 	u64 vapic_gpa;		/* KVM_SET_VAPIC_ADDR; 0 none */
@@ -75,7 +76,10 @@ void lapic_cpuid_changed(struct vcpu *vcpu);	/* the version register follows x2A
  */
 int lapic_deliver(struct vm *vm, const struct lapic_irq *irq);
 
-/** lapic_post() - set a vector in IRR (or the posted-interrupt descriptor). Context: any. True: was not set. */
+/**
+ * lapic_post() - set a vector in IRR (or the posted-interrupt descriptor). Context: any. True:
+ * was not set.
+ */
 bool lapic_post(struct lapic *lapic, u8 vector, bool level);
 
 /** lapic_report_error() - note a bit of ESR and raise the error interrupt. Context: any. */
@@ -88,15 +92,20 @@ void lapic_local(struct lapic *lapic, unsigned int lvt);
 bool lapic_matches(struct lapic *lapic, const struct lapic_irq *irq);
 
 /** lapic_irq_from_msi() - decode address and data; KVM_CAP_X2APIC_API says if address_hi counts */
-void lapic_irq_from_msi(struct vm *vm, u32 address_lo, u32 address_hi, u32 data, struct lapic_irq *irq);
+void lapic_irq_from_msi(struct vm *vm, u32 address_lo, u32 address_hi, u32 data,
+			struct lapic_irq *irq);
 
-/* Registers by offset, as MMIO and MSR accesses reach them. 0, or -EINVAL: none such in this mode. */
+/*
+ * Registers by offset, as MMIO and MSR accesses reach them. 0, or -EINVAL: none such in this
+ * mode.
+ */
 int lapic_read(struct lapic *lapic, unsigned int offset, u32 *val);
 int lapic_write(struct lapic *lapic, unsigned int offset, u32 val);
 
 /*
- * State by MSR and by control register; the vCPU's own thread. lapic_base_get(), lapic_base_set(), cr8 work
- * without a LAPIC too. Set: 0, or -EINVAL: #GP. lapic_msr_*: MSRs 0x800-0x8ff; -EINVAL also when not in x2APIC mode.
+ * State by MSR and by control register; the vCPU's own thread. lapic_base_get(),
+ * lapic_base_set(), cr8 work without a LAPIC too. Set: 0, or -EINVAL: #GP. lapic_msr_*: MSRs
+ * 0x800-0x8ff; -EINVAL also when not in x2APIC mode.
  */
 u64 lapic_base_get(struct vcpu *vcpu);
 int lapic_base_set(struct vcpu *vcpu, u64 val, bool host);
@@ -105,7 +114,10 @@ int lapic_msr_write(struct vcpu *vcpu, u32 msr, u64 val);
 u64 lapic_cr8_get(struct vcpu *vcpu);
 void lapic_cr8_set(struct vcpu *vcpu, u64 cr8);
 
-/* MMIO by address: -EOPNOTSUPP when this vCPU has no xAPIC page there. vm->srcu held; do not sleep. */
+/*
+ * MMIO by address: -EOPNOTSUPP when this vCPU has no xAPIC page there. vm->srcu held; do not
+ * sleep.
+ */
 int lapic_mmio_read(struct vcpu *vcpu, gpa_t gpa, int len, void *val);
 int lapic_mmio_write(struct vcpu *vcpu, gpa_t gpa, int len, const void *val);
 
@@ -123,16 +135,17 @@ int lapic_highest_irr(struct lapic *lapic);	/* of the page: without what is only
 void lapic_collect(struct lapic *lapic);	/* posted vectors into IRR. Context: vCPU loaded */
 int lapic_highest_isr(struct lapic *lapic);
 u32 lapic_ppr(struct lapic *lapic);
-int lapic_ack(struct lapic *lapic);		/* IRR -> ISR of lapic_highest_irq(); its vector or -1 */
+int lapic_ack(struct lapic *lapic);	/* IRR -> ISR of lapic_highest_irq(); its vector or -1 */
 void lapic_eoi(struct lapic *lapic);
 void lapic_eoi_vector(struct lapic *lapic, u8 vector);	/* EXIT_EOI: the ISR bit is already clear */
-bool lapic_accepts_extint(struct vcpu *vcpu);	/* the PIC's output reaches this vCPU through LINT0 */
-bool lapic_accepts_nmi(struct vcpu *vcpu);	/* LINT1 passes NMIs: the PIT watchdog, KVM_NMI is not asked */
+bool lapic_accepts_extint(struct vcpu *vcpu); /* the PIC's output reaches this vCPU through LINT0 */
+/* LINT1 passes NMIs: the PIT watchdog, KVM_NMI is not asked */
+bool lapic_accepts_nmi(struct vcpu *vcpu);
 
 /**
- * lapic_tpr_threshold() - class (0-15) below which the guest must exit when it lowers TPR
- * For entry without APICv: VMX writes it as TPR threshold, SVM intercepts CR8 writes while it is not 0.
- * Context: interrupts may be off.
+ * lapic_tpr_threshold() - class (0-15) below which the guest must exit when it lowers TPR For
+ * entry without APICv: VMX writes it as TPR threshold, SVM intercepts CR8 writes while it is not
+ * 0. Context: interrupts may be off.
  */
 int lapic_tpr_threshold(struct vcpu *vcpu);
 
@@ -144,7 +157,9 @@ int lapic_from_user(struct vcpu *vcpu, const struct kvm_lapic_state *state);
 int lapic_vapic_set(struct vcpu *vcpu, u64 gpa);
 int lapic_tpr_report_set(struct vcpu *vcpu, bool on);
 
-/* PV EOI and the vAPIC page: around every pass through inject_events(); may sleep, vm->srcu held. */
+/*
+ * PV EOI and the vAPIC page: around every pass through inject_events(); may sleep, vm->srcu held.
+ */
 void lapic_sync_enter(struct vcpu *vcpu);
 void lapic_sync_exit(struct vcpu *vcpu);
 

@@ -30,7 +30,7 @@ static bool accept(struct lapic *lapic, const struct lapic_irq *irq)
 		return true;
 	case LAPIC_INIT:
 		if (irq->trig_mode && !irq->level)
-			return false;	/* INIT level de-assert: synchronised arbitration ids once */
+			return false; /* INIT level de-assert: synchronised arbitration ids once */
 		mp_state_init_signal(lapic->vcpu);
 		return true;
 	case LAPIC_SIPI:
@@ -108,7 +108,10 @@ static bool is_lowest(const struct lapic_irq *irq)
 	return irq->delivery_mode == LAPIC_LOWEST || irq->msi_redir_hint;
 }
 
-/* "Lowest priority" picks by vector, so that one interrupt source keeps its CPU and sources spread out. */
+/*
+ * "Lowest priority" picks by vector, so that one interrupt source keeps its CPU and sources
+ * spread out.
+ */
 static int deliver_found(struct lapic **found, int n, const struct lapic_irq *irq)
 {
 	int i, enabled = 0, reached = 0;
@@ -168,7 +171,8 @@ int lapic_deliver(struct vm *vm, const struct lapic_irq *irq)
 	return ret;
 }
 
-void lapic_irq_from_msi(struct vm *vm, u32 address_lo, u32 address_hi, u32 data, struct lapic_irq *irq)
+void lapic_irq_from_msi(struct vm *vm, u32 address_lo, u32 address_hi, u32 data,
+			struct lapic_irq *irq)
 {
 	*irq = (struct lapic_irq){
 		.dest_id = (address_lo >> 12) & 0xff,

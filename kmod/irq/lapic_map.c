@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * From a destination to the LAPICs it names, without asking every vCPU. Rebuilt whenever an id, a mode or
- * a logical id changes; where the guest mixes modes or gives two LAPICs one logical id, the map says
- * that it cannot tell and the sender asks all.
+ * From a destination to the LAPICs it names, without asking every vCPU. Rebuilt whenever an id, a
+ * mode or a logical id changes; where the guest mixes modes or gives two LAPICs one logical id,
+ * the map says that it cannot tell and the sender asks all.
  */
 #include <linux/bitops.h>
 #include <linux/rcupdate.h>
@@ -33,7 +33,10 @@ static enum logical_model logical_model(struct lapic *lapic)
 	return lapic_reg(lapic, APIC_DFR) == APIC_DFR_FLAT ? MODEL_FLAT : MODEL_CLUSTER;
 }
 
-/* A LAPIC with an odd logical id, or in another model than the others, spoils logical lookups only. */
+/*
+ * A LAPIC with an odd logical id, or in another model than the others, spoils logical lookups
+ * only.
+ */
 static void add_logical(struct lapic_map *map, struct lapic *lapic)
 {
 	enum logical_model model = logical_model(lapic);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The LAPIC timer. Its counter runs at 1 GHz divided by TDCR; in TSC-deadline mode it compares the
- * guest's TSC. The backend's timer costs nothing while the guest runs but stands still otherwise, so a
- * halted vCPU always waits on an hrtimer.
+ * The LAPIC timer. Its counter runs at 1 GHz divided by TDCR; in TSC-deadline mode it compares
+ * the guest's TSC. The backend's timer costs nothing while the guest runs but stands still
+ * otherwise, so a halted vCPU always waits on an hrtimer.
  */
 #include <linux/hrtimer.h>
 #include <linux/math64.h>
@@ -32,7 +32,10 @@ static void hw_off(struct lapic *lapic)
 	lapic->timer.in_hw = false;
 }
 
-/* An expiry that was not turned into an interrupt yet is not forgotten when the timer is set again. */
+/*
+ * An expiry that was not turned into an interrupt yet is not forgotten when the timer is set
+ * again.
+ */
 static void stop(struct lapic *lapic)
 {
 	hw_off(lapic);
@@ -108,7 +111,10 @@ static enum hrtimer_restart hrtimer_fired(struct hrtimer *hrtimer)
 	return HRTIMER_NORESTART;	/* the vCPU's thread starts the next period */
 }
 
-/* The period that ends next; periods missed while the vCPU did not run are one interrupt together. */
+/*
+ * The period that ends next; periods missed while the vCPU did not run are one interrupt
+ * together.
+ */
 static void next_period(struct lapic_timer *t)
 {
 	ktime_t now = ktime_get();
@@ -252,7 +258,10 @@ void lapic_timer_lvt_write(struct lapic *lapic)
 
 	if (mode == old)
 		return;
-	/* Between one-shot and periodic the count goes on; into or out of TSC-deadline mode it is lost. */
+	/*
+	 * Between one-shot and periodic the count goes on; into or out of TSC-deadline mode it is
+	 * lost.
+	 */
 	if (mode == LAPIC_DEADLINE || old == LAPIC_DEADLINE) {
 		stop(lapic);
 		lapic->timer.deadline = 0;

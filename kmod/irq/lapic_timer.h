@@ -9,17 +9,25 @@ void lapic_timer_init(struct lapic *lapic);
 void lapic_timer_destroy(struct lapic *lapic);
 void lapic_timer_reset(struct lapic *lapic);
 
-/* MSR_IA32_TSC_DEADLINE: 0 and ignored unless LVTT is in TSC-deadline mode. Context: interrupts may be off. */
+/*
+ * MSR_IA32_TSC_DEADLINE: 0 and ignored unless LVTT is in TSC-deadline mode. Context: interrupts
+ * may be off.
+ */
 u64 lapic_deadline_get(struct vcpu *vcpu);
 void lapic_deadline_set(struct vcpu *vcpu, u64 guest_tsc);
 
 /** lapic_timer_serve() - REQ_TIMER, EXIT_TIMER: turn expiries into interrupts. vCPU's thread. */
 void lapic_timer_serve(struct vcpu *vcpu);
 
-/** lapic_timer_fast() - EXIT_TIMER with interrupts off. True: the guest can be re-entered at once. */
+/**
+ * lapic_timer_fast() - EXIT_TIMER with interrupts off. True: the guest can be re-entered at once.
+ */
 bool lapic_timer_fast(struct vcpu *vcpu);
 
-/** lapic_timer_tsc_changed() - the guest's TSC jumped or its scale changed: arm again. vCPU loaded. */
+/**
+ * lapic_timer_tsc_changed() - the guest's TSC jumped or its scale changed: arm again. vCPU
+ * loaded.
+ */
 void lapic_timer_tsc_changed(struct vcpu *vcpu);
 
 /* Around a halt: the backend's timer only counts in the guest, so an hrtimer takes over. */

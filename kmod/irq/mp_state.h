@@ -6,8 +6,9 @@
 #include "vcpu.h"
 
 /*
- * KVM_GET_MP_STATE, KVM_SET_MP_STATE. Context: vCPU loaded; get acts on a pending INIT or SIPI first.
- * Return: 0, -EINVAL (unknown state, or not RUNNABLE without a LAPIC), or -errno of irq_accept_init_sipi()
+ * KVM_GET_MP_STATE, KVM_SET_MP_STATE. Context: vCPU loaded; get acts on a pending INIT or SIPI
+ * first. Return: 0, -EINVAL (unknown state, or not RUNNABLE without a LAPIC), or -errno of
+ * irq_accept_init_sipi()
  */
 int mp_state_get(struct vcpu *vcpu, struct kvm_mp_state *state);
 int mp_state_set(struct vcpu *vcpu, const struct kvm_mp_state *state);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Two 8259s, the slave's output on the master's pin 2. Edge requests stay latched until acknowledged;
- * which pins are level-triggered is up to the ELCR registers of the chipset around them.
+ * Two 8259s, the slave's output on the master's pin 2. Edge requests stay latched until
+ * acknowledged; which pins are level-triggered is up to the ELCR registers of the chipset around
+ * them.
  */
 #include <linux/bitops.h>
 #include <linux/slab.h>

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Which event comes next: the double-fault table, priorities, windows, shadows, and userspace's view. */
+/*
+ * Which event comes next: the double-fault table, priorities, windows, shadows, and userspace's
+ * view.
+ */
 #include "world.h"
 
 static struct vcpu *v;
@@ -36,10 +39,11 @@ static void double_fault_table(void)
 	static const struct {
 		u8 first, second, result;
 	} table[] = {
-		{ 0, 0, 8 }, { 0, 13, 8 }, { 13, 13, 8 }, { 10, 11, 8 }, { 12, 10, 8 }, { 13, 14, 14 },
-		{ 14, 13, 8 }, { 14, 14, 8 }, { 14, 0, 8 }, { 14, 20, 8 }, { 20, 14, 8 }, { 14, 6, 6 },
-		{ 13, 1, 1 }, { 1, 13, 13 }, { 6, 13, 13 }, { 3, 14, 14 }, { 17, 14, 14 }, { 7, 6, 6 },
-		{ 11, 12, 8 }, { 20, 13, 8 }, { 13, 20, 20 },
+		{ 0, 0, 8 }, { 0, 13, 8 }, { 13, 13, 8 }, { 10, 11, 8 }, { 12, 10, 8 },
+		{ 13, 14, 14 }, { 14, 13, 8 }, { 14, 14, 8 }, { 14, 0, 8 }, { 14, 20, 8 },
+		{ 20, 14, 8 }, { 14, 6, 6 }, { 13, 1, 1 }, { 1, 13, 13 }, { 6, 13, 13 },
+		{ 3, 14, 14 }, { 17, 14, 14 }, { 7, 6, 6 }, { 11, 12, 8 }, { 20, 13, 8 },
+		{ 13, 20, 20 },
 	};
 	unsigned int i, pass;
 
@@ -47,7 +51,7 @@ static void double_fault_table(void)
 		for (pass = 0; pass < 2; pass++) {
 			start();
 			if (pass)	/* found in delivery by the exit */
-				*entry() = (struct event){ EVENT_EXCEPTION, table[i].first, true, 7, 0 };
+				*entry() = (struct event){ EVENT_EXCEPTION, table[i].first };
 			else
 				inject_exception_error(v, table[i].first, 7);
 			inject_exception_error(v, table[i].second, 9);
@@ -112,7 +116,7 @@ static void exception_nmi_irq_order(void)
 }
 
 /* A fault while an interrupt is being delivered wins; INT n runs again by itself. */
-static void exception_replaces_interrupted_delivery(void)
+static void exception_replaces_delivery(void)
 {
 	start();
 	*entry() = (struct event){ EVENT_SOFT_INT, 0x80, false, 0, 2 };
@@ -265,7 +269,8 @@ static void set_events_refuses(void)
 	static const struct kvm_vcpu_events bad[] = {
 		{ .flags = 0x40 }, { .flags = KVM_VCPUEVENT_VALID_PAYLOAD },
 		{ .flags = KVM_VCPUEVENT_VALID_TRIPLE_FAULT },
-		{ .exception = { .injected = 1, .nr = 32 } }, { .exception = { .injected = 1, .nr = 2 } },
+		{ .exception = { .injected = 1, .nr = 32 } },
+		{ .exception = { .injected = 1, .nr = 2 } },
 		{ .flags = KVM_VCPUEVENT_VALID_SMM, .smi = { .smm = 1 } },
 		{ .flags = KVM_VCPUEVENT_VALID_SMM, .smi = { .pending = 1 } },
 	};
@@ -360,7 +365,7 @@ static const struct ktap_case cases[] = {
 	{ "third exception is a triple fault", triple_fault },
 	{ "an interrupted delivery comes first", redelivery_comes_first },
 	{ "exception before NMI before interrupt", exception_nmi_irq_order },
-	{ "a fault in delivery replaces what was delivered", exception_replaces_interrupted_delivery },
+	{ "a fault in delivery replaces what was delivered", exception_replaces_delivery },
 	{ "STI, MOV SS and NMI shadows", shadows_hold_back },
 	{ "interrupt and NMI windows", windows },
 	{ "NMI latch holds two, or one while in an NMI", at_most_two_nmis },

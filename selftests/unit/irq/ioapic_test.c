@@ -119,7 +119,7 @@ static void masks(void)
 	EXPECT_EQ(set(10, 1), -1);
 	route(10, LEVEL | 0x51, 0);
 	EXPECT_EQ(world.unmasked[KVM_IRQCHIP_IOAPIC], BIT(10));
-	EXPECT_EQ(lapic_highest_irr(world_lapic(0)), 0x51);	/* unmasking sends a waiting level */
+	EXPECT_EQ(lapic_highest_irr(world_lapic(0)), 0x51); /* unmasking sends a waiting level */
 	EXPECT_EQ(set(11, 1), -1);
 	route(11, 0x61, 0);			/* a masked edge is gone */
 	EXPECT_EQ(lapic_highest_irr(world_lapic(0)), 0x51);
@@ -160,7 +160,8 @@ static void sources_are_ored(void)
 static void lower_on_ack(unsigned int chip, unsigned int pin)
 {
 	EXPECT_EQ(chip, KVM_IRQCHIP_IOAPIC);
-	ioapic_set_irq(&world.vm, pin, IRQ_SOURCE_RESAMPLE, 0);	/* takes the lock: it must be free */
+	/* takes the lock: it must be free */
+	ioapic_set_irq(&world.vm, pin, IRQ_SOURCE_RESAMPLE, 0);
 }
 
 static void resample(void)
@@ -275,7 +276,7 @@ static void split_eoi_exits(void)
 	world_reg_write(0, APIC_SPIV, 0x1ff | APIC_SPIV_DIRECTED_EOI);
 	lapic_deliver(&world.vm, &irq);
 	EXPECT_EQ(take(0), 0x71);
-	EXPECT(!test_bit(REQ_IOAPIC_EOI, &vcpu->requests));	/* the guest tells the IOAPIC itself */
+	EXPECT(!test_bit(REQ_IOAPIC_EOI, &vcpu->requests)); /* the guest tells the IOAPIC itself */
 	world_end();
 }
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Where interrupt messages go: addressing modes, the map against the slow search, what each mode does. */
+/*
+ * Where interrupt messages go: addressing modes, the map against the slow search, what each mode
+ * does.
+ */
 #include "world.h"
 
 #define XAPIC	(APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE)
@@ -99,7 +102,8 @@ static void logical_x2apic(void)
 	EXPECT_EQ(send((struct lapic_irq){ .dest_id = 0x10005, .dest_mode = 1 }, &ret), 0x50000);
 	EXPECT_EQ(ret, 2);
 	EXPECT_EQ(send((struct lapic_irq){ .dest_id = 0x2ff00, .dest_mode = 1 }, &ret), 0);
-	EXPECT_EQ(send((struct lapic_irq){ .dest_id = 0x200ff, .dest_mode = 1 }, &ret), 0xff00000000);
+	EXPECT_EQ(send((struct lapic_irq){ .dest_id = 0x200ff, .dest_mode = 1 }, &ret),
+		  0xff00000000);
 	EXPECT_EQ(send((struct lapic_irq){ .dest_id = ~0u }, &ret), 0xffffffffff);
 	/* a device's 0xff is a broadcast unless userspace uses 32-bit ids; an IPI's is an id */
 	EXPECT_EQ(send((struct lapic_irq){ .dest_id = 0xff }, &ret), 0xffffffffff);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The local APIC's registers: priorities against a model, MMIO and MSR rules, APIC_BASE, state for userspace. */
+/*
+ * The local APIC's registers: priorities against a model, MMIO and MSR rules, APIC_BASE, state
+ * for userspace.
+ */
 #include "world.h"
 
 #define XAPIC	(APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE)
@@ -221,7 +224,8 @@ static void base_transitions(void)
 		{ 0xfee00000, X2APIC, -EINVAL, 0 }, { XAPIC, XAPIC, 0, 0 },
 		{ XAPIC, 0xfee00000 | X2APIC_ENABLE, -EINVAL, -EINVAL },
 		{ XAPIC, XAPIC | 1, -EINVAL, -EINVAL }, { XAPIC, XAPIC | 0x200, -EINVAL, -EINVAL },
-		{ XAPIC, XAPIC | 1ull << 46, -EINVAL, -EINVAL }, { XAPIC, XAPIC | 1ull << 45, 0, 0 },
+		{ XAPIC, XAPIC | 1ull << 46, -EINVAL, -EINVAL },
+		{ XAPIC, XAPIC | 1ull << 45, 0, 0 },
 		{ XAPIC, XAPIC | MSR_IA32_APICBASE_BSP, 0, 0 },
 	};
 	struct vcpu *vcpu;
@@ -251,7 +255,8 @@ static void x2apic_rules(void)
 		int read, write;
 	} table[] = {
 		{ 0x802, 0, 0, -EINVAL }, { 0x803, 0, 0, -EINVAL }, { 0x808, 0x20, 0, 0 },
-		{ 0x808, 0x120, 0, -EINVAL }, { 0x809, 0, -EINVAL, -EINVAL }, { 0x80a, 0, 0, -EINVAL },
+		{ 0x808, 0x120, 0, -EINVAL }, { 0x809, 0, -EINVAL, -EINVAL },
+		{ 0x80a, 0, 0, -EINVAL },
 		{ 0x80b, 0, -EINVAL, 0 }, { 0x80b, 1, -EINVAL, -EINVAL }, { 0x80d, 0, 0, -EINVAL },
 		{ 0x80e, 0, -EINVAL, -EINVAL }, { 0x80f, 0x1ff, 0, 0 }, { 0x810, 0, 0, -EINVAL },
 		{ 0x827, 0, 0, -EINVAL }, { 0x828, 0, 0, 0 }, { 0x828, 1, 0, -EINVAL },

@@ -32,7 +32,8 @@ static bool fired(void)
 static void divisors(void)
 {
 	static const u32 table[][2] = {
-		{ 0, 2 }, { 1, 4 }, { 2, 8 }, { 3, 16 }, { 8, 32 }, { 9, 64 }, { 10, 128 }, { 11, 1 },
+		{ 0, 2 }, { 1, 4 }, { 2, 8 }, { 3, 16 }, { 8, 32 }, { 9, 64 }, { 10, 128 },
+		{ 11, 1 },
 	};
 	unsigned int i;
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The 8259 pair: initialization, priorities and rotation, every EOI command, modes, cascade, ELCR. */
+/*
+ * The 8259 pair: initialization, priorities and rotation, every EOI command, modes, cascade,
+ * ELCR.
+ */
 #include "world.h"
 
 #define CMD	0x20
@@ -154,7 +157,7 @@ static void special_mask_mode(void)
 	port_out(DATA, 0x08);
 	pulse(6);
 	EXPECT_EQ(inta(), -1);
-	port_out(CMD, 0x68);			/* special mask: a masked level in service blocks nobody */
+	port_out(CMD, 0x68);	/* special mask: a masked level in service blocks nobody */
 	EXPECT_EQ(inta(), 0x26);
 	port_out(CMD, 0x20);			/* and is not what a non-specific EOI ends */
 	EXPECT_EQ(isr(CMD), 0x08);
@@ -185,7 +188,7 @@ static void cascade(void)
 	EXPECT_EQ(inta(), 0x29);
 	port_out(CMD, 0x20);
 	port_out(SCMD, 0x20);
-	init(0x10);				/* special fully nested: a higher slave pin gets through */
+	init(0x10);	/* special fully nested: a higher slave pin gets through */
 	pulse(12);
 	EXPECT_EQ(inta(), 0x2c);
 	pulse(9);
@@ -200,7 +203,7 @@ static void spurious(void)
 	EXPECT_EQ(isr(CMD), 0);			/* nothing to end */
 	port_out(0x4d1, 0x02);
 	set(9, 1);
-	set(9, 0);				/* a level that went away takes the cascade with it */
+	set(9, 0);	/* a level that went away takes the cascade with it */
 	EXPECT_EQ(inta(), -1);
 	world_end();
 }
@@ -263,7 +266,7 @@ static void initialization_clears(void)
 	EXPECT_EQ(port_in(DATA), 0x80);
 	pulse(0);
 	pulse(6);
-	EXPECT_EQ(inta(), 0x40);		/* low vector bits are the pin; priorities are reset */
+	EXPECT_EQ(inta(), 0x40);	/* low vector bits are the pin; priorities are reset */
 	world_end();
 }
 

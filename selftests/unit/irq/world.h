@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A VM without a guest: the rooms around the interrupt controllers, as far as these ask anything of them. */
+/*
+ * A VM without a guest: the rooms around the interrupt controllers, as far as these ask anything
+ * of them.
+ */
 #ifndef UNIT_WORLD_H
 #define UNIT_WORLD_H
 
