@@ -284,6 +284,18 @@ static void clocksource_irq(struct irq_work *work)
 
 static DEFINE_IRQ_WORK(clocksource_irq_work, clocksource_irq);
 
+/* The pair of a master clock is of before: take a new one. */
+void clock_resume(void)
+{
+	struct vm_cpu *arch;
+
+	list_for_each_entry(arch, &clock_vms, clock_node) {
+		tsc_vm_resume(arch->clock_vm);
+		arch->clock_master = false;
+	}
+	queue_work(system_long_wq, &clocksource_work);
+}
+
 /* Every tick, with the timekeeper's lock held: no clock may be read here. */
 static int gtod_notify(struct notifier_block *nb, unsigned long stepped, void *data)
 {

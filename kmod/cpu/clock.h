@@ -9,6 +9,7 @@ struct kvm_clock_pairing;
 
 int clock_module_init(void);
 void clock_module_exit(void);
+void clock_resume(void);
 void clock_vm_init(struct vm *vm);
 void clock_vm_destroy(struct vm *vm);
 

@@ -23,6 +23,16 @@ void cpu_module_exit(void)
 	clock_module_exit();
 }
 
+void cpu_module_suspend(void)
+{
+	tsc_suspend();
+}
+
+void cpu_module_resume(void)
+{
+	clock_resume();
+}
+
 int cpu_vm_init(struct vm *vm)
 {
 	tsc_vm_init(vm);

@@ -117,6 +117,11 @@ struct vm_cpu {
 /** cpu_module_init() - after backend.setup(): host CPUID masks, host MSR values */
 int cpu_module_init(void);
 void cpu_module_exit(void);
+
+/* Around suspend to RAM: one CPU, interrupts off, tasks frozen. */
+void cpu_module_suspend(void);
+void cpu_module_resume(void);
+
 int cpu_vm_init(struct vm *vm);
 void cpu_vm_destroy(struct vm *vm);
 int cpu_vcpu_init(struct vcpu *vcpu);		/* after backend.vcpu_create() */

@@ -8,6 +8,7 @@
 #include "cpu/cpuid.h"
 #include "cpu/debug.h"
 #include "cpu/dr.h"
+#include "cpu/hypercall.h"
 #include "cpu/regs.h"
 #include "mmu/mmu.h"
 
@@ -53,7 +54,7 @@ int debug_set(struct vcpu *vcpu, const struct kvm_guest_debug *dbg)
 	vcpu->guest_debug = control;
 	if (control & KVM_GUESTDBG_USE_HW_BP) {
 		memcpy(vcpu->debug_dr, dbg->arch.debugreg, sizeof(vcpu->debug_dr));
-		vcpu->debug_dr7 = (u32)dbg->arch.debugreg[7] | DR7_FIXED_1;
+		vcpu->debug_dr7 = (u32)dbg->arch.debugreg[7] | DR7_RESET;
 	} else {
 		vcpu->debug_dr7 = 0;
 	}
@@ -117,7 +118,7 @@ int exception_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 	case BP_VECTOR:
 		return bp_exit(vcpu);
 	case UD_VECTOR:
-		return inject_ud(vcpu);
+		return hypercall_fix(vcpu) ? RESUME : inject_ud(vcpu);
 	case PF_VECTOR:
 		return inject_page_fault(vcpu, exit->exception.payload, exit->exception.error);
 	case AC_VECTOR:

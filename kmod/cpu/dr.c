@@ -26,7 +26,7 @@ static u64 dr6_fixed(u64 val)
 
 static u64 dr7_fixed(u64 val)
 {
-	return (val & DR7_VOLATILE) | DR7_FIXED_1;
+	return (val & DR7_VOLATILE) | DR7_RESET;
 }
 
 void dr_update(struct vcpu *vcpu)
@@ -41,7 +41,7 @@ void dr_reset(struct vcpu *vcpu)
 {
 	memset(vcpu->regs.dr, 0, sizeof(vcpu->regs.dr));
 	vcpu->regs.dr6 = DR6_RESERVED;
-	vcpu->arch.dr7 = DR7_FIXED_1;
+	vcpu->arch.dr7 = DR7_RESET;
 	dr_update(vcpu);
 }
 

@@ -9,7 +9,7 @@
 
 #include "vcpu.h"
 
-#define DR7_FIXED_1	0x400ull
+#define DR7_RESET	0x400ull
 
 
 /* As MOV DR does; nr 0-3, 6, 7. false: #GP(0). */

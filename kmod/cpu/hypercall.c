@@ -4,9 +4,11 @@
 #include <linux/nospec.h>
 #include <linux/pid.h>
 #include <linux/sched.h>
+#include <linux/string.h>
 #include <asm/apicdef.h>
 #include <linux/kvm_para.h>
 #include "vm.h"
+#include "cpu/cap.h"
 #include "cpu/clock.h"
 #include "cpu/cpuid.h"
 #include "cpu/hypercall.h"
@@ -14,6 +16,7 @@
 #include "cpu/regs.h"
 #include "irq/lapic.h"
 #include "mem/mem.h"
+#include "mmu/mmu.h"
 
 struct hypercall {
 	unsigned long arg[4];
@@ -148,4 +151,26 @@ bool hypercall_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 		vcpu->regs.gpr[GPR_RAX] &= U32_MAX;
 	vcpu_skip_insn(vcpu);
 	return true;
+}
+
+/* Whichever of the two raised #UD, the other one is this CPU's. */
+bool hypercall_fix(struct vcpu *vcpu)
+{
+	static const u8 vmcall[] = { 0x0f, 0x01, 0xc1 }, vmmcall[] = { 0x0f, 0x01, 0xd9 };
+	gva_t rip = regs_linear_rip(vcpu);
+	struct guest_fault fault;
+	const u8 *native;
+	u8 insn[3];
+
+	if (!cap_quirk(vcpu->vm, KVM_X86_QUIRK_FIX_HYPERCALL_INSN))
+		return false;
+	if (gva_read(vcpu, rip, insn, sizeof(insn), FAULT_FETCH, &fault))
+		return false;
+	if (!memcmp(insn, vmcall, sizeof(insn)))
+		native = vmmcall;
+	else if (!memcmp(insn, vmmcall, sizeof(insn)))
+		native = vmcall;
+	else
+		return false;
+	return !gva_write(vcpu, rip, native, sizeof(insn), FAULT_WRITE, &fault);
 }

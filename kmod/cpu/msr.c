@@ -292,6 +292,7 @@ static int spec_ctrl_set(struct vcpu *vcpu, u64 val, bool host)
 		vcpu->arch.spec_ctrl_live = true;
 		msr_intercepts(vcpu);
 	}
+	backend.controls_changed(vcpu);
 	return 0;
 }
 

@@ -167,6 +167,30 @@ int tsc_vm_khz_set(struct vm *vm, u32 khz)
 	return 0;
 }
 
+static u64 suspended_at;	/* host TSC */
+
+void tsc_suspend(void)
+{
+	suspended_at = rdtsc_ordered();
+}
+
+/* The counter may have started anew: guests must not see theirs go back. Nothing else runs here. */
+void tsc_vm_resume(struct vm *vm)
+{
+	u64 now = rdtsc_ordered(), lost;
+	struct vcpu *vcpu;
+	unsigned long i;
+
+	if (now >= suspended_at)
+		return;
+	lost = suspended_at - now;
+	vm_for_each_vcpu(i, vcpu, vm) {
+		vcpu->arch.tsc_offset += scale(lost, vcpu->arch.tsc_ratio);
+		vcpu_request(vcpu, REQ_CONTROLS);
+	}
+	vm->arch.tsc_last_offset += lost;
+}
+
 void tsc_vm_init(struct vm *vm)
 {
 	raw_spin_lock_init(&vm->arch.tsc_lock);

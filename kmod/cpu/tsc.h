@@ -11,6 +11,8 @@ u64 tsc_to_ns(struct vcpu *vcpu, u64 guest_ticks);	/* a duration; saturates */
 u64 tsc_from_ns(struct vcpu *vcpu, u64 ns);
 
 void tsc_vm_init(struct vm *vm);
+void tsc_suspend(void);
+void tsc_vm_resume(struct vm *vm);
 void tsc_vcpu_init(struct vcpu *vcpu);
 
 /** tsc_write() - MSR_IA32_TSC; a host's write on several vCPUs within a second synchronises them */
