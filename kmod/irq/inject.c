@@ -199,7 +199,7 @@ static void deliver_async(struct vcpu *vcpu)
 		vcpu->stats.nmi_injections++;
 		return;
 	}
-	if (!inject_irq_allowed(vcpu) || !irq_injectable(vcpu))
+	if (!inject_irq_allowed(vcpu))
 		return;
 	vector = irq_ack(vcpu);
 	if (vector < 0)

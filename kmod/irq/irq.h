@@ -58,11 +58,6 @@ struct vcpu_irq {
 #define IRQ_INIT_PENDING	0	/* bits of init_sipi */
 #define IRQ_SIPI_PENDING	1
 
-static inline bool irq_lapic_in_kernel(const struct vcpu_irq *irq)
-{
-	return irq->lapic;
-}
-
 int irq_vm_init(struct vm *vm);
 void irq_vm_destroy(struct vm *vm);		/* no vCPU runs any more */
 int irq_vcpu_init(struct vcpu *vcpu);		/* id, index and vm are set; not yet in vm->vcpus */

@@ -42,22 +42,10 @@ struct irqfd {
 	struct list_head resampler_link;
 };
 
-static struct workqueue_struct *irqfd_cleanup_wq;
-
-int irqfd_module_init(void)
-{
-	irqfd_cleanup_wq = alloc_workqueue("corbel-irqfd", 0, 0);
-	return irqfd_cleanup_wq ? 0 : -ENOMEM;
-}
-
-void irqfd_module_exit(void)
-{
-	destroy_workqueue(irqfd_cleanup_wq);
-}
-
 void irqfd_vm_init(struct vm *vm)
 {
 	spin_lock_init(&vm->irq.irqfd.lock);
+	mutex_init(&vm->irq.irqfd.wq_lock);
 	INIT_LIST_HEAD(&vm->irq.irqfd.items);
 	INIT_LIST_HEAD(&vm->irq.irqfd.resamplers);
 }
@@ -109,7 +97,7 @@ static void irqfd_acked(struct route_ack *ack)
 static void irqfd_queue_shutdown(struct irqfd *irqfd)
 {
 	list_del_init(&irqfd->link);
-	queue_work(irqfd_cleanup_wq, &irqfd->shutdown);
+	queue_work(irqfd->vm->irq.irqfd.wq, &irqfd->shutdown);
 }
 
 static int irqfd_wakeup(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
@@ -314,6 +302,26 @@ static int irqfd_assign_file(struct vm *vm, const struct kvm_irqfd *args, struct
 	return err;
 }
 
+/* Made at first use. The VM's own: its end waits for its readers, who may sleep in a page fault for ever. */
+static int irqfd_need_workqueue(struct vm *vm)
+{
+	struct vm_irqfd *all = &vm->irq.irqfd;
+
+	mutex_lock(&all->wq_lock);
+	if (!all->wq)
+		all->wq = alloc_workqueue("corbel-irqfd", WQ_UNBOUND, 0);
+	mutex_unlock(&all->wq_lock);
+	return all->wq ? 0 : -ENOMEM;
+}
+
+static void irqfd_flush(struct vm *vm)
+{
+	struct workqueue_struct *wq = READ_ONCE(vm->irq.irqfd.wq);
+
+	if (wq)
+		flush_workqueue(wq);
+}
+
 static int irqfd_assign(struct vm *vm, const struct kvm_irqfd *args)
 {
 	struct file *file;
@@ -326,7 +334,7 @@ static int irqfd_assign(struct vm *vm, const struct kvm_irqfd *args)
 	file = eventfd_fget(args->fd);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
-	err = irqfd_assign_file(vm, args, file);
+	err = irqfd_need_workqueue(vm) ?: irqfd_assign_file(vm, args, file);
 	fput(file);
 	return err;
 }
@@ -345,7 +353,7 @@ static int irqfd_deassign(struct vm *vm, const struct kvm_irqfd *args)
 	}
 	spin_unlock_irq(&vm->irq.irqfd.lock);
 	eventfd_ctx_put(eventfd);
-	flush_workqueue(irqfd_cleanup_wq);	/* no interrupt after the ioctl has returned */
+	irqfd_flush(vm);	/* no interrupt after the ioctl has returned */
 	return 0;
 }
 
@@ -366,5 +374,7 @@ void irqfd_release(struct vm *vm)
 	list_for_each_entry_safe(irqfd, next, &vm->irq.irqfd.items, link)
 		irqfd_queue_shutdown(irqfd);
 	spin_unlock_irq(&vm->irq.irqfd.lock);
-	flush_workqueue(irqfd_cleanup_wq);
+	if (vm->irq.irqfd.wq)
+		destroy_workqueue(vm->irq.irqfd.wq);	/* runs what is queued */
+	vm->irq.irqfd.wq = NULL;
 }

@@ -4,6 +4,7 @@
 #define CORBEL_IRQFD_H
 
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include "types.h"
 
@@ -11,10 +12,10 @@ struct vm_irqfd {
 	spinlock_t lock;		/* interrupts off: the list, and every cached route */
 	struct list_head items;
 	struct list_head resamplers;	/* vm->irq_lock */
+	struct mutex wq_lock;		/* wq from NULL to its one value */
+	struct workqueue_struct *wq;	/* where irqfds end; NULL while there was none */
 };
 
-int irqfd_module_init(void);
-void irqfd_module_exit(void);
 void irqfd_vm_init(struct vm *vm);
 
 /** irqfd_set() - KVM_IRQFD. Return: 0, -EINVAL, -EBADF, -EBUSY, -ENOMEM */

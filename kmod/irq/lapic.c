@@ -167,17 +167,6 @@ bool lapic_accepts_extint(struct vcpu *vcpu)
 	return !(lvt0 & APIC_LVT_MASKED) && GET_APIC_DELIVERY_MODE(lvt0) == LAPIC_EXTINT;
 }
 
-bool lapic_accepts_nmi(struct vcpu *vcpu)
-{
-	struct lapic *lapic = vcpu->irq.lapic;
-	u32 lvt1;
-
-	if (!lapic || lapic_mode(vcpu) == LAPIC_DISABLED)
-		return true;
-	lvt1 = lapic_reg(lapic, APIC_LVT1);
-	return !(lvt1 & APIC_LVT_MASKED) && GET_APIC_DELIVERY_MODE(lvt1) == LAPIC_NMI;
-}
-
 int lapic_tpr_threshold(struct vcpu *vcpu)
 {
 	struct lapic *lapic = vcpu->irq.lapic;
@@ -452,22 +441,23 @@ int lapic_read(struct lapic *lapic, unsigned int offset, u32 *val)
 
 /* The sleeping part of EOI and TPR: what the guest left in its own memory instead of telling us. */
 
+/* Without APICv. Nothing to offer is the usual case and must cost nothing. */
 void lapic_sync_enter(struct vcpu *vcpu)
 {
 	struct lapic *lapic = vcpu->irq.lapic;
-	int isr;
+	int isr, irr;
 
-	if (!lapic || vcpu->irq.apicv)
+	if (!lapic || vcpu->irq.apicv || !(pv_eoi_enabled(vcpu) || lapic->vapic_gpa))
 		return;
 	isr = lapic_highest_isr(lapic);
+	irr = lapic_highest_irr(lapic);
 	/* With another interrupt waiting the EOI must exit, else nobody would deliver that one. */
-	if (pv_eoi_enabled(vcpu) && isr >= 0 && vector_highest(lapic, APIC_IRR) < 0 &&
+	if (pv_eoi_enabled(vcpu) && isr >= 0 && irr < 0 &&
 	    !test_bit(isr, (unsigned long *)vcpu->irq.eoi_exit))
 		lapic->synced = pv_eoi_set(vcpu);
 	if (lapic->vapic_gpa) {
-		int irr = vector_highest(lapic, APIC_IRR);
 		u32 page = (lapic_reg(lapic, APIC_TASKPRI) & 0xff) |
-			   (isr < 0 ? 0 : (isr & 0xf0) << 8) | (irr < 0 ? 0 : irr << 24);
+			   (isr < 0 ? 0 : (isr & 0xf0) << 8) | (irr < 0 ? 0 : (u32)irr << 24);
 
 		lapic->synced |= !guest_write(vcpu->vm, lapic->vapic_gpa, &page, sizeof(page));
 	}

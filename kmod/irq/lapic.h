@@ -139,8 +139,6 @@ int lapic_ack(struct lapic *lapic);	/* IRR -> ISR of lapic_highest_irq(); its ve
 void lapic_eoi(struct lapic *lapic);
 void lapic_eoi_vector(struct lapic *lapic, u8 vector);	/* EXIT_EOI: the ISR bit is already clear */
 bool lapic_accepts_extint(struct vcpu *vcpu); /* the PIC's output reaches this vCPU through LINT0 */
-/* LINT1 passes NMIs: the PIT watchdog, KVM_NMI is not asked */
-bool lapic_accepts_nmi(struct vcpu *vcpu);
 
 /**
  * lapic_tpr_threshold() - class (0-15) below which the guest must exit when it lowers TPR For
