@@ -129,7 +129,7 @@ struct emul_exception {
 	u64 cr2;
 };
 
-/* How an access is meant, for the callback's page checks. */
+/* How an access is meant, for the callback's page checks. Segmentation has been checked. */
 #define EMUL_ACC_WRITE	0x1	/* read(): a write to the same bytes follows: fault as a write */
 #define EMUL_ACC_PROBE	0x2	/* read(): check only, touch nothing, leave the buffer alone */
 #define EMUL_ACC_SYSTEM	0x4	/* implicit supervisor access (descriptor tables) */
@@ -152,8 +152,9 @@ struct emul_ops {
 	/* Atomic on RAM; EMUL_RETRY when memory no longer holds @old. @len up to 16. */
 	int (*cmpxchg)(struct emul *e, u64 linear, const void *old, const void *new,
 		       unsigned int len);
-	/* @count units of @size bytes; permission (IOPL, TSS bitmap) has not been checked. */
+	/* Asked where IOPL does not decide: look into the TSS bitmap. NULL: #GP. */
 	int (*pio_allowed)(struct emul *e, u16 port, unsigned int size);
+	/* @count units of @size bytes, permission checked; INS has probed its target. */
 	int (*pio_in)(struct emul *e, u16 port, unsigned int size, void *buf, unsigned int count);
 	int (*pio_out)(struct emul *e, u16 port, unsigned int size, const void *buf,
 		       unsigned int count);
@@ -175,7 +176,10 @@ struct emul_ops {
 	int (*hlt)(struct emul *e);
 	int (*wbinvd)(struct emul *e);
 	int (*rdtsc)(struct emul *e, u64 *tsc);
-	/* Told after each instruction and each REP iteration: recorded reads are stale now. */
+	/*
+	 * Told after each instruction and each REP iteration, when registers have moved on:
+	 * reads recorded for a restart are stale now. Not told when an instruction faults.
+	 */
 	void (*commit)(struct emul *e);
 };
 

@@ -39,7 +39,7 @@ enum imm_kind {
 #define F_MODRM		0x00000001u
 #define F_W		0x00000002u	/* opcode bit 0 clear: byte operands */
 #define F_NOREAD	0x00000004u	/* the destination's old value is not used */
-#define F_NOWRITE	0x00000008u	/* the destination is not written */
+#define F_NOWRITE	0x00000008u	/* a register or memory destination is not written */
 #define F_LOCK		0x00000010u	/* LOCK is valid with a memory destination */
 #define F_XLOCK		0x00000020u	/* locked without a prefix */
 #define F_D64		0x00000040u	/* 64-bit operand by default in 64-bit mode */

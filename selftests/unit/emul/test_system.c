@@ -81,6 +81,30 @@ static void segment_load_faults(struct bed *b)
 	CHECK(b->e.state.regs.rip == 0x1002);
 }
 
+/* Long mode: null SS below CPL 3, code segments with L and D both, 64-bit far targets. */
+static void long_mode_segments(struct bed *b)
+{
+	bed_init(b, EMUL_MODE_64);
+	make_gdt(b);
+	put_descriptor(b, 8, bed_descriptor(0, 0, 0xa, 0, true, true, true, true));
+	put_descriptor(b, 9, bed_descriptor(0, 0, 0xa, 0, true, true, false, true));
+	CHECK(mov_to_sreg(b, EMUL_SS, 0) == EMUL_CONTINUE);
+	CHECK(b->e.state.seg[EMUL_SS].unusable);
+	CHECK(faulted(b, mov_to_sreg(b, EMUL_SS, 3), EMUL_GP, 0));
+	CHECK(mov_to_sreg(b, EMUL_DS, 3) == EMUL_CONTINUE);
+	*bed_gpr(b, EMUL_RBX) = 0x2000;
+	memcpy(b->ram + 0x2000, "\x00\x30\x00\x00\x40\x00", 6);
+	CHECK(faulted(b, bed_run(b, "\xff\x2b", 2), EMUL_GP, 0x40));	/* ljmp *(%rbx) */
+	b->ram[0x2004] = 0x48;
+	CHECK(bed_run(b, "\xff\x2b", 2) == EMUL_CONTINUE);
+	CHECK(b->e.state.regs.rip == 0x3000 && b->e.state.mode == EMUL_MODE_64);
+	memcpy(b->ram + 0x2000, "\x00\x00\x00\x00\x00\x00\x00\x80\x48\x00", 10);
+	CHECK(faulted(b, bed_run(b, "\x48\xff\x2b", 3), EMUL_GP, 0));	/* not canonical */
+	memcpy(b->ram + 0x2000, "\x00\x30\x00\x00\x08\x00", 6);
+	CHECK(bed_run(b, "\xff\x2b", 2) == EMUL_CONTINUE);
+	CHECK(b->e.state.mode == EMUL_MODE_PROT);
+}
+
 static void ldt_and_tss(struct bed *b)
 {
 	bed_init(b, EMUL_MODE_PROT);
@@ -267,6 +291,7 @@ static void far_pointer_loads(struct bed *b)
 const struct test system_tests[] = {
 	{ "real to protected mode", real_to_protected },
 	{ "segment load faults", segment_load_faults },
+	{ "long-mode segments", long_mode_segments },
 	{ "LDT and TSS", ldt_and_tss },
 	{ "far call and return", far_call_and_return },
 	{ "real-mode interrupt and IRET", real_mode_interrupt },
