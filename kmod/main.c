@@ -8,12 +8,10 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/reboot.h>
-#include <linux/syscore_ops.h>
 #include "api/api.h"
 #include "backend.h"
 #include "compat.h"
 #include "cpu/cpu.h"
-#include "irq/irqfd.h"
 #include "main.h"
 #include "mem/mem.h"
 #include "mmu/mmu.h"
@@ -85,21 +83,18 @@ static void cpu_off_ipi(void *unused)
 }
 
 /* The other CPUs went through hotplug. */
-static int virt_suspend(void)
+static int virt_suspend(COMPAT_SYSCORE_ARGS)
 {
 	cpu_off(smp_processor_id());
 	return 0;
 }
 
-static void virt_resume(void)
+static void virt_resume(COMPAT_SYSCORE_ARGS)
 {
 	cpu_on(smp_processor_id());
 }
 
-static struct syscore_ops virt_syscore_ops = {
-	.suspend = virt_suspend,
-	.resume = virt_resume,
-};
+COMPAT_SYSCORE(virt_syscore, virt_suspend, virt_resume);
 
 /* INIT is blocked while VMX is on, and a kexec'd kernel expects none: vCPUs that still run fail to enter. */
 static int virt_reboot(struct notifier_block *nb, unsigned long action, void *unused)
@@ -139,7 +134,7 @@ static int virt_start(void)
 	cpus_read_unlock();
 	if (ret)
 		return ret;
-	register_syscore_ops(&virt_syscore_ops);
+	compat_syscore_register(&virt_syscore);
 	register_reboot_notifier(&virt_reboot_notifier);
 	return 0;
 }
@@ -147,7 +142,7 @@ static int virt_start(void)
 static void virt_stop(void)
 {
 	unregister_reboot_notifier(&virt_reboot_notifier);
-	unregister_syscore_ops(&virt_syscore_ops);
+	compat_syscore_unregister(&virt_syscore);
 	cpus_read_lock();
 	on_each_cpu(cpu_off_ipi, NULL, 1);
 	cpuhp_remove_state_nocalls_cpuslocked(COMPAT_CPUHP_STATE);
@@ -194,7 +189,6 @@ static const struct {
 	{ mmu_module_init, mmu_module_exit },
 	{ mem_module_init, mem_module_exit },
 	{ cpu_module_init, cpu_module_exit },
-	{ irqfd_module_init, irqfd_module_exit },
 	{ virt_start, virt_stop },
 	{ nodes_register, nodes_deregister },
 };

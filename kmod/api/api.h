@@ -18,7 +18,7 @@ int api_vm_fd(struct vm *vm);
 
 /**
  * api_vcpu_fd() - descriptor of a vCPU ("corbel-vcpu:N"), which holds a reference to the VM
- * Takes a VM reference of its own on success. Sets vcpu->file. The caller publishes the vCPU in
+ * Takes a VM reference of its own on success. The caller publishes the vCPU in
  * vm->vcpus and nr_vcpus afterwards: until then, whoever guesses the number gets -EINVAL.
  * Return: file descriptor or -errno
  */

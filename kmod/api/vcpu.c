@@ -591,7 +591,6 @@ int api_vcpu_fd(struct vcpu *vcpu)
 		return PTR_ERR(file);
 	}
 	vm_get(vcpu->vm);
-	vcpu->file = file;
 	stats_vcpu_create(vcpu);
 	fd_install(fd, file);
 	return fd;
