@@ -8,6 +8,7 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/stat.h>
 #include "compat.h"
+#include "trace.h"
 #include "vm.h"
 #include "cpu/pv.h"
 #include "cpu/regs.h"
@@ -112,14 +113,19 @@ static void adapt(struct vcpu *vcpu, s64 waited_ns)
 int halt_wait(struct vcpu *vcpu)
 {
 	ktime_t start = ktime_get();
+	bool polled;
+	s64 waited;
 
 	lapic_timer_block(vcpu);
-	if (poll(vcpu))
+	polled = poll(vcpu);
+	if (polled)
 		vcpu->stats.halt_poll_success += !!vcpu->irq.poll_ns;
 	else
 		rcuwait_wait_event(&vcpu->wait, must_stop(vcpu), TASK_INTERRUPTIBLE);
+	waited = ktime_get() - start;
+	trace_corbel_halt(vcpu->id, waited, polled);
 	if (vcpu->irq.mp_state == KVM_MP_STATE_HALTED)
-		adapt(vcpu, ktime_get() - start);
+		adapt(vcpu, waited);
 	if (test_bit(REQ_DEAD, &vcpu->requests))
 		return -EIO;
 	if (!halt_runnable(vcpu)) {

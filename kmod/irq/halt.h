@@ -24,14 +24,15 @@ bool halt_runnable(struct vcpu *vcpu);
  * halt_wait() - poll, then sleep, until halt_runnable(), a signal or userspace's immediate_exit
  *
  * On return with RESUME mp_state is RUNNABLE unless INIT or SIPI must still be accepted
- * (REQ_EVENT is set then). Context: vCPU loaded, interrupts on, vm->srcu not held. Return:
- * RESUME, -EINTR, -EIO (killed)
+ * (REQ_EVENT is set then).
+ * Context: vCPU loaded, interrupts on, vm->srcu not held.
+ * Return: RESUME, -EINTR, -EIO (killed)
  */
 int halt_wait(struct vcpu *vcpu);
 
 /**
- * halt_wakes() - could this vCPU, preempted or asleep, run now; for others' threads (directed
- * yield)
+ * halt_wakes() - could this vCPU, preempted or asleep, run now
+ * Context: any thread (directed yield).
  */
 bool halt_wakes(struct vcpu *vcpu);
 

@@ -7,6 +7,7 @@
 #include <linux/minmax.h>
 #include <linux/string.h>
 #include <asm/processor-flags.h>
+#include "trace.h"
 #include "vm.h"
 #include "cpu/debug.h"
 #include "cpu/dr.h"
@@ -234,12 +235,19 @@ static void choose_windows(struct vcpu *vcpu)
 
 int inject_events(struct vcpu *vcpu)
 {
+	struct event *entry = &vcpu->events.entry;
+	bool again = false;
+
 	lapic_sync_exit(vcpu);
 	inject_nmi_collect(vcpu);
 	if (vcpu->events.exception.pending)
 		deliver_exception(vcpu);
-	else if (vcpu->events.entry.type == EVENT_NONE)
+	else if (entry->type == EVENT_NONE)
 		deliver_async(vcpu);
+	else
+		again = true;
+	if (entry->type != EVENT_NONE)
+		trace_corbel_inject(vcpu->id, entry->type, entry->vector, entry->error, again);
 	choose_windows(vcpu);
 	lapic_sync_enter(vcpu);
 	return RESUME;

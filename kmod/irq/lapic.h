@@ -77,8 +77,8 @@ void lapic_cpuid_changed(struct vcpu *vcpu);	/* the version register follows x2A
 int lapic_deliver(struct vm *vm, const struct lapic_irq *irq);
 
 /**
- * lapic_post() - set a vector in IRR (or the posted-interrupt descriptor). Context: any. True:
- * was not set.
+ * lapic_post() - set a vector in IRR or the posted-interrupt descriptor
+ * Context: any. Return: true if it was not set.
  */
 bool lapic_post(struct lapic *lapic, u8 vector, bool level);
 
@@ -141,9 +141,10 @@ void lapic_eoi_vector(struct lapic *lapic, u8 vector);	/* EXIT_EOI: the ISR bit 
 bool lapic_accepts_extint(struct vcpu *vcpu); /* the PIC's output reaches this vCPU through LINT0 */
 
 /**
- * lapic_tpr_threshold() - class (0-15) below which the guest must exit when it lowers TPR For
- * entry without APICv: VMX writes it as TPR threshold, SVM intercepts CR8 writes while it is not
- * 0. Context: interrupts may be off.
+ * lapic_tpr_threshold() - class (0-15) below which the guest must exit when it lowers TPR
+ *
+ * For entry without APICv: VMX writes it as TPR threshold, SVM intercepts CR8 writes while it is
+ * not 0. Context: interrupts may be off.
  */
 int lapic_tpr_threshold(struct vcpu *vcpu);
 

@@ -25,8 +25,8 @@ void lapic_timer_serve(struct vcpu *vcpu);
 bool lapic_timer_fast(struct vcpu *vcpu);
 
 /**
- * lapic_timer_tsc_changed() - the guest's TSC jumped or its scale changed: arm again. vCPU
- * loaded.
+ * lapic_timer_tsc_changed() - the guest's TSC jumped or its scale changed: arm again
+ * Context: vCPU loaded.
  */
 void lapic_timer_tsc_changed(struct vcpu *vcpu);
 
