@@ -209,10 +209,13 @@ static void deliver_async(struct vcpu *vcpu)
 	vcpu->stats.irq_injections++;
 }
 
-/* Userspace that emulates the PIC wants to know when the guest could take an interrupt. */
+/*
+ * Userspace that emulates the PIC wants to know when the guest could take an interrupt. With LINT0
+ * masked it never could: a window would exit again and again, and nobody would leave the loop.
+ */
 static bool user_wants_window(struct vcpu *vcpu)
 {
-	return vcpu->vm->irq.mode != IRQCHIP_KERNEL &&
+	return vcpu->vm->irq.mode != IRQCHIP_KERNEL && lapic_accepts_extint(vcpu) &&
 	       READ_ONCE(vcpu->run->request_interrupt_window);
 }
 

@@ -715,6 +715,7 @@ void lapic_reset(struct vcpu *vcpu, bool init)
 	if (!lapic)
 		return;
 	lapic_timer_reset(lapic);
+	lapic_collect(lapic);		/* what was posted is void */
 	for (reg = 0; reg < PAGE_SIZE; reg += 4)
 		lapic_reg_set(lapic, reg, 0);
 	lapic->esr = 0;

@@ -424,6 +424,7 @@ void pic_from_user(struct vm *vm, unsigned int chip, const struct kvm_pic_state 
 	*s = *state;
 	s->elcr_mask = elcr_mask[chip];
 	s->elcr &= s->elcr_mask;
+	s->irq_base &= 0xf8;
 	s->priority_add &= 7;
 	s->init_state &= 3;
 	update_output(pic);

@@ -34,6 +34,11 @@ static void delivered(void)
 	entry()->type = EVENT_NONE;
 }
 
+static void entry_exception(u8 vector)
+{
+	*entry() = (struct event){ .type = EVENT_EXCEPTION, .vector = vector };
+}
+
 static void double_fault_table(void)
 {
 	static const struct {
@@ -51,7 +56,7 @@ static void double_fault_table(void)
 		for (pass = 0; pass < 2; pass++) {
 			start();
 			if (pass)	/* found in delivery by the exit */
-				*entry() = (struct event){ EVENT_EXCEPTION, table[i].first };
+				entry_exception(table[i].first);
 			else
 				inject_exception_error(v, table[i].first, 7);
 			inject_exception_error(v, table[i].second, 9);
@@ -357,6 +362,16 @@ static void user_interrupts(void)
 	v = world_vcpu(0);
 	EXPECT_EQ(irq_user_interrupt(v, 0x20), 0);
 	EXPECT_EQ(irq_user_interrupt(v, 0x21), -EEXIST);
+	v->irq.user_irq = -1;
+	v->regs.rflags = X86_EFLAGS_IF;
+	v->run->request_interrupt_window = 1;
+	EXPECT(irq_window_exit_wanted(v));
+	inject_events(v);
+	EXPECT(v->events.want_irq_window);
+	world_reg_write(0, APIC_LVT0, APIC_LVT_MASKED);
+	EXPECT(!irq_window_exit_wanted(v));
+	inject_events(v);
+	EXPECT(!v->events.want_irq_window);	/* nobody would answer it */
 	finish();
 }
 

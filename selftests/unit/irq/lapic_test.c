@@ -455,6 +455,12 @@ static void apicv(void)
 	irq_apicv_refresh(vcpu);
 	EXPECT(!vcpu->irq.apicv);
 	EXPECT_EQ(lapic_highest_irr(world_lapic(0)), 0x52);
+	vcpu->guest_debug = 0;
+	irq_apicv_refresh(vcpu);
+	lapic_post(world_lapic(0), 0x54, false);
+	lapic_reset(vcpu, true);		/* voids what was posted, too */
+	irq_apicv_refresh(vcpu);
+	EXPECT_EQ(lapic_highest_irr(world_lapic(0)), -1);
 	world.post_refused = true;
 	vcpu->guest_debug = 0;
 	irq_apicv_refresh(vcpu);

@@ -308,6 +308,7 @@ static void user_state(void)
 	chip.chip.pic.elcr = 0xff;
 	chip.chip.pic.elcr_mask = 0xff;
 	chip.chip.pic.priority_add = 0xf8;	/* out of range: hostile or garbled */
+	chip.chip.pic.irq_base = 0x27;
 	chip.chip.pic.init_state = 0xfc;
 	EXPECT_EQ(irqchip_from_user(&world.vm, &chip), 0);
 	EXPECT_EQ(inta(), 0x21);
