@@ -39,6 +39,8 @@ void apic_enable(void)
 	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_BASE_EN);
 	apic_write(APIC_SVR, 0x1ff);
 	apic_write(APIC_TPR, 0);
+	/* KVM leaves the PIC's wire open at reset; only who asks for it gets it. */
+	apic_write(APIC_LVT0, APIC_LVT_MASKED);
 }
 
 void apic_enable_x2(void)
