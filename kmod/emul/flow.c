@@ -221,20 +221,10 @@ int flow_leave(struct emul *e)
 /* Selector and offset of a direct (immediate) or indirect (memory) far transfer. */
 static int flow_far_target(struct emul *e, u16 *selector, u64 *ip)
 {
-	unsigned int bytes = e->d.op_bytes;
-	u8 buf[10];
-	int r;
-
-	*ip = e->d.imm & emul_mask(bytes);
+	if (e->d.opcode == 0xff)
+		return mem_read_far(e, &e->dst, ip, selector);
+	*ip = e->d.imm & emul_mask(e->d.op_bytes);
 	*selector = (u16)e->d.imm2;
-	if (e->d.opcode != 0xff)
-		return EMUL_CONTINUE;
-	r = mem_read(e, e->dst.seg, e->dst.offset, buf, bytes + 2);
-	if (r)
-		return r;
-	*ip = 0;
-	memcpy(ip, buf, bytes);
-	memcpy(selector, buf + bytes, 2);
 	return EMUL_CONTINUE;
 }
 

@@ -119,6 +119,7 @@ int mem_linear(struct emul *e, unsigned int seg, u64 offset, unsigned int len, b
 	       u64 *linear);
 int mem_read(struct emul *e, unsigned int seg, u64 offset, void *buf, unsigned int len);
 int mem_write(struct emul *e, unsigned int seg, u64 offset, const void *buf, unsigned int len);
+int mem_read_far(struct emul *e, const struct emul_operand *op, u64 *offset, u16 *selector);
 u64 mem_base(const struct emul *e, unsigned int seg);
 int mem_aligned(struct emul *e, const struct emul_operand *op, unsigned int bytes);
 int mem_push_probe(struct emul *e, unsigned int bytes);

@@ -116,6 +116,18 @@ int mem_write(struct emul *e, unsigned int seg, u64 offset, const void *buf, uns
 	return r ? r : e->ops->write(e, linear, buf, len, 0);
 }
 
+/* A far pointer in memory is two operands: the offset, then the selector. */
+int mem_read_far(struct emul *e, const struct emul_operand *op, u64 *offset, u16 *selector)
+{
+	unsigned int bytes = e->d.op_bytes;
+	u64 behind = (op->offset + bytes) & emul_mask(e->d.ad_bytes);
+	int r;
+
+	*offset = 0;
+	r = mem_read(e, op->seg, op->offset, offset, bytes);
+	return r ? r : mem_read(e, op->seg, behind, selector, 2);
+}
+
 u64 mem_stack_mask(const struct emul *e)
 {
 	if (emul_is_64(e))

@@ -212,23 +212,17 @@ int seg_mov(struct emul *e)
 /* LES, LDS, LSS, LFS, LGS. */
 int seg_far_pointer(struct emul *e)
 {
-	unsigned int bytes = e->d.op_bytes, sreg;
-	u8 buf[10];
+	unsigned int sreg = e->d.opcode & 7;
 	u16 selector;
-	u64 val = 0;
-	int r = mem_read(e, e->dst.seg, e->dst.offset, buf, bytes + 2);
+	u64 offset;
+	int r = mem_read_far(e, &e->dst, &offset, &selector);
 
-	if (r)
-		return r;
-	memcpy(&val, buf, bytes);
-	memcpy(&selector, buf + bytes, 2);
 	if (e->d.opcode >= 0xc4)
 		sreg = e->d.opcode == 0xc4 ? EMUL_ES : EMUL_DS;
-	else
-		sreg = e->d.opcode & 7;
-	r = seg_load(e, sreg, selector);
 	if (!r)
-		exec_reg_write(e, e->d.reg, bytes, val);
+		r = seg_load(e, sreg, selector);
+	if (!r)
+		exec_reg_write(e, e->d.reg, e->d.op_bytes, offset);
 	return r;
 }
 

@@ -194,6 +194,20 @@ static void ins_probes_first(struct bed *b)
 	CHECK(b->e.exception.vector == EMUL_PF_FAULT && b->e.exception.error_code == 3);
 }
 
+static void string_io_segment_rights(struct bed *b)
+{
+	bed_init(b, EMUL_MODE_PROT);
+	b->e.state.seg[EMUL_DS].type = 1;				/* read-only */
+	*bed_gpr(b, EMUL_RSI) = 0x2000;
+	*bed_gpr(b, EMUL_RCX) = 4;
+	CHECK(bed_run(b, "\xf3\x6e", 2) == EMUL_CONTINUE && b->pio_count == 4);
+	b->e.state.seg[EMUL_ES].type = 1;
+	*bed_gpr(b, EMUL_RDI) = 0x2000;
+	*bed_gpr(b, EMUL_RCX) = 4;
+	CHECK(bed_run(b, "\xf3\x6c", 2) == EMUL_FAULT && b->pio_calls == 1);
+	CHECK(b->e.exception.vector == EMUL_GP);
+}
+
 static void ins_is_one_batch(struct bed *b)
 {
 	bed_init(b, EMUL_MODE_PROT);
@@ -246,6 +260,7 @@ const struct test restart_tests[] = {
 	{ "a lost locked cycle changes nothing", lost_lock_changes_nothing },
 	{ "implicit and explicit locks", implicit_lock },
 	{ "INS probes its target before the port", ins_probes_first },
+	{ "INS needs a writable segment, OUTS a readable one", string_io_segment_rights },
 	{ "REP INS is one port access", ins_is_one_batch },
 	{ "REP OUTS goes on behind a page", outs_stops_at_page_end },
 	{ "REP OUTS downwards goes unit by unit", backward_outs_goes_by_unit },
