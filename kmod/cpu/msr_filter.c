@@ -39,9 +39,9 @@ static int range_add(struct msr_filter *filter, const struct kvm_msr_filter_rang
 		return 0;
 	if (!in->flags || (in->flags & ~(u32)(KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE)))
 		return -EINVAL;
-	size = BITS_TO_LONGS(in->nmsrs) * sizeof(long);
-	if (size > KVM_MSR_FILTER_MAX_BITMAP_SIZE)
+	if (in->nmsrs > KVM_MSR_FILTER_MAX_BITMAP_SIZE * BITS_PER_BYTE)
 		return -EINVAL;
+	size = BITS_TO_LONGS(in->nmsrs) * sizeof(long);
 	bitmap = memdup_user((const void __user *)in->bitmap, size);
 	if (IS_ERR(bitmap))
 		return PTR_ERR(bitmap);

@@ -71,4 +71,6 @@ static inline u8 ror8(u8 word, unsigned int shift)
 	return (u8)(word >> (shift & 7) | word << (-shift & 7));
 }
 
+#define __ffs64(x)	((unsigned long)__builtin_ctzll(x))
+
 #endif

@@ -42,4 +42,12 @@ static inline void shim_grace_period(void)
 #define rcu_dereference_raw	READ_ONCE
 #define kfree_rcu(p, member)	free(p)
 
+#define rcu_replace_pointer(p, new, c)						\
+({										\
+	typeof(p) rcu_old = (p);						\
+										\
+	rcu_assign_pointer((p), (new));						\
+	rcu_old;								\
+})
+
 #endif

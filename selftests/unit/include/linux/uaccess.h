@@ -3,7 +3,9 @@
 #ifndef SHIM_UACCESS_H
 #define SHIM_UACCESS_H
 
+#include <linux/err.h>
 #include <linux/mm.h>
+#include <linux/slab.h>
 
 bool shim_user_fault(const void *p, unsigned long len);
 
@@ -31,5 +33,17 @@ static inline unsigned long copy_to_user(void *to, const void *from, unsigned lo
 	((u64)(p) < 1ull << 47 && (u64)(len) <= (1ull << 47) - (u64)(p))
 #define __try_cmpxchg_user(ptr, old, new, label)				\
 	(shim_user_fault(ptr, sizeof(*(ptr))) ? -EFAULT : !try_cmpxchg(ptr, old, new))
+
+static inline void *memdup_user(const void *from, unsigned long n)
+{
+	void *to = kmalloc(n, GFP_KERNEL);
+
+	if (!to)
+		return ERR_PTR(-ENOMEM);
+	if (!copy_from_user(to, from, n))
+		return to;
+	kfree(to);
+	return ERR_PTR(-EFAULT);
+}
 
 #endif
