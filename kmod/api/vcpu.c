@@ -385,7 +385,9 @@ static int vcpu_row_set_vapic_addr(struct vcpu *vcpu, void *data, unsigned long 
 
 static int vcpu_row_tpr_reporting(struct vcpu *vcpu, void *data, unsigned long arg)
 {
-	return lapic_tpr_report_set(vcpu, ((struct kvm_tpr_access_ctl *)data)->enabled);
+	const struct kvm_tpr_access_ctl *ctl = data;
+
+	return ctl->flags ? -EINVAL : lapic_tpr_report_set(vcpu, ctl->enabled);
 }
 
 static int vcpu_row_get_events(struct vcpu *vcpu, void *data, unsigned long arg)
