@@ -6,6 +6,7 @@
 #include <asm/cpufeature.h>
 #include <asm/kvm_para.h>
 #include <asm/msr-index.h>
+#include "trace.h"
 #include "vm.h"
 #include "cpu/cap.h"
 #include "cpu/cpuid.h"
@@ -416,6 +417,7 @@ int cpuid_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 	    regs_cpl(vcpu))
 		return inject_gp(vcpu);
 	cpuid_query(vcpu, &eax, &ebx, &ecx, &edx);
+	trace_corbel_cpuid(vcpu->id, gpr[GPR_RAX], gpr[GPR_RCX], eax, ebx, ecx, edx);
 	gpr[GPR_RAX] = eax;
 	gpr[GPR_RBX] = ebx;
 	gpr[GPR_RCX] = ecx;

@@ -3,6 +3,7 @@
 #include <linux/errno.h>
 #include <asm/kvm_para.h>
 #include <asm/msr.h>
+#include "trace.h"
 #include "vm.h"
 #include "cpu/cap.h"
 #include "cpu/clock.h"
@@ -567,6 +568,7 @@ int rdmsr_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 	if (!msr_filter_allows(vcpu, msr, KVM_MSR_FILTER_READ))
 		return refuse(vcpu, KVM_MSR_EXIT_REASON_FILTER, KVM_EXIT_X86_RDMSR, msr, 0);
 	err = msr_get(vcpu, msr, &val, false);
+	trace_corbel_msr(vcpu->id, false, msr, err ? 0 : val, err);
 	if (err)
 		return refuse(vcpu, refusal(err), KVM_EXIT_X86_RDMSR, msr, 0);
 	rdmsr_result(vcpu, val);
@@ -587,6 +589,7 @@ int wrmsr_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 	if (!msr_filter_allows(vcpu, msr, KVM_MSR_FILTER_WRITE))
 		return refuse(vcpu, KVM_MSR_EXIT_REASON_FILTER, KVM_EXIT_X86_WRMSR, msr, val);
 	err = msr_set(vcpu, msr, val, false);
+	trace_corbel_msr(vcpu->id, true, msr, val, err);
 	if (err)
 		return refuse(vcpu, refusal(err), KVM_EXIT_X86_WRMSR, msr, val);
 	return vcpu_skip_insn(vcpu);
@@ -616,7 +619,9 @@ bool msr_write_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 		done = lapic_self_ipi_fast(vcpu, val);
 		break;
 	}
-	if (done)
-		vcpu_skip_insn(vcpu);
-	return done;
+	if (!done)
+		return false;
+	trace_corbel_msr(vcpu->id, true, vcpu->regs.gpr[GPR_RCX], val, 0);
+	vcpu_skip_insn(vcpu);
+	return true;
 }
