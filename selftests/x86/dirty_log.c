@@ -233,7 +233,7 @@ static void reads(void)
 /* What the hypervisor itself writes into guest memory is logged too. */
 static void clock_guest(void)
 {
-	wrmsr(MSR_KVM_WALL_CLOCK, GPA + 5 * PAGE);
+	wrmsr(MSR_KVM_WALL_CLOCK_NEW, GPA + 5 * PAGE);
 	GUEST_SYNC(1);
 }
 
@@ -241,7 +241,7 @@ static void hypervisor_writes(void)
 {
 	struct vcpu *vcpu = vcpu_start(0, clock_guest, 0, 0);
 
-	if (!dev_msr_listed(MSR_KVM_WALL_CLOCK))
+	if (!dev_msr_listed(MSR_KVM_WALL_CLOCK_NEW))
 		test_skip("no paravirtual wall clock");
 	slot_add(vcpu->vm, KVM_MEM_LOG_DIRTY_PAGES);
 	vcpu_run_sync(vcpu, 1);
