@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The kernel's own accesses to guest memory: through the owner's page tables, so that userspace, swapping and the MMU
- * notifier need not know of them.
+ * The kernel's own accesses to guest memory: through the owner's page tables, so that userspace,
+ * swapping and the MMU notifier need not know of them.
  */
 #include <linux/mm.h>
 #include <linux/uaccess.h>

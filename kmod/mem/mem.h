@@ -15,7 +15,8 @@ struct vm_mem {
 	struct slots __rcu *slots;	/* replaced under slots_lock, read under vm->srcu */
 	struct mem_notifier *notifier;
 	struct list_head attached;	/* on the notifier's list of VMs */
-	u32 manual_dirty;		/* KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE, _INITIALLY_SET; slots_lock */
+	/* KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE, _INITIALLY_SET; slots_lock */
+	u32 manual_dirty;
 };
 
 int mem_module_init(void);
@@ -23,22 +24,23 @@ void mem_module_exit(void);		/* waits for the last notifier to be freed */
 
 /*
  * mem_vm_init(): after mmu_vm_init(); vm->mm is current->mm, srcu and the locks are initialized.
- * mem_vm_destroy(): no vCPU runs any more; before mmu_vm_destroy() and cleanup_srcu_struct(). It waits
- * for notifier callbacks in flight.
+ * mem_vm_destroy(): no vCPU runs any more; before mmu_vm_destroy() and cleanup_srcu_struct(). It
+ * waits for notifier callbacks in flight.
  */
 int mem_vm_init(struct vm *vm);
 void mem_vm_destroy(struct vm *vm);
 
 /*
- * The ioctls. Context: the owner's mm is current->mm; sleep; take slots_lock themselves, so vm->srcu not held.
- * Error codes are KVM's: Documentation/api.rst.
+ * The ioctls. Context: the owner's mm is current->mm; sleep; take slots_lock themselves, so
+ * vm->srcu not held. Error codes are KVM's: Documentation/api.rst.
  */
 int slots_set_region(struct vm *vm, const struct kvm_userspace_memory_region *region);
 int slots_get_dirty_log(struct vm *vm, const struct kvm_dirty_log *log);
 int slots_clear_dirty_log(struct vm *vm, const struct kvm_clear_dirty_log *log);
 
 /*
- * Read, write guest-physical memory through the owner's address space. Across pages and slots. Mark dirty.
+ * Read, write guest-physical memory through the owner's address space. Across pages and slots. Mark
+ * dirty.
  * Return: 0, or -EFAULT if a byte is not backed by a slot or its page cannot be had (for
  * writes also: read-only slot). Context: may sleep, the owner's mm is current->mm, vm->srcu held.
  */
@@ -46,8 +48,8 @@ int guest_read(struct vm *vm, gpa_t gpa, void *buf, unsigned int len);
 int guest_write(struct vm *vm, gpa_t gpa, const void *buf, unsigned int len);
 
 /*
- * The same without sleeping, from any context in which page faults are off or must not happen: -EFAULT also
- * when the page is not there just now.
+ * The same without sleeping, from any context in which page faults are off or must not happen:
+ * -EFAULT also when the page is not there just now.
  */
 int guest_read_atomic(struct vm *vm, gpa_t gpa, void *buf, unsigned int len);
 int guest_write_atomic(struct vm *vm, gpa_t gpa, const void *buf, unsigned int len);
@@ -66,7 +68,9 @@ int guest_cmpxchg(struct vm *vm, gpa_t gpa, u64 *old, u64 new, unsigned int len)
  */
 hva_t slots_hva(struct vm *vm, gpa_t gpa, bool write);
 
-/** slots_mark_dirty() - userspace or the kernel wrote this page through slots_hva(). vm->srcu held. */
+/**
+ * slots_mark_dirty() - userspace or the kernel wrote this page through slots_hva(). vm->srcu held.
+ */
 void slots_mark_dirty(struct vm *vm, gfn_t gfn);
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * change_pte (6.1) is left out on purpose: its caller has announced the range before, so nothing of the page is
- * mapped any more, and the next access finds the new one.
+ * change_pte (6.1) is left out on purpose: its caller has announced the range before, so nothing of
+ * the page is mapped any more, and the next access finds the new one.
  */
 #include <linux/rculist.h>
 #include <linux/slab.h>
@@ -37,7 +37,8 @@ static void zap_vm(struct vm *vm, hva_t start, hva_t end, bool may_yield)
 	struct slot_range range;
 	int idx = srcu_read_lock(&vm->srcu);
 
-	smp_mb();	/* in_progress before the slots: a fault that saw newer slots will see it too */
+	/* in_progress before the slots: a fault that saw newer slots will see it too */
+	smp_mb();
 	slots_for_each_hva(slots_current(vm), start, end, &range) {
 		vm->stats.mmu_invalidations++;
 		tdp_zap(vm, range.start, range.end, may_yield);
@@ -98,7 +99,9 @@ static int clear_flush_young(struct mmu_notifier *mn, struct mm_struct *mm,
 	return age(to_mem(mn), start, end, true, true);
 }
 
-/* For page-idle tracking: a stale accessed bit in a TLB costs precision, a flush would cost more. */
+/*
+ * For page-idle tracking: a stale accessed bit in a TLB costs precision, a flush would cost more.
+ */
 static int clear_young(struct mmu_notifier *mn, struct mm_struct *mm,
 		       unsigned long start, unsigned long end)
 {

@@ -3,8 +3,9 @@
  * One MMU notifier for each address space that owns VMs.
  *
  * Fault: notifier_seq(), resolve the frame (may sleep), take mmu_lock, notifier_retry(), install.
- * Invalidation: in_progress++ and the range, then each VM's mmu_lock: zap, flush; at the end seq++, in_progress--.
- * A fault that checked before in_progress++ was seen holds mmu_lock, so the zap finds what it installs.
+ * Invalidation: in_progress++ and the range, then each VM's mmu_lock: zap, flush; at the end seq++,
+ * in_progress--. A fault that checked before in_progress++ was seen holds mmu_lock, so the zap
+ * finds what it installs.
  */
 #ifndef CORBEL_NOTIFIER_H
 #define CORBEL_NOTIFIER_H
@@ -20,7 +21,7 @@ struct mem_notifier {
 	unsigned int in_progress;
 	hva_t start, end;		/* union of the ranges in progress */
 	bool released;			/* the address space is going away */
-	struct list_head vms;		/* vm->mem.attached; callbacks read it under the notifiers' SRCU */
+	struct list_head vms;	/* vm->mem.attached; callbacks read it under the notifiers' SRCU */
 };
 
 static inline unsigned long notifier_seq(const struct mem_notifier *n)

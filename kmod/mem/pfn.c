@@ -112,7 +112,10 @@ int pfn_resolve(hva_t hva, bool write, bool want_write, struct pfn *pfn)
 	return ret;
 }
 
-/* The tables stay while interrupts are off: freeing them waits for this CPU, as for get_user_pages_fast(). */
+/*
+ * The tables stay while interrupts are off: freeing them waits for this CPU, as for
+ * get_user_pages_fast().
+ */
 static int walk_host(struct mm_struct *mm, hva_t hva)
 {
 	pgd_t pgd = READ_ONCE(*pgd_offset(mm, hva));
@@ -146,8 +149,8 @@ int pfn_host_level(struct mm_struct *mm, hva_t hva)
 }
 
 /*
- * The frame is still mapped by the owner's tables whenever an entry for it is taken away: the notifier
- * calls before they change.
+ * The frame is still mapped by the owner's tables whenever an entry for it is taken away: the
+ * notifier calls before they change.
  */
 void pfn_set_accessed(hfn_t hfn)
 {

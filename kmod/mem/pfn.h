@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Host virtual address to host frame. No reference is kept: the MMU notifier says when a frame goes. */
+/*
+ * Host virtual address to host frame. No reference is kept: the MMU notifier says when a frame
+ * goes.
+ */
 #ifndef CORBEL_PFN_H
 #define CORBEL_PFN_H
 
@@ -18,7 +21,8 @@ struct pfn {
  * pfn_resolve() - the frame behind a host address, faulting it in if need be
  * @write: it must be writable
  * @want_write: if it happens to be writable, say so
- * Context: current->mm is the owner's; sleeps. The result means nothing before notifier_retry() has said no.
+ * Context: current->mm is the owner's; sleeps. The result means nothing before notifier_retry() has
+ * said no.
  * Return: 0, -EFAULT, -EHWPOISON, -EINTR (a signal came first)
  */
 int pfn_resolve(hva_t hva, bool write, bool want_write, struct pfn *pfn);
@@ -26,7 +30,10 @@ int pfn_resolve(hva_t hva, bool write, bool want_write, struct pfn *pfn);
 /** pfn_host_level() - how large a page the host maps there: 1, 2 (2M), 3 (1G). Context: any. */
 int pfn_host_level(struct mm_struct *mm, hva_t hva);
 
-/** pfn_set_accessed(), pfn_set_dirty() - only for frames that pfn_resolve() called pages. Context: atomic. */
+/**
+ * pfn_set_accessed(), pfn_set_dirty() - only for frames that pfn_resolve() called pages. Context:
+ * atomic.
+ */
 void pfn_set_accessed(hfn_t hfn);
 void pfn_set_dirty(hfn_t hfn);
 

@@ -200,7 +200,8 @@ static int check_region(const struct kvm_userspace_memory_region *r)
 	if (r->userspace_addr != untagged_addr(r->userspace_addr) ||
 	    !access_ok((void __user *)(unsigned long)r->userspace_addr, r->memory_size))
 		return -EINVAL;
-	if (r->slot >= CORBEL_NR_MEMSLOTS)	/* the upper half is the address space: there is one */
+	/* the upper half is the address space: there is one */
+	if (r->slot >= CORBEL_NR_MEMSLOTS)
 		return -EINVAL;
 	if (r->guest_phys_addr + r->memory_size < r->guest_phys_addr)
 		return -EINVAL;
@@ -264,7 +265,8 @@ static void tables_follow(struct vm *vm, const struct slot *old, const struct sl
 	if (!new || new->gfn != old->gfn)
 		tdp_zap(vm, old->gfn, old->gfn + old->npages, true);
 	else if (old->dirty && !new->dirty)
-		tdp_zap(vm, old->gfn, old->gfn + old->npages, true);	/* huge pages may come back */
+		/* huge pages may come back */
+		tdp_zap(vm, old->gfn, old->gfn + old->npages, true);
 	else if (!old->dirty && new->dirty && !(vm->mem.manual_dirty & KVM_DIRTY_LOG_INITIALLY_SET))
 		tdp_log_start(vm, new);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Memory slots. A snapshot is immutable and lists all slots twice, by gfn and by hva. Writers build a new
- * one under slots_lock; readers hold vm->srcu. Whoever installs a translation checks, under mmu_lock, that the
- * snapshot it used is still the current one: then a writer that publishes first and zaps
- * afterwards leaves nothing stale behind.
+ * Memory slots. A snapshot is immutable and lists all slots twice, by gfn and by hva. Writers build
+ * a new one under slots_lock; readers hold vm->srcu. Whoever installs a translation checks, under
+ * mmu_lock, that the snapshot it used is still the current one: then a writer that publishes first
+ * and zaps afterwards leaves nothing stale behind.
  */
 #ifndef CORBEL_SLOTS_H
 #define CORBEL_SLOTS_H
@@ -23,13 +23,13 @@ struct slot {
 	gfn_t gfn;
 	u64 npages;
 	hva_t hva;
-	unsigned long *dirty;		/* dirty log, then scratch of the same size; NULL: not logged */
+	unsigned long *dirty;	/* dirty log, then scratch of the same size; NULL: not logged */
 	struct rcu_head rcu;
 };
 
 struct slot_by_hva {
 	struct slot *slot;
-	hva_t max_end;			/* highest end of this slot and all before it: they may overlap */
+	hva_t max_end;	/* highest end of this slot and all before it: they may overlap */
 };
 
 struct slots {
@@ -62,12 +62,15 @@ struct slot *slots_find(const struct slots *slots, gfn_t gfn);
 /** slots_find_cached() - the same, trying this vCPU's last hit first */
 struct slot *slots_find_cached(struct vcpu *vcpu, const struct slots *slots, gfn_t gfn);
 
-/** slots_log_dirty() - mark a page in its slot's log, if it has one. Context: any, vm->srcu held. */
+/**
+ * slots_log_dirty() - mark a page in its slot's log, if it has one. Context: any, vm->srcu held.
+ */
 void slots_log_dirty(struct slot *slot, gfn_t gfn);
 
 /*
  * Call @body with each slot's part of a host address range, as [start, end) of gfns.
- * Usage: struct slot_range r; slots_for_each_hva(slots, hva_start, hva_end, &r) { r.start, r.end, r.slot }
+ * Usage: struct slot_range r; slots_for_each_hva(slots, hva_start, hva_end, &r) { r.start, r.end,
+ * r.slot }
  */
 struct slot_range {
 	struct slot *slot;

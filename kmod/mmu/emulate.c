@@ -151,7 +151,8 @@ static void fill_failure(struct vcpu *vcpu)
 
 int emulate_failed(struct vcpu *vcpu)
 {
-	inject_ud(vcpu);	/* what the guest gets if it is run again, or at once outside ring 0 */
+	/* what the guest gets if it is run again, or at once outside ring 0 */
+	inject_ud(vcpu);
 	if (regs_cpl(vcpu))
 		return RESUME;
 	fill_failure(vcpu);
@@ -338,7 +339,9 @@ int emulate_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	if (exit->kind == EXIT_DESC_TABLE)
 		return emulate_insn(vcpu);
-	/* Hardware task switches are not emulated: nothing has changed yet, so userspace may look. */
+	/*
+	 * Hardware task switches are not emulated: nothing has changed yet, so userspace may look.
+	 */
 	memset(&vcpu->mmu.emulation->e.d, 0, sizeof(vcpu->mmu.emulation->e.d));
 	fill_failure(vcpu);
 	return TO_USER;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What surrounds emul/: guest memory, buses, and the exits to userspace that an instruction may need.
+ * What surrounds emul/: guest memory, buses, and the exits to userspace that an instruction may
+ * need.
  *
- * An instruction that needs data from userspace is executed again when they are there; all that it has read
- * before is then answered from a log, so that it takes the same way. What it writes to userspace's devices is
- * queued and handed over one piece after the other, with the registers already those behind the instruction.
+ * An instruction that needs data from userspace is executed again when they are there; all that it
+ * has read before is then answered from a log, so that it takes the same way. What it writes to
+ * userspace's devices is queued and handed over one piece after the other, with the registers
+ * already those behind the instruction.
  */
 #ifndef CORBEL_EMULATE_H
 #define CORBEL_EMULATE_H
@@ -15,7 +17,7 @@
 #define EMULATE_LOG	2048	/* two string batches */
 #define EMULATE_PIECES	136	/* a batch of 1,024 bytes in eights, and unaligned ends */
 
-struct emulate_piece {		/* of an access to memory-mapped I/O: within a page, at most 8 bytes */
+struct emulate_piece {	/* of an access to memory-mapped I/O: within a page, at most 8 bytes */
 	gpa_t gpa;
 	u8 *data;		/* where a read's answer goes */
 	u8 bytes[8];
@@ -53,7 +55,10 @@ struct emulation {
 int emulate_vcpu_init(struct vcpu *vcpu);
 void emulate_vcpu_destroy(struct vcpu *vcpu);
 
-/** emulate_forget() - translations changed: what the last exit told about an address is no longer sure */
+/**
+ * emulate_forget() - translations changed: what the last exit told about an address is no longer
+ * sure
+ */
 void emulate_forget(struct vcpu *vcpu);
 
 /** emulate_log_add() - remember what an access has read. False: no room */

@@ -244,7 +244,10 @@ static int op_write(struct emul *e, u64 linear, const void *buf, unsigned int le
 	return r;
 }
 
-/* Across pages, on devices and for 16 bytes there is no atomic way: then it is a plain write, as on a split lock. */
+/*
+ * Across pages, on devices and for 16 bytes there is no atomic way: then it is a plain write, as on
+ * a split lock.
+ */
 static int op_cmpxchg(struct emul *e, u64 linear, const void *old, const void *new,
 		      unsigned int len)
 {
@@ -353,7 +356,8 @@ static int op_pio_out(struct emul *e, u16 port, unsigned int size, const void *b
 #define VEC_CASES(get, set)							\
 	VEC_CASE(0, get, set) VEC_CASE(1, get, set) VEC_CASE(2, get, set) VEC_CASE(3, get, set)	\
 	VEC_CASE(4, get, set) VEC_CASE(5, get, set) VEC_CASE(6, get, set) VEC_CASE(7, get, set)	\
-	VEC_CASE(8, get, set) VEC_CASE(9, get, set) VEC_CASE(10, get, set) VEC_CASE(11, get, set)	\
+	VEC_CASE(8, get, set) VEC_CASE(9, get, set) VEC_CASE(10, get, set)		\
+	VEC_CASE(11, get, set)								\
 	VEC_CASE(12, get, set) VEC_CASE(13, get, set) VEC_CASE(14, get, set) VEC_CASE(15, get, set)
 
 struct xmm { u8 byte[16]; } __aligned(16);

@@ -10,8 +10,6 @@
 #include "mem/notifier.h"
 #include "mmu/tdp.h"
 
-#define APIC_GFN	0xfee00
-
 static void poison_signal(hva_t hva)
 {
 	send_sig_mceerr(BUS_MCEERR_AR, (void __user *)hva, PAGE_SHIFT, current);
@@ -26,7 +24,9 @@ static int resolve(struct vm *vm, struct tdp_fault *f)
 	return pfn_resolve(f->hva, f->write, writable_slot, &f->pfn);
 }
 
-/* Memory: find the frame and map it. A race is lost by running the guest into the same fault again. */
+/*
+ * Memory: find the frame and map it. A race is lost by running the guest into the same fault again.
+ */
 static int fault_ram(struct vcpu *vcpu, struct tdp_fault *f)
 {
 	int ret;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What an entry of a second-level page table looks like: data only. Bits common to EPT and the x86-64 format that NPT
- * has: address in 51:12, large page in 7; 11 and 62:52 are free for software.
+ * What an entry of a second-level page table looks like: data only. Bits common to EPT and the
+ * x86-64 format that NPT has: address in 51:12, large page in 7; 11 and 62:52 are free for
+ * software.
  */
 #ifndef CORBEL_FMT_H
 #define CORBEL_FMT_H

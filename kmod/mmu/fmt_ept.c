@@ -23,8 +23,8 @@ const struct fmt fmt_ept = {
 	.ram		= EPT_TYPE_WB | EPT_IGNORE_PAT,
 	.mmio_type	= EPT_TYPE_UC,
 	/*
-	 * Writable but not readable is a misconfiguration on every CPU. The address is one that no memory has, so
-	 * that L1TF finds nothing behind it.
+	 * Writable but not readable is a misconfiguration on every CPU. The address is one that no
+	 * memory has, so that L1TF finds nothing behind it.
 	 */
 	.marker		= EPT_WRITE | EPT_EXEC | ENTRY_ADDR,
 };

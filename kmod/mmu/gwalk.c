@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Walk the guest's own page tables as its hardware would: every paging mode, permissions, accessed and dirty bits,
- * exact #PF error codes.
+ * Walk the guest's own page tables as its hardware would: every paging mode, permissions, accessed
+ * and dirty bits, exact #PF error codes.
  */
 #include <linux/mm.h>
 #include <asm/processor-flags.h>
@@ -112,7 +112,9 @@ static u64 reserved_bits(const struct walk *w, int level, u64 entry)
 	return rsvd;
 }
 
-/* Read the entries down to the leaf. Return: error code bits of the fault, or 0 with w->level set */
+/*
+ * Read the entries down to the leaf. Return: error code bits of the fault, or 0 with w->level set
+ */
 static u32 walk_tables(struct walk *w, bool *present)
 {
 	int level;
@@ -173,7 +175,9 @@ static u32 check_rights(const struct walk *w)
 	return key_denies(w) ? ERR_P | ERR_PK : 0;
 }
 
-/* Return: 0, or 1 if an entry has changed meanwhile. Tables in read-only memory stay as they are. */
+/*
+ * Return: 0, or 1 if an entry has changed meanwhile. Tables in read-only memory stay as they are.
+ */
 static int set_accessed_dirty(struct walk *w)
 {
 	int level;

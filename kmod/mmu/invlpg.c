@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* INVLPG and INVPCID, where they are intercepted. With EPT and NPT the hardware usually does them itself. */
+/*
+ * INVLPG and INVPCID, where they are intercepted. With EPT and NPT the hardware usually does them
+ * itself.
+ */
 #include <asm/processor-flags.h>
 #include "vm.h"
 #include "backend.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The one walker of second-level tables. It visits, in order of gfn, each entry of level @min_level or above
- * that covers part of [gfn, end): a table's entry first, then what is in it, unless the loop body made the
- * entry something else than a table.
+ * The one walker of second-level tables. It visits, in order of gfn, each entry of level @min_level
+ * or above that covers part of [gfn, end): a table's entry first, then what is in it, unless the
+ * loop body made the entry something else than a table.
  */
 #ifndef CORBEL_ITER_H
 #define CORBEL_ITER_H

@@ -8,8 +8,6 @@
 #include "mmu/tdp.h"
 #include "mmu/tlb.h"
 
-#define APIC_GFN	0xfee00
-
 int __init mmu_module_init(void)
 {
 	return caps.tdp ? tdp_module_init() : 0;

@@ -13,14 +13,14 @@ struct vcpu_exit;
 struct vm_mmu {
 	hpa_t root;			/* TDP root shared by all vCPUs, as long as the VM */
 	u64 *root_table;
-	bool nx_huge_pages;		/* iTLB multihit: huge pages are not executable, split on a fetch */
-	hpa_t apic_page;		/* backs gfn 0xfee00 where no slot does; INVALID_HPA: none */
+	bool nx_huge_pages;	/* iTLB multihit: huge pages are not executable, split on a fetch */
+	hpa_t apic_page;	/* backs gfn 0xfee00 where no slot does; INVALID_HPA: none */
 };
 
 #define MMU_CACHE_TABLES	5	/* at most one fault's need: a table on each level */
 
 struct vcpu_mmu {
-	hpa_t root;			/* what backend enter() loads: EPTP/nCR3 base address, no flag bits */
+	hpa_t root;	/* what backend enter() loads: EPTP/nCR3 base address, no flag bits */
 	u64 guest_ptp;			/* reserved for shadow paging */
 	struct slot *last_slot;		/* last hit; valid for one generation of slots */
 	u64 last_generation;
@@ -45,7 +45,9 @@ void mmu_vcpu_destroy(struct vcpu *vcpu);
 /** mmu_load_root() - for REQ_MMU_RELOAD: make vcpu->mmu.root valid. Return: 0 or -ENOMEM */
 int mmu_load_root(struct vcpu *vcpu);
 
-/** mmu_paging_changed() - CR0, CR3, CR4, EFER or PDPTRs changed in a way that concerns translation */
+/**
+ * mmu_paging_changed() - CR0, CR3, CR4, EFER or PDPTRs changed in a way that concerns translation
+ */
 void mmu_paging_changed(struct vcpu *vcpu);
 
 /**
@@ -55,15 +57,16 @@ void mmu_paging_changed(struct vcpu *vcpu);
 void mmu_set_apic_page(struct vm *vm, hpa_t hpa);
 
 /* Exit handlers: fault.c */
-int fault_exit(struct vcpu *vcpu, struct vcpu_exit *exit);	/* EXIT_PAGE_FAULT, EXIT_MISCONFIG */
+/* EXIT_PAGE_FAULT, EXIT_MISCONFIG */
+int fault_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 int pml_full_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 int invlpg_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 int invpcid_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 
 /**
  * tdp_log_dirty_gpa() - one entry of the page-modification log
- * Context: process context; takes vm->srcu itself. Whoever owns the log empties it whenever the vCPU has left
- * KVM_RUN, and on REQ_PML_DRAIN.
+ * Context: process context; takes vm->srcu itself. Whoever owns the log empties it whenever the
+ * vCPU has left KVM_RUN, and on REQ_PML_DRAIN.
  */
 void tdp_log_dirty_gpa(struct vcpu *vcpu, gpa_t gpa);
 
@@ -73,8 +76,9 @@ void tdp_log_dirty_gpa(struct vcpu *vcpu, gpa_t gpa);
  * Return: 0; 1 and *fault filled: the guest must get this exception; -EFAULT: not memory.
  */
 #define GWALK_USER	0x100		/* as CPL 3 */
-#define GWALK_SYSTEM	0x200		/* implicit supervisor access: SMAP applies whatever AC says */
-int gwalk_translate(struct vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, struct guest_fault *fault);
+#define GWALK_SYSTEM	0x200		/* implicit supervisor access: SMAP whatever AC says */
+int gwalk_translate(struct vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa,
+		    struct guest_fault *fault);
 int gva_read(struct vcpu *vcpu, gva_t gva, void *buf, unsigned int len, u32 access,
 	     struct guest_fault *fault);
 int gva_write(struct vcpu *vcpu, gva_t gva, const void *buf, unsigned int len, u32 access,
@@ -92,6 +96,7 @@ unsigned int emulate_insn_len(struct vcpu *vcpu);
 /** emulate_failed() - KVM_EXIT_INTERNAL_ERROR, suberror 1, with what is known of the instruction */
 int emulate_failed(struct vcpu *vcpu);
 
-int emulate_exit(struct vcpu *vcpu, struct vcpu_exit *exit);	/* EXIT_DESC_TABLE, EXIT_TASK_SWITCH */
+/* EXIT_DESC_TABLE, EXIT_TASK_SWITCH */
+int emulate_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 
 #endif

@@ -2,9 +2,9 @@
 /*
  * EPT and NPT: one set of tables per VM, shared by its vCPUs and as old as the VM.
  *
- * With mmu_lock held for reading, entries are only added, made more permissive or replaced by a table that maps the
- * same; each by compare-and-exchange, since other vCPUs and the hardware's accessed and dirty bits race. Taking
- * permissions or tables away needs mmu_lock for writing.
+ * With mmu_lock held for reading, entries are only added, made more permissive or replaced by a
+ * table that maps the same; each by compare-and-exchange, since other vCPUs and the hardware's
+ * accessed and dirty bits race. Taking permissions or tables away needs mmu_lock for writing.
  */
 #include <linux/mm.h>
 #include <linux/sched.h>
@@ -91,7 +91,10 @@ int tdp_topup(struct vcpu *vcpu)
 	return 0;
 }
 
-/* Put a prepared table in the place of it->entry. Afterwards it->entry is what is there, ours or not. */
+/*
+ * Put a prepared table in the place of it->entry. Afterwards it->entry is what is there, ours or
+ * not.
+ */
 static bool link_table(struct vcpu *vcpu, struct iter *it, u64 *table)
 {
 	u64 new = table_entry(table);
@@ -119,7 +122,10 @@ static u64 child_entry(u64 entry, int child_level, unsigned int index)
 	return entry;
 }
 
-/* No flush: both map the same, and whoever wants more permission faults and drops the old translation. */
+/*
+ * No flush: both map the same, and whoever wants more permission faults and drops the old
+ * translation.
+ */
 static void split_leaf(struct vcpu *vcpu, struct iter *it)
 {
 	u64 *table = cached_table(vcpu);
@@ -143,8 +149,8 @@ static bool entry_allows(u64 entry, int level, const struct tdp_fault *f)
 }
 
 /*
- * Walk down to the entry for f->gfn at @goal, or above it if a larger page there will do, or below it if a
- * table is in the way; adds tables and splits pages.
+ * Walk down to the entry for f->gfn at @goal, or above it if a larger page there will do, or below
+ * it if a table is in the way; adds tables and splits pages.
  */
 static void walk_down(struct vcpu *vcpu, struct iter *it, const struct tdp_fault *f, int goal)
 {
@@ -293,8 +299,8 @@ bool tdp_is_mmio(struct vm *vm, gfn_t gfn)
 }
 
 /*
- * The mark is set after the entry, through a fresh look at the slots: a read-only entry that only the log keeps
- * so proves that the snapshot with the log had been published before.
+ * The mark is set after the entry, through a fresh look at the slots: a read-only entry that only
+ * the log keeps so proves that the snapshot with the log had been published before.
  */
 bool tdp_fast_fault(struct vcpu *vcpu, const struct tdp_fault *f)
 {
@@ -355,15 +361,16 @@ static void zap_yield(struct tlb_gather *gather, struct iter *it)
 }
 
 /*
- * Zap leaves in the range and tables of up to @level whose whole reach is in it. One level after the other, so
- * that a step is never longer than a table's worth of entries.
+ * Zap leaves in the range and tables of up to @level whose whole reach is in it. One level after
+ * the other, so that a step is never longer than a table's worth of entries.
  */
 static void zap_level(struct tlb_gather *gather, gfn_t start, gfn_t end, int level, bool may_yield)
 {
 	struct vm *vm = gather->vm;
 	struct iter it;
 
-	for_each_entry(&it, vm->mmu.root_table, caps.tdp_levels, start, end, level > 2 ? level : 1) {
+	for_each_entry(&it, vm->mmu.root_table, caps.tdp_levels, start, end,
+		       level > 2 ? level : 1) {
 		if (!it.entry)
 			continue;
 		if (entry_is_table(it.entry, it.level) &&
@@ -443,7 +450,9 @@ bool tdp_age(struct vm *vm, gfn_t start, gfn_t end, bool clear, bool flush)
 	return young;
 }
 
-/* Have the next write noticed. Large pages are always write-protected: the write then splits them. */
+/*
+ * Have the next write noticed. Large pages are always write-protected: the write then splits them.
+ */
 static bool rearm(struct iter *it)
 {
 	bool by_dirty = tdp_pml && it->level == 1;

@@ -7,6 +7,8 @@
 #include "mem/slots.h"
 #include "mmu/fmt.h"
 
+#define APIC_GFN	0xfee00		/* of the default APIC page */
+
 extern struct fmt tdp_fmt;	/* the machine's, as far as its capabilities go; written at load */
 
 int tdp_module_init(void);
@@ -17,7 +19,8 @@ void tdp_vm_destroy(struct vm *vm);
 struct tdp_fault {
 	gfn_t gfn;
 	bool write, exec;
-	const struct slots *slots;	/* snapshot used: installing checks that it is still current */
+	/* snapshot used: installing checks that it is still current */
+	const struct slots *slots;
 	struct slot *slot;		/* NULL: MMIO or the APIC page */
 	hva_t hva;
 	unsigned long seq;
@@ -38,8 +41,8 @@ bool tdp_is_mmio(struct vm *vm, gfn_t gfn);
 int tdp_topup(struct vcpu *vcpu);
 
 /*
- * Work on ranges of gfns. All take mmu_lock themselves and have flushed what must be flushed when they
- * return. @may_yield: drop the lock and reschedule now and then.
+ * Work on ranges of gfns. All take mmu_lock themselves and have flushed what must be flushed when
+ * they return. @may_yield: drop the lock and reschedule now and then.
  */
 void tdp_zap(struct vm *vm, gfn_t start, gfn_t end, bool may_yield);
 void tdp_zap_all(struct vm *vm);
@@ -47,7 +50,10 @@ void tdp_zap_all(struct vm *vm);
 bool tdp_age(struct vm *vm, gfn_t start, gfn_t end, bool clear, bool flush);
 /** tdp_log_start() - make writes to a slot be noticed again */
 void tdp_log_start(struct vm *vm, const struct slot *slot);
-/** tdp_log_rearm() - the same for pages of @mask from @first on; @return: flush needed. mmu_lock held for writing. */
+/**
+ * tdp_log_rearm() - the same for pages of @mask from @first on; @return: flush needed. mmu_lock
+ * held for writing.
+ */
 bool tdp_log_rearm(struct vm *vm, gfn_t first, u64 mask);
 
 #endif

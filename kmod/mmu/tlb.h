@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Table pages and what keeps them alive: a page is given back after it was unlinked, the TLBs and paging-structure caches
- * of all CPUs were flushed, and an RCU grace period let the lock-free walkers pass.
+ * Table pages and what keeps them alive: a page is given back after it was unlinked, the TLBs and
+ * paging-structure caches of all CPUs were flushed, and an RCU grace period let the lock-free
+ * walkers pass.
  */
 #ifndef CORBEL_TLB_H
 #define CORBEL_TLB_H

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The guest page walker against a second one written from the SDM's chapter on paging, on random tables in every paging
- * mode: address, error code, accessed and dirty bits. Some rows by hand first, where both could be wrong.
+ * The guest page walker against a second one written from the SDM's chapter on paging, on random
+ * tables in every paging mode: address, error code, accessed and dirty bits. Some rows by hand
+ * first, where both could be wrong.
  */
 #include <linux/mm.h>
 #include "ktap.h"
@@ -94,7 +95,8 @@ static bool bit(u64 v, int n)
 	return v >> n & 1;
 }
 
-static struct answer fault(struct answer a, u32 access, bool user, bool present, bool rsvd, bool key)
+static struct answer fault(struct answer a, u32 access, bool user, bool present, bool rsvd,
+			   bool key)
 {
 	const struct vcpu_regs *r = &vcpu.regs;
 	bool nx = bit(r->efer, 11) && bit(r->cr4, 5), smep = bit(r->cr4, 20);

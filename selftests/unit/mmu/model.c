@@ -311,7 +311,8 @@ void host_invalidate(unsigned long first, unsigned long n, void (*change)(unsign
 {
 	unsigned long i;
 
-	if (host_huge[first / 512] || host_huge[(first + n - 1) / 512]) {	/* a split takes all of it */
+	/* a split takes all of it */
+	if (host_huge[first / 512] || host_huge[(first + n - 1) / 512]) {
 		first &= ~511ul;
 		n = ((n + 511) & ~511ul) + 512;
 		if (first + n > MODEL_PAGES)

@@ -2,10 +2,11 @@
 /*
  * The TLB model, and a host around it.
  *
- * A model CPU remembers every translation that the tables ever offered it, and every table page on the way, until a flush
- * reaches it; on each access the oldest remembered translation that permits it is used, as hardware may. The
- * model stops the test when a CPU reaches a frame the host has taken back, writes one that is read-only or shared,
- * writes a page without the dirty log hearing of it, or when a table page is freed that a CPU still remembers.
+ * A model CPU remembers every translation that the tables ever offered it, and every table page on
+ * the way, until a flush reaches it; on each access the oldest remembered translation that permits
+ * it is used, as hardware may. The model stops the test when a CPU reaches a frame the host has
+ * taken back, writes one that is read-only or shared, writes a page without the dirty log hearing
+ * of it, or when a table page is freed that a CPU still remembers.
  */
 #ifndef MODEL_H
 #define MODEL_H
@@ -32,8 +33,9 @@ extern struct vm vm;
 extern struct vcpu vcpus[MODEL_CPUS];
 
 /*
- * Called once in the middle of a fault, after the frame was found and before mmu_lock is taken, in a thread of its own:
- * if it waits for vm.srcu, the fault goes on and it ends afterwards. Only one of the two ever runs.
+ * Called once in the middle of a fault, after the frame was found and before mmu_lock is taken, in
+ * a thread of its own: if it waits for vm.srcu, the fault goes on and it ends afterwards. Only one
+ * of the two ever runs.
  */
 extern void (*model_in_fault)(struct vcpu *vcpu);
 extern unsigned long model_mmio_exits, model_faults, model_flushes, model_poison_signals;
@@ -61,6 +63,7 @@ int model_slot(u32 id, gpa_t gpa, u64 pages, hva_t hva, u32 flags);
 hva_t model_hva(unsigned long index);
 int model_get_dirty(u32 id, unsigned long *bitmap);
 void model_truth_reset(void);
-extern unsigned char model_truth[MODEL_PAGES * 4];	/* by gfn: written since the last look at the log */
+/* by gfn: written since the last look at the log */
+extern unsigned char model_truth[MODEL_PAGES * 4];
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory slots: each error code that clients depend on, lookup by gfn and hva against a plain search, access to guest
- * memory across slots, and what the dirty log answers.
+ * Memory slots: each error code that clients depend on, lookup by gfn and hva against a plain
+ * search, access to guest memory across slots, and what the dirty log answers.
  */
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
@@ -28,7 +28,8 @@ static void bad_arguments(void)
 		{ 0, 0, 0, 0x1000, 0xffff800000000000 },
 		{ 0, 0, 0, 0x2000, (1ull << 47) - 0x1000 },
 		{ 0, 0, -0x1000ull, 0x2000, MODEL_HVA },
-		{ 0, 0, 1ull << 46, 0x1000, MODEL_HVA },	/* beyond the physical address width */
+		/* beyond the physical address width */
+		{ 0, 0, 1ull << 46, 0x1000, MODEL_HVA },
 		{ 0, 0, (1ull << 46) - 0x1000, 0x2000, MODEL_HVA },
 		{ 0, 0, 0, 1ull << 43, 0 },			/* too many pages */
 		{ 0, 0, 0, 0, MODEL_HVA },			/* deletes nothing */
@@ -80,7 +81,8 @@ static void all_slots_in_use(void)
 
 	model_start(MODEL_EPT);
 	for (i = 0; i < CORBEL_NR_MEMSLOTS; i++)	/* from both ends, each second page */
-		EXPECT_EQ(model_slot(i, (u64)(i & 1 ? 4094 - i : i) * 2 << 12, 1, model_hva(i), 0), 0);
+		EXPECT_EQ(model_slot(i, (u64)(i & 1 ? 4094 - i : i) * 2 << 12, 1,
+				     model_hva(i), 0), 0);
 	for (gfn = 0; gfn < 8200; gfn++) {
 		struct slot *slot = slots_find(vm.mem.slots, gfn);
 		gfn_t half = gfn / 2;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * EPT and NPT under the TLB model: named situations first, then random ones. Would catch a missing or late flush, a fault
- * that outlives the invalidation or the slot it looked at, a table freed too early, and writes that the dirty
- * log misses.
+ * EPT and NPT under the TLB model: named situations first, then random ones. Would catch a missing
+ * or late flush, a fault that outlives the invalidation or the slot it looked at, a table freed too
+ * early, and writes that the dirty log misses.
  */
 #include <stdlib.h>
 #include <linux/mm.h>
@@ -130,7 +130,8 @@ static void fault_races_with_invalidation(void)
 			EXPECT_EQ(fault_exit(&vcpus[0], &exit), RESUME);
 			EXPECT_EQ(fault_exit(&vcpus[0], &exit), RESUME);
 			EXPECT_EQ(vm.stats.pages_4k, 0);
-			exit.fault.gpa = 0x4000;	/* outside the range, sampled after the start */
+			/* outside the range, sampled after the start */
+			exit.fault.gpa = 0x4000;
 			EXPECT_EQ(fault_exit(&vcpus[0], &exit), RESUME);
 			EXPECT_EQ(vm.stats.pages_4k, 1);
 		}
