@@ -8,6 +8,7 @@
 #include <linux/eventfd.h>
 #include <linux/kvm.h>
 #include <linux/rcupdate.h>
+#include <linux/syscore_ops.h>
 #include <linux/version.h>
 #include <asm/apic.h>
 #include <asm/idtentry.h>
@@ -27,11 +28,36 @@
 #define COMPAT_CPUHP_MAY_FAIL	false	/* a CPU that stays off refuses vCPUs instead */
 #endif
 
+/* System-wide suspend and resume of the last CPU. */
+#ifdef COMPAT_SYSCORE_DATA
+#define COMPAT_SYSCORE_ARGS	void *data
+#else
+#define COMPAT_SYSCORE_ARGS	void
+#endif
+
+#ifdef COMPAT_SYSCORE_DATA
+#define COMPAT_SYSCORE(name, suspend_fn, resume_fn)				\
+static const struct syscore_ops name##_ops = { .suspend = suspend_fn, .resume = resume_fn };	\
+static struct syscore name = { .ops = &name##_ops }
+#define compat_syscore_register		register_syscore
+#define compat_syscore_unregister	unregister_syscore
+#else
+#define COMPAT_SYSCORE(name, suspend_fn, resume_fn)				\
+static struct syscore_ops name = { .suspend = suspend_fn, .resume = resume_fn }
+#define compat_syscore_register		register_syscore_ops
+#define compat_syscore_unregister	unregister_syscore_ops
+#endif
+
 /* The NMI handler that may be called on the current stack. */
 #if KERNEL_6_12
 #define compat_nmi_entry	asm_exc_nmi_kvm_vmx
 #else
 #define compat_nmi_entry	asm_exc_nmi_noist
+#endif
+
+/* asm/vmx.h renamed it. */
+#ifndef SECONDARY_EXEC_ENABLE_XSAVES
+#define SECONDARY_EXEC_ENABLE_XSAVES	SECONDARY_EXEC_XSAVES
 #endif
 
 static __always_inline void compat_rcu_virt_note_context_switch(void)
@@ -40,6 +66,15 @@ static __always_inline void compat_rcu_virt_note_context_switch(void)
 	rcu_virt_note_context_switch();
 #else
 	rcu_virt_note_context_switch(smp_processor_id());
+#endif
+}
+
+static inline void compat_kick_cpu(int cpu)
+{
+#if KERNEL_6_12
+	(smp_ops.smp_send_reschedule)(cpu);	/* without the tracepoint, which is not exported */
+#else
+	smp_send_reschedule(cpu);
 #endif
 }
 

@@ -126,7 +126,7 @@ static int serve_events(struct vcpu *vcpu)
 static bool must_leave(struct vcpu *vcpu)
 {
 	return READ_ONCE(vcpu->requests) || xfer_to_guest_mode_work_pending() ||
-	       READ_ONCE(vcpu->run->immediate_exit);
+	       compat_immediate_exit(vcpu->run);
 }
 
 /*
@@ -221,7 +221,7 @@ static int thread_work(struct vcpu *vcpu, int *idx)
 		ret = compat_handle_guest_work();
 		*idx = srcu_read_lock(&vcpu->vm->srcu);
 	}
-	if (ret || READ_ONCE(vcpu->run->immediate_exit))
+	if (ret || compat_immediate_exit(vcpu->run))
 		return interrupted(vcpu);
 	return RESUME;
 }
@@ -283,11 +283,11 @@ static int run_locked(struct vcpu *vcpu, int *idx)
 	if (next)
 		return next;
 	if (vcpu->irq.mp_state == KVM_MP_STATE_UNINITIALIZED)
-		return READ_ONCE(vcpu->run->immediate_exit) ? -EINTR : wait_for_sipi(vcpu, idx);
+		return compat_immediate_exit(vcpu->run) ? -EINTR : wait_for_sipi(vcpu, idx);
 	next = complete_last_exit(vcpu);
 	if (next != RESUME)
 		return next;
-	if (READ_ONCE(vcpu->run->immediate_exit))
+	if (compat_immediate_exit(vcpu->run))
 		return -EINTR;
 	return run_loop(vcpu, idx);
 }

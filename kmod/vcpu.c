@@ -30,7 +30,7 @@ void vcpu_kick(struct vcpu *vcpu)
 	if (cmpxchg(&vcpu->mode, VCPU_IN_GUEST, VCPU_EXITING) == VCPU_IN_GUEST) {
 		cpu = READ_ONCE(vcpu->cpu);
 		if (cpu >= 0 && cpu != me)
-			smp_send_reschedule(cpu);
+			compat_kick_cpu(cpu);
 	}
 	put_cpu();
 }

@@ -6,6 +6,7 @@
 #include <asm/msr.h>
 #include <asm/tlbflush.h>
 #include "backend.h"
+#include "compat.h"
 #include "mmu/fmt.h"
 #include "vmx/vmx.h"
 
@@ -24,7 +25,7 @@ static const u32 exec_optional = CPU_BASED_TPR_SHADOW | CPU_BASED_MONITOR_TRAP_F
 static const u32 exec2_required = SECONDARY_EXEC_ENABLE_EPT;
 static const u32 exec2_optional = SECONDARY_EXEC_UNRESTRICTED_GUEST | SECONDARY_EXEC_ENABLE_VPID |
 	SECONDARY_EXEC_WBINVD_EXITING | SECONDARY_EXEC_ENABLE_RDTSCP |
-	SECONDARY_EXEC_ENABLE_INVPCID | SECONDARY_EXEC_XSAVES | SECONDARY_EXEC_PAUSE_LOOP_EXITING |
+	SECONDARY_EXEC_ENABLE_INVPCID | SECONDARY_EXEC_ENABLE_XSAVES | SECONDARY_EXEC_PAUSE_LOOP_EXITING |
 	SECONDARY_EXEC_DESC | SECONDARY_EXEC_ENABLE_PML | SECONDARY_EXEC_TSC_SCALING |
 	SECONDARY_EXEC_ENABLE_USR_WAIT_PAUSE | SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE |
 	SECONDARY_EXEC_APIC_REGISTER_VIRT | SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY;
@@ -153,7 +154,7 @@ static void caps_publish(struct backend_caps *out)
 		.timer = vmx_caps.pin & PIN_BASED_VMX_PREEMPTION_TIMER,
 		.ple = exec2 & SECONDARY_EXEC_PAUSE_LOOP_EXITING,
 		.flush_by_tag = vmx_caps.vpid,
-		.xsaves = exec2 & SECONDARY_EXEC_XSAVES,
+		.xsaves = exec2 & SECONDARY_EXEC_ENABLE_XSAVES,
 		.invpcid = exec2 & SECONDARY_EXEC_ENABLE_INVPCID,
 		.rdtscp = exec2 & SECONDARY_EXEC_ENABLE_RDTSCP,
 		.umip = boot_cpu_has(X86_FEATURE_UMIP),
@@ -187,7 +188,7 @@ int caps_setup(struct backend_caps *out)
 	rdmsrl(MSR_IA32_VMX_CR4_FIXED1, vmx_caps.cr4_fixed1);
 	rdmsrl(MSR_IA32_VMX_EPT_VPID_CAP, vmx_caps.ept_vpid);
 	rdmsrl(MSR_IA32_VMX_MISC, vmx_caps.misc);
-	vmx_caps.timer_shift = vmx_caps.misc & VMX_MISC_PREEMPTION_TIMER_RATE_MASK;
+	vmx_caps.timer_shift = vmx_caps.misc & 0x1f;
 
 	if (!(vmx_caps.ept_vpid & VMX_EPT_PAGE_WALK_4_BIT) || !(vmx_caps.ept_vpid & VMX_EPTP_WB_BIT) ||
 	    !(vmx_caps.ept_vpid & VMX_EPT_INVEPT_BIT) || !(vmx_caps.ept_vpid & VMX_EPT_EXTENT_GLOBAL_BIT)) {

@@ -17,13 +17,13 @@
  */
 bool vmx_posted_post(struct vcpu *vcpu, u8 vector)
 {
-	struct pi_desc *pi = &vmx_of(vcpu)->pi;
+	struct posted_desc *pi = &vmx_of(vcpu)->pi;
 	int cpu;
 
 	if (!caps.posted)
 		return false;
 	set_bit(vector, (unsigned long *)pi->pir);
-	if (test_and_set_bit(PI_ON, (unsigned long *)&pi->control))
+	if (test_and_set_bit(POSTED_ON, (unsigned long *)&pi->control))
 		return true;	/* whoever set it has notified */
 	smp_mb__after_atomic();
 	preempt_disable();
@@ -55,8 +55,8 @@ int vmx_posted_sync(struct vcpu *vcpu)
 	u16 status;
 	int irr;
 
-	if (caps.posted && test_bit(PI_ON, (unsigned long *)&vmx->pi.control)) {
-		clear_bit(PI_ON, (unsigned long *)&vmx->pi.control);
+	if (caps.posted && test_bit(POSTED_ON, (unsigned long *)&vmx->pi.control)) {
+		clear_bit(POSTED_ON, (unsigned long *)&vmx->pi.control);
 		smp_mb__after_atomic();
 		pir_to_irr(vmx, vcpu->irq.lapic->regs);
 	}

@@ -11,6 +11,7 @@
 #include <asm/nospec-branch.h>
 #include <asm/trapnr.h>
 #include "backend.h"
+#include "compat.h"
 #include "cpu/cpuid.h"
 #include "cpu/regs.h"
 #include "irq/lapic.h"
@@ -255,7 +256,7 @@ static u32 want_exec2(struct vcpu *vcpu)
 	if (!guest_has(vcpu, GUEST_INVPCID))
 		exec2 &= ~SECONDARY_EXEC_ENABLE_INVPCID;
 	if (!guest_has(vcpu, GUEST_XSAVES))
-		exec2 &= ~SECONDARY_EXEC_XSAVES;
+		exec2 &= ~SECONDARY_EXEC_ENABLE_XSAVES;
 	if (!guest_has(vcpu, GUEST_WAITPKG))
 		exec2 &= ~SECONDARY_EXEC_ENABLE_USR_WAIT_PAUSE;
 	if (exit_off(vcpu, KVM_X86_DISABLE_EXITS_PAUSE))

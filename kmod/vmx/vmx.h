@@ -16,7 +16,7 @@ struct vmcs {			/* SDM, "Format of the VMCS Region" */
 };
 
 /* SDM, "Posted-Interrupt Descriptor": 64-byte aligned; control holds ON, SN, NV and NDST. */
-struct pi_desc {
+struct posted_desc {
 	u64 pir[4];
 	u64 control;
 	u64 reserved[3];
@@ -28,10 +28,10 @@ struct pi_desc {
 #define VMX_REASON_VMFAIL	0xffffffffu	/* no exit happened: the entry instruction failed */
 #define VMX_PML_ENTRIES		512
 
-#define PI_ON		0	/* bit numbers in control */
-#define PI_SN		1
-#define PI_NV_SHIFT	16
-#define PI_NDST_SHIFT	32
+#define POSTED_ON		0	/* bit numbers in control */
+#define POSTED_SN		1
+#define POSTED_NV_SHIFT	16
+#define POSTED_NDST_SHIFT	32
 
 /* MSRs that only matter in user mode, restored when this CPU next goes there. */
 enum user_msr { USER_MSR_STAR, USER_MSR_LSTAR, USER_MSR_SFMASK, USER_MSR_TSC_AUX, NR_USER_MSRS };
@@ -47,7 +47,7 @@ struct vmx_host_state {
 
 struct vmx_vcpu {
 	struct vmx_enter_ctx ctx;	/* first: enter.S */
-	struct pi_desc pi;
+	struct posted_desc pi;
 	struct vcpu *vcpu;
 	struct vmcs *vmcs;
 	struct list_head on_cpu;	/* per-CPU list of VMCSs that the CPU may hold */
