@@ -69,17 +69,19 @@ static void load_regs(struct vcpu *vcpu, struct emul_regs *regs)
 	regs->rflags = rflags_get(vcpu);
 }
 
-static void load_state(struct vcpu *vcpu, struct emul_state *s)
+static void load_seg(struct emulation *em, enum emul_sreg seg)
 {
-	unsigned int i;
+	seg_load(&em->e.state.seg[seg], seg_get(em->vcpu, seg_of[seg]));
+}
+
+/* What decoding needs, and what a plain move in 64-bit mode does with. */
+static void load_basics(struct emulation *em)
+{
+	struct vcpu *vcpu = em->vcpu;
+	struct emul_state *s = &em->e.state;
 
 	load_regs(vcpu, &s->regs);
-	for (i = 0; i < EMUL_NR_SEGS; i++)
-		seg_load(&s->seg[i], seg_get(vcpu, seg_of[i]));
-	reg_need(vcpu, REG_GDTR);
-	reg_need(vcpu, REG_IDTR);
-	s->gdt = (struct emul_table){ vcpu->regs.gdtr.base, vcpu->regs.gdtr.limit };
-	s->idt = (struct emul_table){ vcpu->regs.idtr.base, vcpu->regs.idtr.limit };
+	load_seg(em, EMUL_CS);
 	s->cr0 = cr0_get(vcpu);
 	s->cr4 = cr4_get(vcpu);
 	s->efer = efer_get(vcpu);
@@ -87,6 +89,65 @@ static void load_state(struct vcpu *vcpu, struct emul_state *s)
 	s->mode = current_mode(vcpu);
 	s->cpl = regs_cpl(vcpu);
 	s->la57 = s->cr4 & X86_CR4_LA57;
+}
+
+static void load_segs(struct emulation *em)
+{
+	struct vcpu *vcpu = em->vcpu;
+	struct emul_state *s = &em->e.state;
+	unsigned int i;
+
+	for (i = 0; i < EMUL_NR_SEGS; i++)
+		load_seg(em, i);
+	reg_need(vcpu, REG_GDTR);
+	reg_need(vcpu, REG_IDTR);
+	s->gdt = (struct emul_table){ vcpu->regs.gdtr.base, vcpu->regs.gdtr.limit };
+	s->idt = (struct emul_table){ vcpu->regs.idtr.base, vcpu->regs.idtr.limit };
+}
+
+static bool is_prefix(u8 byte)
+{
+	switch (byte) {
+	case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x64: case 0x65: case 0x66: case 0x67:
+	case 0xf0: case 0xf2: case 0xf3:
+	case 0x40 ... 0x4f:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * MOV, MOVZX, MOVSX, MOVS, STOS: nearly all that drivers use on their devices. In 64-bit mode these
+ * look at no segment but FS and GS, which spares some thirty VMREADs.
+ */
+static bool is_plain_move(const struct emul *e)
+{
+	const struct emul_decoded *d = &e->d;
+	unsigned int i = 0;
+
+	if (e->state.mode != EMUL_MODE_64)
+		return false;
+	while (i < d->len && is_prefix(d->bytes[i]))
+		i++;
+	switch (i < d->len ? d->bytes[i] : 0) {
+	case 0x88 ... 0x8b: case 0xa0 ... 0xa5: case 0xaa: case 0xab: case 0xc6: case 0xc7:
+		return true;
+	case 0x0f:
+		i++;
+		return i < d->len && (d->bytes[i] & 0xf6) == 0xb6;
+	default:
+		return false;
+	}
+}
+
+static void load_rest(struct emulation *em)
+{
+	em->segs = !is_plain_move(&em->e);
+	if (em->segs)
+		load_segs(em);
+	else if (em->e.d.seg == EMUL_FS || em->e.d.seg == EMUL_GS)
+		load_seg(em, em->e.d.seg);
 }
 
 static void store_table(struct vcpu *vcpu, enum reg reg, struct kvm_dtable *to,
@@ -99,23 +160,10 @@ static void store_table(struct vcpu *vcpu, enum reg reg, struct kvm_dtable *to,
 	reg_touch(vcpu, reg);
 }
 
-/* What the instruction did to the registers, its interrupt shadow and NMI blocking. */
-static void store_state(struct vcpu *vcpu, const struct emul *e)
+static void store_shadow(struct vcpu *vcpu, const struct emul *e)
 {
-	const struct emul_state *s = &e->state;
 	u64 shadow = shadow_get(vcpu), was = shadow;
-	unsigned int i;
 
-	for (i = 0; i < EMUL_NR_GPRS; i++)
-		if (gpr_get(vcpu, i) != s->regs.gpr[i])
-			gpr_set(vcpu, i, s->regs.gpr[i]);
-	rip_set(vcpu, s->regs.rip);
-	if (rflags_get(vcpu) != s->regs.rflags)
-		rflags_set(vcpu, s->regs.rflags);
-	for (i = 0; i < EMUL_NR_SEGS; i++)
-		seg_store(vcpu, seg_of[i], &s->seg[i]);
-	store_table(vcpu, REG_GDTR, &vcpu->regs.gdtr, &s->gdt);
-	store_table(vcpu, REG_IDTR, &vcpu->regs.idtr, &s->idt);
 	shadow &= ~(u64)(SHADOW_STI | SHADOW_MOV_SS);
 	if (e->shadow == EMUL_SHADOW_STI)
 		shadow |= SHADOW_STI;
@@ -125,6 +173,34 @@ static void store_state(struct vcpu *vcpu, const struct emul *e)
 		shadow &= ~(u64)SHADOW_NMI;
 	if (shadow != was)
 		shadow_set(vcpu, shadow);
+}
+
+static void store_segs(struct vcpu *vcpu, const struct emul_state *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < EMUL_NR_SEGS; i++)
+		seg_store(vcpu, seg_of[i], &s->seg[i]);
+	store_table(vcpu, REG_GDTR, &vcpu->regs.gdtr, &s->gdt);
+	store_table(vcpu, REG_IDTR, &vcpu->regs.idtr, &s->idt);
+}
+
+/* What the instruction did to the registers, its interrupt shadow and NMI blocking. */
+static void store_state(struct emulation *em)
+{
+	struct vcpu *vcpu = em->vcpu;
+	const struct emul_state *s = &em->e.state;
+	unsigned int i;
+
+	for (i = 0; i < EMUL_NR_GPRS; i++)
+		if (gpr_get(vcpu, i) != s->regs.gpr[i])
+			gpr_set(vcpu, i, s->regs.gpr[i]);
+	rip_set(vcpu, s->regs.rip);
+	if (rflags_get(vcpu) != s->regs.rflags)
+		rflags_set(vcpu, s->regs.rflags);
+	if (em->segs)
+		store_segs(vcpu, s);
+	store_shadow(vcpu, &em->e);
 }
 
 static void fill_failure(struct vcpu *vcpu)
@@ -267,7 +343,7 @@ static int finish(struct emulation *em, int result)
 
 	em->error = 0;
 	if (result == EMUL_CONTINUE || em->e.committed)
-		store_state(vcpu, &em->e);
+		store_state(em);
 	switch (result) {
 	case EMUL_CONTINUE:
 		vcpu->stats.insn_emulated++;
@@ -291,7 +367,7 @@ static int decode(struct emulation *em)
 	em->pio.in = em->pio.out = false;
 	em->error = 0;
 	em->e.committed = false;
-	load_state(em->vcpu, &em->e.state);
+	load_basics(em);
 	return emul_decode(&em->e);
 }
 
@@ -299,8 +375,10 @@ static int emulate(struct emulation *em)
 {
 	int result = decode(em);
 
-	if (result == EMUL_CONTINUE)
+	if (result == EMUL_CONTINUE) {
+		load_rest(em);
 		result = emul_exec(&em->e);
+	}
 	return finish(em, result);
 }
 

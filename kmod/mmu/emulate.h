@@ -30,6 +30,7 @@ struct emulation {
 	u64 rip;			/* of the instruction */
 	int error;			/* a failure of the host's that ends KVM_RUN; else 0 */
 	bool step;			/* single-step trap due once all is written */
+	bool segs;			/* segments and tables are loaded and to be stored */
 
 	gva_t hint_gva;			/* page that the exit has told about */
 	gpa_t hint_gpa;
