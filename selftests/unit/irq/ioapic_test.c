@@ -119,6 +119,10 @@ static void masks(void)
 	EXPECT_EQ(set(10, 1), -1);
 	route(10, LEVEL | 0x51, 0);
 	EXPECT_EQ(world.unmasked[KVM_IRQCHIP_IOAPIC], BIT(10));
+	world.unmasked[KVM_IRQCHIP_IOAPIC] = 0;
+	reg_write(0x10 + 20, LEVEL | 0x51);	/* open already */
+	reg_write(0x10 + 22, MASKED | 0x61);
+	EXPECT_EQ(world.unmasked[KVM_IRQCHIP_IOAPIC], 0);
 	EXPECT_EQ(lapic_highest_irr(world_lapic(0)), 0x51); /* unmasking sends a waiting level */
 	EXPECT_EQ(set(11, 1), -1);
 	route(11, 0x61, 0);			/* a masked edge is gone */
@@ -133,6 +137,8 @@ static void trigger_mode_clears_remote_irr(void)
 	route(10, LEVEL | 0x51, 0);
 	set(10, 1);
 	set(10, 0);
+	EXPECT(low(10) & REMOTE_IRR);
+	reg_write(0x11 + 20, 1 << 24);		/* another destination does not */
 	EXPECT(low(10) & REMOTE_IRR);
 	route(10, MASKED | 0x51, 0);
 	EXPECT(!(low(10) & REMOTE_IRR));
@@ -241,6 +247,8 @@ static void user_state(void)
 	EXPECT_EQ(chip.chip.ioapic.irr, BIT(10) | BIT(12));
 	world_end();
 	start();
+	chip.chip.ioapic.ioregsel = 0x12;
+	set(20, 1);				/* forgotten by the restore */
 	EXPECT_EQ(irqchip_from_user(&world.vm, &chip), 0);
 	EXPECT_EQ(irqchip_to_user(&world.vm, &back), 0);
 	EXPECT(!memcmp(&chip, &back, sizeof(chip)));

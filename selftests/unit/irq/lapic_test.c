@@ -429,6 +429,31 @@ static void vapic_page(void)
 	world_end();
 }
 
+static void init_resets(void)
+{
+	struct lapic_irq irq = { .dest_id = 0x80, .dest_mode = 1, .vector = 0x40, .level = 1 };
+
+	world_start(IRQCHIP_KERNEL, 2);
+	enable(1);
+	world_reg_write(1, APIC_LDR, 0x80000000);
+	world_reg_write(1, APIC_TDCR, 0xb);
+	world_reg_write(1, APIC_TMICT, 1000000);
+	EXPECT_EQ(lapic_deliver(&world.vm, &irq), 1);
+	EXPECT(world_lapic(1)->timer.hrtimer.active);
+	lapic_reset(world_vcpu(1), true);
+	EXPECT(!world_lapic(1)->timer.hrtimer.active);
+	EXPECT_EQ(world_reg(1, APIC_TMCCT), 0);
+	EXPECT_EQ(lapic_highest_irr(world_lapic(1)), -1);
+	EXPECT_EQ(lapic_deliver(&world.vm, &irq), -1);		/* nobody has that logical id now */
+	EXPECT_EQ(lapic_base_get(world_vcpu(1)), 0xfee00800);
+	EXPECT_EQ(lapic_base_set(world_vcpu(1), X2APIC, true), 0);
+	lapic_reset(world_vcpu(1), true);
+	EXPECT_EQ(lapic_base_get(world_vcpu(1)), X2APIC);	/* INIT keeps the mode */
+	lapic_reset(world_vcpu(1), false);
+	EXPECT_EQ(lapic_base_get(world_vcpu(1)), 0xfee00800);
+	world_end();
+}
+
 static void apicv(void)
 {
 	struct vcpu *vcpu;
@@ -457,6 +482,10 @@ static void apicv(void)
 	EXPECT_EQ(lapic_highest_irr(world_lapic(0)), 0x52);
 	vcpu->guest_debug = 0;
 	irq_apicv_refresh(vcpu);
+	EXPECT(world.apicv_updates > 0);
+	world.apicv_updates = 0;
+	irq_eoi_bitmap_update(vcpu);		/* the hardware's bitmap follows */
+	EXPECT_EQ(world.apicv_updates, 1);
 	lapic_post(world_lapic(0), 0x54, false);
 	lapic_reset(vcpu, true);		/* voids what was posted, too */
 	irq_apicv_refresh(vcpu);
@@ -500,6 +529,7 @@ static const struct ktap_case cases[] = {
 	{ "the same in x2APIC mode", user_state_x2apic },
 	{ "PV EOI", pv_eoi },
 	{ "vAPIC page and TPR reports", vapic_page },
+	{ "INIT and RESET", init_resets },
 	{ "APICv on, off, posting", apicv },
 	{ "APIC-write exits", trapped_writes },
 };

@@ -150,8 +150,16 @@ static void mode_changes(void)
 	EXPECT(!fired());
 	lapic_deadline_set(v, world.tsc + 100);
 	world_reg_write(0, APIC_LVTT, VECTOR);
+	EXPECT_EQ(lapic_deadline_get(v), 0);
 	world_advance(1000);
 	EXPECT(!fired());
+	world_reg_write(0, APIC_LVTT, TSC_DEADLINE_MODE | VECTOR);
+	EXPECT_EQ(lapic_deadline_get(v), 0);	/* it does not come back */
+	lapic_deadline_set(v, world.tsc + 100);
+	lapic_reset(v, false);
+	world_reg_write(0, APIC_SPIV, 0x1ff);
+	world_reg_write(0, APIC_LVTT, TSC_DEADLINE_MODE | VECTOR);
+	EXPECT_EQ(lapic_deadline_get(v), 0);
 	world_end();
 }
 

@@ -150,6 +150,10 @@ static void what_ends_a_halt(void)
 	EXPECT(!halt_runnable(v));
 	vcpu_request(v, REQ_TRIPLE_FAULT);
 	EXPECT(halt_runnable(v));
+	v->requests = 0;
+	EXPECT(!halt_runnable(v));
+	vcpu_request(v, REQ_UNHALT);
+	EXPECT(halt_runnable(v));
 	world_end();
 }
 

@@ -75,7 +75,8 @@ static void edge_and_masks(void)
 	EXPECT_EQ(isr(CMD), 0x08);
 	port_out(CMD, 0x20);
 	EXPECT_EQ(isr(CMD), 0);
-	EXPECT_EQ(inta(), -1);			/* the line is still up, but that is no edge */
+	EXPECT_EQ(set(3, 1), 0);		/* the line is still up: no edge */
+	EXPECT_EQ(inta(), -1);
 	set(3, 0);
 	port_out(DATA, 0x08);
 	EXPECT_EQ(port_in(DATA), 0x08);
@@ -315,6 +316,10 @@ static void user_state(void)
 	EXPECT_EQ(port_in(0x4d0), 0xf8);
 	port_out(DATA, 0xff);
 	EXPECT_EQ(port_in(DATA), 0xff);
+	EXPECT_EQ(irqchip_to_user(&world.vm, &chip), 0);
+	EXPECT(chip.chip.pic.init_state < 4);
+	EXPECT(chip.chip.pic.priority_add < 8);
+	EXPECT_EQ(chip.chip.pic.irq_base, 0x20);
 	world_end();
 }
 
