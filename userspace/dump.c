@@ -110,19 +110,33 @@ static void dump_code(const struct vcpu *v, uint64_t rip)
 	fputc('\n', stderr);
 }
 
-/* Context: the vCPU's own thread, right after its exit. */
-void dump_exit(struct vcpu *v, const char *what)
+static void dump_state(const struct vcpu *v)
 {
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
 
+	if (ioctl(v->fd, KVM_GET_REGS, &regs) || ioctl(v->fd, KVM_GET_SREGS, &sregs))
+		return;
+	dump_regs(&regs);
+	dump_sregs(&sregs);
+	dump_code(v, regs.rip + (sregs.cs.l ? 0 : sregs.cs.base));
+}
+
+/* Context: the vCPU's own thread, right after its exit. */
+void dump_exit(struct vcpu *v, const char *what)
+{
 	pthread_mutex_lock(&v->m->report);
 	fprintf(stderr, "corbel: vCPU %u: %s\n", v->id, what);
 	dump_reason(v->run);
-	if (!ioctl(v->fd, KVM_GET_REGS, &regs) && !ioctl(v->fd, KVM_GET_SREGS, &sregs)) {
-		dump_regs(&regs);
-		dump_sregs(&sregs);
-		dump_code(v, regs.rip + (sregs.cs.base & (sregs.cs.l ? 0 : ~0ULL)));
-	}
+	dump_state(v);
 	pthread_mutex_unlock(&v->m->report);
+}
+
+/* Context: the vCPUs have ended. */
+void dump_all(struct machine *m)
+{
+	for (unsigned int i = 0; i < m->nr_vcpus; i++) {
+		fprintf(stderr, "vCPU %u\n", i);
+		dump_state(&m->vcpus[i]);
+	}
 }

@@ -2,8 +2,10 @@
 #ifndef DUMP_H
 #define DUMP_H
 
+struct machine;
 struct vcpu;
 
 void dump_exit(struct vcpu *v, const char *what);
+void dump_all(struct machine *m);
 
 #endif

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "boot.h"
+#include "dump.h"
 #include "error.h"
 #include "machine.h"
 #include "stats.h"
@@ -108,6 +109,8 @@ static int run_once(struct machine *m)
 	vcpu_start_all(m);
 	loop_run(&m->loop);
 	vcpu_stop_all(m);
+	if (m->end == END_SIGNAL && m->signal == SIGQUIT)
+		dump_all(m);
 	if (m->config->stats)
 		stats_print(m);
 	return m->end;

@@ -44,6 +44,25 @@ static int open_backend(uint64_t size, enum ram_backend backend)
 	return fd;
 }
 
+/*
+ * Guest-physical and host addresses agree in their low 21 bits, else neither could be mapped by a
+ * huge page in the hypervisor's tables.
+ */
+static void *map_aligned(uint64_t size, int flags, int fd)
+{
+	uint8_t *room = mmap(NULL, size + HUGE_PAGE, PROT_NONE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint64_t skip;
+
+	if (room == MAP_FAILED)
+		return MAP_FAILED;
+	skip = -(uintptr_t)room & (HUGE_PAGE - 1);
+	if (skip)
+		munmap(room, skip);
+	munmap(room + skip + size, HUGE_PAGE - skip);
+	return mmap(room + skip, size, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0);
+}
+
 void ram_init(struct ram *ram, uint64_t size, enum ram_backend backend, bool merge)
 {
 	int flags = backend == RAM_ANON ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
@@ -55,7 +74,7 @@ void ram_init(struct ram *ram, uint64_t size, enum ram_backend backend, bool mer
 	ram->fd = open_backend(size, backend);
 	if (backend != RAM_HUGETLB)
 		flags |= MAP_NORESERVE;
-	ram->base = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, ram->fd, 0);
+	ram->base = map_aligned(size, flags, ram->fd);
 	if (ram->base == MAP_FAILED && backend == RAM_HUGETLB)
 		error_die(EXIT_ERROR, "not enough free huge pages for %llu MiB; raise "
 			  "/proc/sys/vm/nr_hugepages or lower --memory",
