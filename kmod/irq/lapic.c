@@ -7,6 +7,7 @@
 #include <linux/bitops.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/smp.h>
 #include <asm/apicdef.h>
 #include <asm/msr-index.h>
 #include "vm.h"
@@ -193,6 +194,9 @@ bool lapic_post(struct lapic *lapic, u8 vector, bool level)
 		smp_mb();	/* post before flag; pairs with irq_apicv_refresh() */
 		if (!READ_ONCE(vcpu->irq.apicv))
 			vcpu_request_kick(vcpu, REQ_EVENT);
+		/* No notification reaches one's own CPU: its loop must look before it re-enters. */
+		else if (READ_ONCE(vcpu->cpu) == raw_smp_processor_id())
+			vcpu_request(vcpu, REQ_EVENT);
 		return true;
 	}
 	fresh = !test_and_set_bit(vector & 31, vector_word(lapic, APIC_IRR, vector));

@@ -469,8 +469,12 @@ static void apicv(void)
 	irq_apicv_refresh(vcpu);
 	EXPECT(vcpu->irq.apicv);
 	vcpu->requests = 0;
+	vcpu->cpu = 1;
+	lapic_post(world_lapic(0), 0x50, false);
+	EXPECT_EQ(vcpu->requests, 0);		/* a notification reaches it there */
+	vcpu->cpu = 0;
 	lapic_post(world_lapic(0), 0x51, false);
-	EXPECT_EQ(vcpu->requests, 0);
+	EXPECT_EQ(vcpu->requests, BIT(REQ_EVENT));	/* but not here */
 	EXPECT_EQ(lapic_highest_irr(world_lapic(0)), -1);
 	EXPECT(irq_pending(vcpu));		/* collects it */
 	EXPECT(!irq_injectable(vcpu));		/* and leaves it to the hardware */

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef SHIM_SMP_H
+#define SHIM_SMP_H
+
+#define raw_smp_processor_id()	0
+
+#endif
