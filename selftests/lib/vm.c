@@ -150,7 +150,11 @@ struct vm *vm_create(unsigned int flags)
 	int dev = dev_open();
 
 	vm->flags = flags;
-	vm->fd = SYS(ioctl(dev, KVM_CREATE_VM, 0UL));
+	/* A signal may end it with EINTR; clients try again, so do we. */
+	do {
+		vm->fd = ioctl(dev, KVM_CREATE_VM, 0UL);
+	} while (vm->fd < 0 && errno == EINTR);
+	SYS(vm->fd);
 	close(dev);
 	SYS(ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity));
 	SYS(ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xfeffd000UL));

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Catches: statistics that tools cannot parse, counters that do not count, objects that a VM leaves behind; device
+ * attributes that answer with the wrong value or take what they should refuse.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "vcpu.h"
+
+#define DEBUGFS	"/sys/kernel/debug"
+#define EXITS	50
+
+static void read_ports(u64 nr)
+{
+	while (nr--)
+		inb(0x10);
+	guest_done();
+}
+
+static void run_ports(struct vcpu *vcpu)
+{
+	int i;
+
+	for (i = 0; i < EXITS; i++) {
+		vcpu_run_exit(vcpu, KVM_EXIT_IO);
+		CHECK_EQ(vcpu->run->io.port, 0x10);
+	}
+	vcpu_run_done(vcpu);
+}
+
+/* Binary statistics: everything is read again, at its offset, as tools do. */
+
+struct stats {
+	int fd;
+	struct kvm_stats_header head;
+	char *descs;
+	size_t desc_size;
+};
+
+static struct kvm_stats_desc *stats_desc(struct stats *stats, u32 i)
+{
+	return (void *)(stats->descs + i * stats->desc_size);
+}
+
+static void stats_open(struct stats *stats, int fd)
+{
+	struct kvm_stats_header *head = &stats->head;
+	char id[256] = "";
+	size_t size;
+
+	stats->fd = SYS(ioctl(fd, KVM_GET_STATS_FD, NULL));
+	CHECK(fcntl(stats->fd, F_GETFD) & FD_CLOEXEC);
+	CHECK_EQ(SYS(read(stats->fd, head, sizeof(*head))), sizeof(*head));
+	CHECK(head->name_size && head->name_size <= sizeof(id));
+	CHECK(head->num_desc && head->num_desc < 1000);
+	CHECK_GE(head->id_offset, sizeof(*head));
+	CHECK_GE(head->desc_offset, head->id_offset + head->name_size);
+	stats->desc_size = sizeof(struct kvm_stats_desc) + head->name_size;
+	size = head->num_desc * stats->desc_size;
+	CHECK_GE(head->data_offset, head->desc_offset + size);
+	CHECK_EQ(SYS(pread(stats->fd, id, head->name_size, head->id_offset)), head->name_size);
+	CHECK(!strncmp(id, "kvm", 3) && memchr(id, 0, head->name_size));
+	stats->descs = malloc(size);
+	CHECK_EQ(SYS(pread(stats->fd, stats->descs, size, head->desc_offset)), size);
+}
+
+static void stats_check_descs(struct stats *stats)
+{
+	u64 end = 0, value;
+	u32 i;
+
+	for (i = 0; i < stats->head.num_desc; i++) {
+		struct kvm_stats_desc *desc = stats_desc(stats, i);
+		char *name = (char *)(desc + 1);
+
+		CHECK(*name && memchr(name, 0, stats->head.name_size));
+		CHECK_LE(desc->flags & KVM_STATS_TYPE_MASK, KVM_STATS_TYPE_MAX);
+		CHECK_GE(desc->size, 1);
+		CHECK_EQ(desc->offset % 8, 0);
+		if (desc->offset + desc->size * 8 > end)
+			end = desc->offset + desc->size * 8;
+	}
+	CHECK_EQ(pread(stats->fd, &value, 8, stats->head.data_offset + end - 8), 8);
+	CHECK_EQ(pread(stats->fd, &value, 8, stats->head.data_offset + end), 0);
+}
+
+static u64 stats_value(struct stats *stats, const char *name)
+{
+	u64 value;
+	u32 i;
+
+	for (i = 0; i < stats->head.num_desc; i++) {
+		struct kvm_stats_desc *desc = stats_desc(stats, i);
+
+		if (strcmp((char *)(desc + 1), name))
+			continue;
+		CHECK_EQ(pread(stats->fd, &value, 8, stats->head.data_offset + desc->offset), 8);
+		return value;
+	}
+	FAIL("no statistic called %s", name);
+}
+
+static void binary_vm(void)
+{
+	struct vcpu *vcpu = vcpu_start(0, read_ports, EXITS, 0);
+	struct stats stats;
+
+	stats_open(&stats, vcpu->vm->fd);
+	stats_check_descs(&stats);
+	run_ports(vcpu);
+	CHECK_GE(stats_value(&stats, "pages_4k") + stats_value(&stats, "pages_2m"), 1);
+}
+
+static void binary_vcpu(void)
+{
+	struct vcpu *vcpu = vcpu_start(0, read_ports, EXITS, 0);
+	struct stats stats;
+	u64 exits, io;
+
+	stats_open(&stats, vcpu->fd);
+	stats_check_descs(&stats);
+	exits = stats_value(&stats, "exits");
+	io = stats_value(&stats, "io_exits");
+	run_ports(vcpu);
+	CHECK_GE(stats_value(&stats, "exits"), exits + EXITS);
+	CHECK_GE(stats_value(&stats, "io_exits"), io + EXITS);
+	CHECK_LT(stats_value(&stats, "io_exits"), io + 2 * EXITS);
+}
+
+/* The descriptor outlives the VM's: what it reads must not be gone. */
+static void binary_after_close(void)
+{
+	struct vcpu *vcpu = vcpu_start(0, read_ports, EXITS, 0);
+	struct stats stats;
+
+	stats_open(&stats, vcpu->fd);
+	run_ports(vcpu);
+	close(vcpu->fd);
+	close(vcpu->vm->fd);
+	CHECK_GE(stats_value(&stats, "exits"), EXITS);
+}
+
+/* debugfs */
+
+static u64 debugfs_value(const char *dir, const char *name)
+{
+	char path[256];
+	u64 value;
+	FILE *file;
+
+	snprintf(path, sizeof(path), DEBUGFS "/corbel/%s/%s", dir, name);
+	file = fopen(path, "r");
+	if (!file)
+		FAIL("%s: %s", path, strerror(errno));
+	CHECK_EQ(fscanf(file, "%lu", &value), 1);
+	fclose(file);
+	return value;
+}
+
+static void debugfs_require(void)
+{
+	if (!test_is_corbel())
+		test_skip("these files are Corbel's");
+	if (access(DEBUGFS "/corbel", F_OK))
+		mount("none", DEBUGFS, "debugfs", 0, NULL);
+	CHECK(!access(DEBUGFS "/corbel", F_OK));
+}
+
+static void debugfs_counts(void)
+{
+	struct vcpu *vcpu;
+	char dir[64], path[256];
+	u64 total;
+
+	debugfs_require();
+	total = debugfs_value(".", "exits_io");
+	vcpu = vcpu_start(0, read_ports, EXITS, 0);
+	snprintf(dir, sizeof(dir), "%d-%d", getpid(), vcpu->vm->fd);
+	CHECK_EQ(debugfs_value(dir, "exits_io"), 0);
+	run_ports(vcpu);
+	CHECK_GE(debugfs_value(dir, "exits_io"), EXITS);
+	CHECK_GE(debugfs_value(dir, "exits"), debugfs_value(dir, "exits_io"));
+	CHECK_GE(debugfs_value(dir, "user_exits"), EXITS);
+	CHECK_GE(debugfs_value(".", "exits_io"), total + EXITS);
+	snprintf(path, sizeof(path), DEBUGFS "/corbel/%s/vcpu0", dir);
+	CHECK(!access(path, R_OK));
+	vm_destroy(vcpu->vm);
+	snprintf(path, sizeof(path), DEBUGFS "/corbel/%s", dir);
+	CHECK(access(path, F_OK) == -1);
+	CHECK_GE(debugfs_value(".", "exits_io"), total + EXITS);	/* past VMs count too */
+}
+
+static void debugfs_live(void)
+{
+	static const char * const names[] = {
+		"live_vms", "live_vcpus", "live_pages", "live_files", "live_mms",
+	};
+	u64 before[ARRAY_SIZE(names)];
+	struct vcpu *vcpu;
+	size_t i;
+
+	debugfs_require();
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		before[i] = debugfs_value(".", names[i]);
+	vcpu = vcpu_start(VM_IRQCHIP | VM_PIT, read_ports, EXITS, 0);
+	run_ports(vcpu);
+	CHECK_EQ(debugfs_value(".", "live_vms"), before[0] + 1);
+	CHECK_EQ(debugfs_value(".", "live_vcpus"), before[1] + 1);
+	CHECK_GE(debugfs_value(".", "live_pages"), before[2] + 4);
+	CHECK_GE(debugfs_value(".", "live_mms"), before[4] + 1);
+	vm_destroy(vcpu->vm);
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		CHECK_EQ(debugfs_value(".", names[i]), before[i]);
+}
+
+/* Device attributes, and who answers. */
+
+static void tsc_offset(void)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(0), 0);
+	u64 offset = 0, wanted;
+	struct kvm_device_attr attr = {
+		.group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&offset,
+	};
+
+	dev_require_cap(KVM_CAP_VCPU_ATTRIBUTES);
+	SYS(ioctl(vcpu->fd, KVM_HAS_DEVICE_ATTR, &attr));
+	SYS(ioctl(vcpu->fd, KVM_GET_DEVICE_ATTR, &attr));
+	offset += 1ull << 40;
+	wanted = offset;
+	SYS(ioctl(vcpu->fd, KVM_SET_DEVICE_ATTR, &attr));
+	CHECK_GE(vcpu_msr(vcpu, MSR_TSC), rdtsc() + wanted - (1ull << 36));
+	offset = 0;
+	SYS(ioctl(vcpu->fd, KVM_GET_DEVICE_ATTR, &attr));
+	CHECK_EQ(offset, wanted);
+	attr.addr = 0xdead0000000000;
+	CHECK_ERRNO(ioctl(vcpu->fd, KVM_GET_DEVICE_ATTR, &attr), EFAULT);
+	CHECK_ERRNO(ioctl(vcpu->fd, KVM_SET_DEVICE_ATTR, &attr), EFAULT);
+	attr.attr = 1;
+	CHECK_ERRNO(ioctl(vcpu->fd, KVM_GET_DEVICE_ATTR, &attr), ENXIO);
+}
+
+static void guest_xcr0(void)
+{
+	u64 xcr0 = 0;
+	struct kvm_device_attr attr = { .addr = (uintptr_t)&xcr0 };
+	int fd = dev_open();
+
+	dev_require_cap(KVM_CAP_SYS_ATTRIBUTES);
+	SYS(ioctl(fd, KVM_HAS_DEVICE_ATTR, &attr));
+	SYS(ioctl(fd, KVM_GET_DEVICE_ATTR, &attr));
+	if (dev_cpuid_has(1, 0, 'c', 26))
+		CHECK_EQ(xcr0 & 3, 3);
+	attr.group = 1;
+	CHECK_ERRNO(ioctl(fd, KVM_GET_DEVICE_ATTR, &attr), ENXIO);
+}
+
+static void tsc_khz(void)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(0), 0);
+	long khz = SYS(ioctl(vcpu->fd, KVM_GET_TSC_KHZ, NULL));
+
+	CHECK_GE(khz, 1000);
+	SYS(ioctl(vcpu->fd, KVM_SET_TSC_KHZ, khz));
+	CHECK_EQ(ioctl(vcpu->fd, KVM_GET_TSC_KHZ, NULL), khz);
+	CHECK_ERRNO(ioctl(vcpu->vm->fd, KVM_RESET_DIRTY_RINGS, 0), EINVAL);
+}
+
+static void translate(void)
+{
+	struct vcpu *vcpu = vcpu_start(0, read_ports, 1, 0);
+	struct kvm_translation tr = { .linear_address = VM_ARENA + 0x123 };
+
+	SYS(ioctl(vcpu->fd, KVM_TRANSLATE, &tr));
+	CHECK(tr.valid);
+	CHECK_EQ(tr.physical_address, VM_ARENA + 0x123);
+	tr.linear_address = 1ull << 46;
+	SYS(ioctl(vcpu->fd, KVM_TRANSLATE, &tr));
+	CHECK(!tr.valid);
+}
+
+struct info {			/* struct corbel_info of <linux/corbel.h> */
+	u32 version, features;
+	char backend[16];
+	u64 reserved[5];
+};
+
+static void info(void)
+{
+	struct info info;
+	int fd = dev_open();
+
+	if (!test_is_corbel()) {
+		CHECK_ERRNO(ioctl(fd, _IOR(0xbd, 0, struct info), &info), EINVAL);
+		return;
+	}
+	memset(&info, 0xff, sizeof(info));
+	SYS(ioctl(fd, _IOR(0xbd, 0, struct info), &info));
+	CHECK_EQ(info.version, 1);
+	CHECK(!strcmp(info.backend, "vmx") || !strcmp(info.backend, "svm"));
+	CHECK_EQ(info.reserved[0] | info.reserved[4], 0);
+	CHECK_ERRNO(ioctl(fd, _IOR(0xbd, 0, struct info), NULL), EFAULT);
+}
+
+static const struct test_case cases[] = {
+	{ "binary_vm", binary_vm },
+	{ "binary_vcpu", binary_vcpu },
+	{ "binary_after_close", binary_after_close },
+	{ "debugfs_counts", debugfs_counts },
+	{ "debugfs_live", debugfs_live },
+	{ "tsc_offset", tsc_offset },
+	{ "guest_xcr0", guest_xcr0 },
+	{ "tsc_khz", tsc_khz },
+	{ "translate", translate },
+	{ "info", info },
+};
+
+TEST_MAIN(cases)
