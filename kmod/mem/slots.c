@@ -452,8 +452,6 @@ int slots_clear_dirty_log(struct vm *vm, const struct kvm_clear_dirty_log *log)
 {
 	int ret;
 
-	if (!(vm->mem.manual_dirty & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE))
-		return -EINVAL;
 	if (log->first_page & 63)
 		return -EINVAL;
 	mutex_lock(&vm->slots_lock);

@@ -274,7 +274,7 @@ static void manual_dirty_log(void)
 
 	FOR_EACH_MODEL(kind) {
 		model_start(kind);
-		EXPECT_EQ(slots_clear_dirty_log(&vm, &log), -EINVAL);
+		EXPECT_EQ(slots_clear_dirty_log(&vm, &log), -ENOENT);
 		vm.mem.manual_dirty = 3;
 		model_slot(0, 0, M2, model_hva(0), LOG);
 		model_get_dirty(0, dirty);
