@@ -388,11 +388,30 @@ int emulate_insn(struct vcpu *vcpu)
 	return emulate(vcpu->mmu.emulation);
 }
 
+/*
+ * A stack or descriptor table on a device: the instruction at RIP has nothing to do with the
+ * access.
+ */
+static int delivery_failed(struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	struct kvm_run *run = vcpu->run;
+
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->internal.suberror = KVM_INTERNAL_ERROR_DELIVERY_EV;
+	run->internal.ndata = 3;
+	run->internal.data[0] = vcpu->events.entry.vector;
+	run->internal.data[1] = exit->hw_reason;
+	run->internal.data[2] = exit->fault.gpa;
+	return TO_USER;
+}
+
 int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit)
 {
 	struct emulation *em = vcpu->mmu.emulation;
 	u32 access = exit->fault.access;
 
+	if (vcpu->events.entry.type != EVENT_NONE)
+		return delivery_failed(vcpu, exit);
 	vcpu->stats.pf_mmio++;
 	em->hint_access = 0;
 	if ((access & (FAULT_GVA_VALID | FAULT_WALK)) == FAULT_GVA_VALID) {

@@ -42,6 +42,8 @@ static int fault_ram(struct vcpu *vcpu, struct tdp_fault *f)
 		poison_signal(f->hva);
 		return RESUME;
 	}
+	if (ret == -EINTR)
+		vcpu->run->exit_reason = KVM_EXIT_INTR;
 	if (ret)
 		return ret;
 	if (tdp_map(vcpu, f) == TDP_FIXED)
