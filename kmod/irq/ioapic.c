@@ -22,6 +22,7 @@
 #define MMIO_LEN	0x100
 #define MASKED_ENTRY	0x10000ull
 #define TABLE_READ_ONLY	0x5000ull	/* delivery status, remote IRR */
+#define TABLE_ROUTING	0xff00000000008fffull	/* which vector goes to whom, edge or level */
 
 static_assert(sizeof(union ioapic_entry) == 8);
 
@@ -195,12 +196,14 @@ static u32 index_read(struct ioapic *ioapic)
 
 static void entry_write(struct ioapic *ioapic, unsigned int pin, bool high, u32 val)
 {
-	union ioapic_entry *e = &ioapic->table[pin];
+	union ioapic_entry *e = &ioapic->table[pin], old = *e;
 	u64 bits = high ? (u64)val << 32 | (u32)e->bits :
 			  (e->bits & ~0xffffffffull) | (val & ~TABLE_READ_ONLY) |
 			  (e->bits & TABLE_READ_ONLY);
 
 	e->bits = bits & 0xff0000000001ffffull;
+	if ((e->bits ^ old.bits) & TABLE_ROUTING)
+		irq_eoi_bitmap_request(ioapic->vm);
 	if (!e->trig_mode)
 		e->remote_irr = 0; /* how software without an EOI register ends a level interrupt */
 	if (e->trig_mode && (ioapic->irr & BIT(pin)))
@@ -255,8 +258,6 @@ static int ioapic_mmio_write(struct vcpu *vcpu, struct bus_dev *dev, u64 addr, i
 	else if (offset == REG_WINDOW)
 		unmasked = index_write(ioapic, reg);
 	spin_unlock_irqrestore(&ioapic->lock, flags);
-	if (offset == REG_WINDOW)
-		irq_eoi_bitmap_request(vcpu->vm);
 	if (unmasked >= 0)
 		route_unmasked(vcpu->vm, KVM_IRQCHIP_IOAPIC, unmasked);
 	return 0;

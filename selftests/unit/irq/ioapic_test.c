@@ -119,14 +119,39 @@ static void masks(void)
 	EXPECT_EQ(set(10, 1), -1);
 	route(10, LEVEL | 0x51, 0);
 	EXPECT_EQ(world.unmasked[KVM_IRQCHIP_IOAPIC], BIT(10));
-	world.unmasked[KVM_IRQCHIP_IOAPIC] = 0;
-	reg_write(0x10 + 20, LEVEL | 0x51);	/* open already */
-	reg_write(0x10 + 22, MASKED | 0x61);
-	EXPECT_EQ(world.unmasked[KVM_IRQCHIP_IOAPIC], 0);
 	EXPECT_EQ(lapic_highest_irr(world_lapic(0)), 0x51); /* unmasking sends a waiting level */
 	EXPECT_EQ(set(11, 1), -1);
 	route(11, 0x61, 0);			/* a masked edge is gone */
 	EXPECT_EQ(lapic_highest_irr(world_lapic(0)), 0x51);
+	world.unmasked[KVM_IRQCHIP_IOAPIC] = 0;
+	reg_write(0x10 + 20, LEVEL | 0x51);	/* open already */
+	reg_write(0x10 + 20, LEVEL | MASKED | 0x51);
+	EXPECT_EQ(world.unmasked[KVM_IRQCHIP_IOAPIC], 0);
+	world_end();
+}
+
+/* Guests mask and unmask all the time; only a new route concerns the vCPUs. */
+static void masking_disturbs_nobody(void)
+{
+	static const u32 low[] = { LEVEL | 0x52, MASKED | 0x52, MASKED | 0x152, MASKED | 0x952 };
+	unsigned long *requests;
+	unsigned int i;
+
+	start();
+	requests = &world_vcpu(1)->requests;
+	route(10, LEVEL | 0x51, 0);
+	*requests = 0;
+	reg_write(0x10 + 20, LEVEL | MASKED | 0x51);
+	reg_write(0x10 + 20, LEVEL | 0x51);
+	EXPECT(!test_bit(REQ_EOI_BITMAP, requests));
+	for (i = 0; i < ARRAY_SIZE(low); i++) {
+		*requests = 0;
+		reg_write(0x10 + 20, low[i]);
+		EXPECT(test_bit(REQ_EOI_BITMAP, requests));
+	}
+	*requests = 0;
+	reg_write(0x11 + 20, 1 << 24);
+	EXPECT(test_bit(REQ_EOI_BITMAP, requests));
 	world_end();
 }
 
@@ -314,6 +339,7 @@ static const struct ktap_case cases[] = {
 	{ "edge", edge },
 	{ "level and remote IRR", level },
 	{ "masking", masks },
+	{ "masking disturbs nobody", masking_disturbs_nobody },
 	{ "changing the trigger mode ends a level interrupt", trigger_mode_clears_remote_irr },
 	{ "sources of one line", sources_are_ored },
 	{ "acknowledged without the lock", resample },
