@@ -225,7 +225,7 @@ void clock_system_time_set(struct vcpu *vcpu, u64 msr)
 {
 	vcpu->arch.system_time_msr = msr;
 	if (msr & KVM_MSR_ENABLED)
-		vcpu_request(vcpu, REQ_CLOCK);
+		clock_resync(vcpu->vm);
 }
 
 /* The wall-clock time at which the guest's clock was zero. */

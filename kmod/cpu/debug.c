@@ -84,7 +84,7 @@ static int bp_exit(struct vcpu *vcpu)
 	vcpu->events.entry = (struct event) {
 		.type = EVENT_SOFT_EXCEPTION,
 		.vector = BP_VECTOR,
-		.insn_len = backend.insn_len(vcpu),
+		.insn_len = vcpu->exit.insn_len,
 	};
 	return RESUME;
 }

@@ -260,7 +260,7 @@ static u64 rip_after(struct vcpu *vcpu, unsigned int len)
 
 int vcpu_skip_insn(struct vcpu *vcpu)
 {
-	unsigned int len = backend.insn_len(vcpu);
+	unsigned int len = vcpu->exit.insn_len;
 	u64 shadow;
 
 	if (unlikely(!len)) {
