@@ -41,6 +41,12 @@ static void yield_to_vcpu(struct vcpu *self, struct vcpu *target)
 	put_task_struct(task);
 }
 
+/* Of a time before PV EOI: injection looks at the TPR by itself. */
+static long vapic_poll_irq(struct vcpu *vcpu, const struct hypercall *call)
+{
+	return 0;
+}
+
 static long kick_cpu(struct vcpu *vcpu, const struct hypercall *call)
 {
 	struct vcpu *target = vm_vcpu_by_id(vcpu->vm, call->arg[1]);
@@ -72,6 +78,8 @@ static long send_ipi(struct vcpu *vcpu, const struct hypercall *call)
 	long count = 0;
 	int sent;
 
+	if (!vcpu->irq.lapic)
+		return -KVM_ENOSYS;
 	if (icr & (APIC_DEST_LOGICAL | APIC_DEST_ALLBUT))
 		return -KVM_EINVAL;
 	for (word = 0; word < 2; word++)
@@ -100,6 +108,7 @@ static const struct {
 	long (*handler)(struct vcpu *vcpu, const struct hypercall *call);
 	u8 feature;		/* KVM_FEATURE_* that offers it */
 } hypercalls[] = {
+	[KVM_HC_VAPIC_POLL_IRQ] = { vapic_poll_irq, NO_FEATURE },
 	[KVM_HC_KICK_CPU] = { kick_cpu, KVM_FEATURE_PV_UNHALT },
 	[KVM_HC_CLOCK_PAIRING] = { pair_clocks, NO_FEATURE },
 	[KVM_HC_SEND_IPI] = { send_ipi, KVM_FEATURE_PV_SEND_IPI },
@@ -112,7 +121,7 @@ static int find(struct vcpu *vcpu, unsigned long nr)
 	if (nr >= ARRAY_SIZE(hypercalls))
 		return -1;
 	nr = array_index_nospec(nr, ARRAY_SIZE(hypercalls));
-	if (!hypercalls[nr].handler || !vcpu->irq.lapic)
+	if (!hypercalls[nr].handler)
 		return -1;
 	if (hypercalls[nr].feature != NO_FEATURE && !guest_has_pv(vcpu, hypercalls[nr].feature))
 		return -1;

@@ -171,11 +171,11 @@ static void exits(void)
 	EXPECT_EQ(cr_do(vcpu, CR_WRITE, 0, GPR_RBX, 0), RESUME);
 	EXPECT_EQ(world.gp, 0);
 	EXPECT_EQ(vcpu->regs.cr0, PROT_CR0);
-	EXPECT_EQ(world.skipped, 3);
+	EXPECT_EQ(vcpu->regs.rip, 0xfff0 + 3 * 2);
 	vcpu->regs.gpr[GPR_RBX] = X86_CR0_PG;
 	EXPECT_EQ(cr_do(vcpu, CR_WRITE, 0, GPR_RBX, 0), RESUME);
 	EXPECT_EQ(world.gp, 1);
-	EXPECT_EQ(world.skipped, 3);			/* #GP leaves RIP at the instruction */
+	EXPECT_EQ(vcpu->regs.rip, 0xfff0 + 3 * 2);	/* #GP leaves RIP at the instruction */
 	EXPECT_EQ(cr_do(vcpu, CR_READ, 0, GPR_RSI, 0), RESUME);
 	EXPECT_EQ(vcpu->regs.gpr[GPR_RSI], PROT_CR0);
 	world_end();

@@ -325,12 +325,6 @@ static void backend_controls(struct vcpu *vcpu)
 	world.controls++;
 }
 
-static u32 backend_insn_len(struct vcpu *vcpu)
-{
-	world.skipped++;
-	return 2;
-}
-
 static void backend_fetch(struct vcpu *vcpu, enum reg reg)
 {
 	abort();	/* the tests keep every register in the cache */
@@ -344,7 +338,7 @@ static void host_setup(void)
 	};
 	backend = (struct backend_ops){
 		.msr_get = backend_get, .msr_set = backend_set, .msr_intercept = backend_intercept,
-		.controls_changed = backend_controls, .insn_len = backend_insn_len,
+		.controls_changed = backend_controls,
 		.reg_fetch = backend_fetch,
 	};
 	memset(boot_cpu_data.x86_capability, 0xff, sizeof(boot_cpu_data.x86_capability));
@@ -374,6 +368,7 @@ struct vcpu *world_start(void)
 	regs_reset(vcpu, false);
 	vcpu->regs.avail = ~0ull;
 	msr_reset(vcpu, false);
+	vcpu->exit.insn_len = 2;
 	return vcpu;
 }
 
