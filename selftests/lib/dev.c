@@ -28,13 +28,20 @@ int dev_open(void)
 }
 
 /* One descriptor for all questions of this process. */
+static int dev_shared = -1;
+
 static int dev_fd(void)
 {
-	static int fd = -1;
+	if (dev_shared < 0)
+		dev_shared = dev_open();
+	return dev_shared;
+}
 
-	if (fd < 0)
-		fd = dev_open();
-	return fd;
+void dev_close(void)
+{
+	if (dev_shared >= 0)
+		close(dev_shared);
+	dev_shared = -1;
 }
 
 int dev_cap(long cap)

@@ -17,6 +17,7 @@ struct dev_cpuid {
 
 const char *dev_path(void);
 int dev_open(void);
+void dev_close(void);	/* of what the functions below keep open */
 int dev_cap(long cap);
 void dev_require_cap(long cap);
 const struct dev_cpuid *dev_supported_cpuid(void);

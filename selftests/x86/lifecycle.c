@@ -309,6 +309,7 @@ static void module(void)
 	SYS(close(vcpu->fd));
 	live_check();
 	for (i = 0; i < 3; i++) {
+		dev_close();
 		SYS(module_unload());
 		CHECK_ERRNO(open("/dev/corbel", O_RDWR), ENOENT);
 		module_load(file);
