@@ -61,9 +61,8 @@ struct backend_ops {
 	void (*enter)(struct vcpu *vcpu, bool again);	/* again: since interrupts went off */
 	void (*decode)(struct vcpu *vcpu, struct vcpu_exit *exit);
 	void (*host_events)(struct vcpu *vcpu);	/* give the host its interrupt; outside guest context */
-	/* State. reg_fetch: vCPU loaded. insn_len: of the exiting instruction, 0 if hardware does not say. */
+	/* State. reg_fetch: vCPU loaded. */
 	void (*reg_fetch)(struct vcpu *vcpu, enum reg reg);
-	u32 (*insn_len)(struct vcpu *vcpu);
 	int (*msr_get)(struct vcpu *vcpu, u32 msr, u64 *val);	/* 0, or -ENOENT: not this backend's */
 	int (*msr_set)(struct vcpu *vcpu, u32 msr, u64 val);
 	void (*msr_intercept)(struct vcpu *vcpu, u32 msr, bool read, bool write);

@@ -66,6 +66,7 @@ enum fault_access {
 
 struct vcpu_exit {
 	enum exit_kind kind;
+	u8 insn_len;		/* of the instruction that exited; 0: hardware does not say */
 	u32 hw_reason;		/* as the hardware gave it; traces, KVM_EXIT_UNKNOWN */
 	union {
 		struct {			/* EXIT_EXCEPTION */

@@ -46,6 +46,7 @@ static void load_here(struct vcpu *vcpu, int cpu)
 	backend.vcpu_load(vcpu, cpu);
 	cpu_vcpu_load(vcpu);
 	vcpu->last_cpu = cpu;
+	vcpu->cache_tainted = true;
 }
 
 static void put_here(struct vcpu *vcpu, bool preempted)

@@ -96,6 +96,7 @@ struct vcpu {
 	struct preempt_notifier preempt;
 	bool preempted;			/* scheduled out while runnable */
 	bool in_run;			/* between vcpu_load() and vcpu_put() of KVM_RUN */
+	bool cache_tainted;		/* this thread may have cached what the guest must not guess (L1TF) */
 
 	struct kvm_run *run;		/* page 0 of the mapping; userspace may write it at any time */
 	void *pio_data;			/* page 1 */

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * L1 data cache flush before entry, against L1TF on CPUs that have it. Which one follows the kernel's
- * l1tf= parameter; the flush covers entries after code that may have touched secrets: all but fast
- * re-entries, or every one with l1tf=full.
+ * l1tf= parameter: before every entry (full), or before those after code that may have brought others'
+ * secrets into the cache: the vCPU was loaded, the host took an interrupt, an exit read memory at large.
  */
 #include <linux/gfp.h>
 #include <linux/jump_label.h>
 #include <asm/cpufeature.h>
+#include <asm/hardirq.h>
 #include <asm/msr.h>
 #include <asm/processor.h>
 #include <asm/vmx.h>
+#include "vcpu.h"
 #include "vmx/l1d.h"
 
 #define L1D_ORDER	4	/* 64 KiB: twice the largest L1D affected, as it is not strictly LRU */
@@ -63,11 +65,14 @@ void l1d_teardown(void)
 	l1d_pages = NULL;
 }
 
-noinstr void l1d_flush(bool again)
+noinstr void l1d_flush(struct vcpu *vcpu)
 {
 	int i, size = PAGE_SIZE << L1D_ORDER;
+	bool wanted = vcpu->cache_tainted || kvm_get_cpu_l1tf_flush_l1d();
 
-	if (again && !static_branch_unlikely(&l1d_every_entry))
+	vcpu->cache_tainted = false;
+	kvm_clear_cpu_l1tf_flush_l1d();
+	if (!wanted && !static_branch_unlikely(&l1d_every_entry))
 		return;
 	if (static_cpu_has(X86_FEATURE_FLUSH_L1D)) {
 		native_wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);

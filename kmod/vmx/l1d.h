@@ -5,12 +5,14 @@
 
 #include <linux/jump_label.h>
 
+struct vcpu;
+
 DECLARE_STATIC_KEY_FALSE(l1d_wanted);
 
 void l1d_setup(void);
 void l1d_teardown(void);
 
-/** l1d_flush() - call when l1d_wanted; @again: nothing but fast exit code ran since the last entry */
-void l1d_flush(bool again);
+/** l1d_flush() - call when l1d_wanted, right before an entry */
+void l1d_flush(struct vcpu *vcpu);
 
 #endif

@@ -169,7 +169,7 @@ static noinstr void round_trip(struct vcpu *vcpu, struct vmx_vcpu *vmx, bool aga
 
 	guest_state_enter(again);
 	if (static_branch_unlikely(&l1d_wanted))
-		l1d_flush(again);
+		l1d_flush(vcpu);
 	if (vcpu->regs.cr2 != native_read_cr2())
 		native_write_cr2(vcpu->regs.cr2);
 
@@ -196,7 +196,11 @@ void vmx_run_enter(struct vcpu *vcpu, bool again)
 		host_cr_update(vmx);
 		perf_switch(vmx);
 		windows_update(vcpu);
+		tpr_threshold_update(vcpu);
 	}
+	/* A self-IPI that was handled without leaving: nobody sends us a notification. */
+	if (again && vcpu->irq.apicv && test_bit(POSTED_ON, (unsigned long *)&vmx->pi.control))
+		vmx_posted_sync(vcpu);
 	vmx_regs_flush(vcpu);
 	if (unlikely(vmx->eptp != vcpu->mmu.root)) {
 		vmx->eptp = vcpu->mmu.root;
@@ -205,7 +209,6 @@ void vmx_run_enter(struct vcpu *vcpu, bool again)
 	}
 	if (unlikely(vcpu->events.entry.type != EVENT_NONE))
 		inject(vcpu, &vcpu->events.entry);
-	tpr_threshold_update(vcpu);
 	timer_update(vmx);
 
 	round_trip(vcpu, vmx, again);

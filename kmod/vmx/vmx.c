@@ -218,7 +218,6 @@ const struct backend_ops vmx_backend = {
 	.decode = vmx_exit_decode,
 	.host_events = vmx_run_host_events,
 	.reg_fetch = vmx_reg_fetch,
-	.insn_len = vmx_exit_insn_len,
 	.msr_get = vmx_msr_get,
 	.msr_set = vmx_msr_set,
 	.msr_intercept = vmx_msr_intercept,

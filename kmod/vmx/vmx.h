@@ -131,7 +131,6 @@ void vmx_host_restore(struct vmx_vcpu *vmx);	/* before the thread leaves the CPU
 
 /* exit.c */
 void vmx_exit_decode(struct vcpu *vcpu, struct vcpu_exit *exit);
-u32 vmx_exit_insn_len(struct vcpu *vcpu);
 void vmx_exit_pml_drain(struct vcpu *vcpu);
 
 /* tlb.c */
