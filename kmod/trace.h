@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Tracepoints: events/corbel/ in tracefs. Vocabulary and fields follow KVM's where the event is the same. */
+/*
+ * Tracepoints: events/corbel/ in tracefs. Vocabulary and fields follow KVM's where the event is
+ * the same.
+ */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM corbel
 
@@ -101,47 +104,34 @@ TRACE_EVENT(corbel_page_fault,
 		  __entry->gpa, __entry->access)
 );
 
-TRACE_EVENT(corbel_mmio,
-	TP_PROTO(unsigned int vcpu_id, bool write, gpa_t gpa, unsigned int len, u64 val),
-	TP_ARGS(vcpu_id, write, gpa, len, val),
+DECLARE_EVENT_CLASS(corbel_access,
+	TP_PROTO(unsigned int vcpu_id, bool write, u64 addr, unsigned int len, u64 val),
+	TP_ARGS(vcpu_id, write, addr, len, val),
 	TP_STRUCT__entry(
 		__field(unsigned int, vcpu_id)
 		__field(bool, write)
-		__field(u64, gpa)
+		__field(u64, addr)
 		__field(unsigned int, len)
 		__field(u64, val)
 	),
 	TP_fast_assign(
 		__entry->vcpu_id = vcpu_id;
 		__entry->write = write;
-		__entry->gpa = gpa;
+		__entry->addr = addr;
 		__entry->len = len;
 		__entry->val = val;
 	),
-	TP_printk("vcpu %u, %s, gpa 0x%llx, len %u, val 0x%llx", __entry->vcpu_id,
-		  __entry->write ? "write" : "read", __entry->gpa, __entry->len, __entry->val)
+	TP_printk("vcpu %u, %s, address 0x%llx, len %u, val 0x%llx", __entry->vcpu_id,
+		  __entry->write ? "write" : "read", __entry->addr, __entry->len, __entry->val)
 );
 
-TRACE_EVENT(corbel_pio,
-	TP_PROTO(unsigned int vcpu_id, bool in, u16 port, unsigned int size, u32 val),
-	TP_ARGS(vcpu_id, in, port, size, val),
-	TP_STRUCT__entry(
-		__field(unsigned int, vcpu_id)
-		__field(bool, in)
-		__field(u16, port)
-		__field(unsigned int, size)
-		__field(u32, val)
-	),
-	TP_fast_assign(
-		__entry->vcpu_id = vcpu_id;
-		__entry->in = in;
-		__entry->port = port;
-		__entry->size = size;
-		__entry->val = val;
-	),
-	TP_printk("vcpu %u, %s, port 0x%x, size %u, val 0x%x", __entry->vcpu_id,
-		  __entry->in ? "in" : "out", __entry->port, __entry->size, __entry->val)
-);
+#define ACCESS_EVENT(name)							\
+DEFINE_EVENT(corbel_access, name,						\
+	TP_PROTO(unsigned int vcpu_id, bool write, u64 addr, unsigned int len, u64 val),	\
+	TP_ARGS(vcpu_id, write, addr, len, val))
+
+ACCESS_EVENT(corbel_mmio);
+ACCESS_EVENT(corbel_pio);
 
 TRACE_EVENT(corbel_msr,
 	TP_PROTO(unsigned int vcpu_id, bool write, u32 msr, u64 val, int err),

@@ -27,7 +27,10 @@ int api_vcpu_fd(struct vcpu *vcpu);
 /** cap_check() - KVM_CHECK_EXTENSION, the same on /dev/corbel and on a VM. Never negative. */
 int cap_check(unsigned long cap);
 
-/** cap_enable() - KVM_ENABLE_CAP on a VM. Context: vm->lock held. Return: 0, -EINVAL, -EEXIST, -ENOMEM */
+/**
+ * cap_enable() - KVM_ENABLE_CAP on a VM. Context: vm->lock held. Return: 0, -EINVAL, -EEXIST,
+ * -ENOMEM
+ */
 int cap_enable(struct vm *vm, const struct kvm_enable_cap *cap);
 
 #define MSR_IO_MAX	256	/* KVM_GET_MSRS and KVM_SET_MSRS take fewer than this */

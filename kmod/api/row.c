@@ -82,10 +82,11 @@ int row_call(const struct api_row *row, struct vm *vm, struct vcpu *vcpu, unsign
 		data = kmalloc(size, GFP_KERNEL_ACCOUNT);
 	if (!data)
 		return -ENOMEM;
-	memset(data, 0, size);
-	if (!copy_from_user(data, user, row->in))
+	if (size > row->in)		/* nothing of ours goes out unwritten */
+		memset(data + row->in, 0, size - row->in);
+	if (!row->in || !copy_from_user(data, user, row->in))
 		ret = row_locked(row, vm, vcpu, data, arg);
-	if (ret >= 0 && copy_to_user(user, data, row->out))
+	if (ret >= 0 && row->out && copy_to_user(user, data, row->out))
 		ret = -EFAULT;
 	if (data != small)
 		kfree(data);

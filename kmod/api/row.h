@@ -26,6 +26,22 @@ struct api_row {
 	};
 };
 
+/*
+ * A row's function that only passes the buffer on: to int fn(obj, buffer), or to one without
+ * result.
+ */
+#define ROW_FN(name, obj, fn)						\
+static int name(struct obj *obj, void *data, unsigned long arg)		\
+{									\
+	return fn(obj, data);						\
+}
+#define ROW_VOID_FN(name, obj, fn)					\
+static int name(struct obj *obj, void *data, unsigned long arg)		\
+{									\
+	fn(obj, data);							\
+	return 0;							\
+}
+
 #define ROW_ARG(_cmd, _flags, fd, fn)		/* arg is a number, nothing, or read by fn */ \
 	{ .cmd = _cmd, .flags = _flags, .fd = fn }
 #define ROW_IN(_cmd, type, _flags, fd, fn) \

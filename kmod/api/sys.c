@@ -60,7 +60,10 @@ static int sys_supported_cpuid(void *data, unsigned long arg)
 	return sys_copy_cpuid(arg, cpuid_supported);
 }
 
-/* Old kernels left the padding of this list alone; it has to be zero so that it can mean something. */
+/*
+ * Old kernels left the padding of this list alone; it has to be zero so that it can mean
+ * something.
+ */
 static int sys_cpuid_padding(unsigned long arg)
 {
 	struct kvm_cpuid2 __user *user = (void __user *)arg;

@@ -28,7 +28,10 @@
 
 #define VCPU_SYNC_FIELDS	(KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
 
-/* Userspace can write the shared page at any time, so each part is copied before it is looked at. */
+/*
+ * Userspace can write the shared page at any time, so each part is copied before it is looked
+ * at.
+ */
 static int vcpu_sync_from_user(struct vcpu *vcpu, u64 fields)
 {
 	struct kvm_sync_regs *shared = &vcpu->run->s.regs;
@@ -125,51 +128,14 @@ static int vcpu_row_set_signal_mask(struct vcpu *vcpu, void *data, unsigned long
 
 /* Registers */
 
-static int vcpu_row_get_regs(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	regs_to_user(vcpu, data);
-	return 0;
-}
-
-static int vcpu_row_set_regs(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	regs_from_user(vcpu, data);
-	return 0;
-}
-
-static int vcpu_row_get_sregs(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	sregs_to_user(vcpu, data);
-	return 0;
-}
-
-static int vcpu_row_set_sregs(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	return sregs_from_user(vcpu, data);
-}
-
-static int vcpu_row_get_sregs2(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	sregs2_to_user(vcpu, data);
-	return 0;
-}
-
-static int vcpu_row_set_sregs2(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	return sregs2_from_user(vcpu, data);
-}
-
-static int vcpu_row_get_fpu(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	fpu_to_user(vcpu, data);
-	return 0;
-}
-
-static int vcpu_row_set_fpu(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	fpu_from_user(vcpu, data);
-	return 0;
-}
+ROW_VOID_FN(vcpu_row_get_regs, vcpu, regs_to_user)
+ROW_VOID_FN(vcpu_row_set_regs, vcpu, regs_from_user)
+ROW_VOID_FN(vcpu_row_get_sregs, vcpu, sregs_to_user)
+ROW_FN(vcpu_row_set_sregs, vcpu, sregs_from_user)
+ROW_VOID_FN(vcpu_row_get_sregs2, vcpu, sregs2_to_user)
+ROW_FN(vcpu_row_set_sregs2, vcpu, sregs2_from_user)
+ROW_VOID_FN(vcpu_row_get_fpu, vcpu, fpu_to_user)
+ROW_VOID_FN(vcpu_row_set_fpu, vcpu, fpu_from_user)
 
 static int vcpu_copy_xsave(struct vcpu *vcpu, unsigned long arg, u32 size)
 {
@@ -210,38 +176,12 @@ static int vcpu_row_set_xsave(struct vcpu *vcpu, void *data, unsigned long arg)
 	return err;
 }
 
-static int vcpu_row_get_xcrs(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	xcrs_to_user(vcpu, data);
-	return 0;
-}
-
-static int vcpu_row_set_xcrs(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	return xcrs_from_user(vcpu, data);
-}
-
-static int vcpu_row_get_debugregs(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	debugregs_to_user(vcpu, data);
-	return 0;
-}
-
-static int vcpu_row_set_debugregs(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	return debugregs_from_user(vcpu, data);
-}
-
-static int vcpu_row_set_guest_debug(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	return debug_set(vcpu, data);
-}
-
-static int vcpu_row_translate(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	translate_to_user(vcpu, data);
-	return 0;
-}
+ROW_VOID_FN(vcpu_row_get_xcrs, vcpu, xcrs_to_user)
+ROW_FN(vcpu_row_set_xcrs, vcpu, xcrs_from_user)
+ROW_VOID_FN(vcpu_row_get_debugregs, vcpu, debugregs_to_user)
+ROW_FN(vcpu_row_set_debugregs, vcpu, debugregs_from_user)
+ROW_FN(vcpu_row_set_guest_debug, vcpu, debug_set)
+ROW_VOID_FN(vcpu_row_translate, vcpu, translate_to_user)
 
 /* MSRs and CPUID */
 
@@ -350,10 +290,7 @@ static int vcpu_row_setup_mce(struct vcpu *vcpu, void *data, unsigned long arg)
 	return mce_configure(vcpu, *(u64 *)data);
 }
 
-static int vcpu_row_set_mce(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	return mce_set(vcpu, data);
-}
+ROW_FN(vcpu_row_set_mce, vcpu, mce_set)
 
 /* Interrupts and state */
 
@@ -368,15 +305,8 @@ static int vcpu_row_nmi(struct vcpu *vcpu, void *data, unsigned long arg)
 	return 0;
 }
 
-static int vcpu_row_get_lapic(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	return lapic_to_user(vcpu, data);
-}
-
-static int vcpu_row_set_lapic(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	return lapic_from_user(vcpu, data);
-}
+ROW_FN(vcpu_row_get_lapic, vcpu, lapic_to_user)
+ROW_FN(vcpu_row_set_lapic, vcpu, lapic_from_user)
 
 static int vcpu_row_set_vapic_addr(struct vcpu *vcpu, void *data, unsigned long arg)
 {
@@ -390,26 +320,10 @@ static int vcpu_row_tpr_reporting(struct vcpu *vcpu, void *data, unsigned long a
 	return ctl->flags ? -EINVAL : lapic_tpr_report_set(vcpu, ctl->enabled);
 }
 
-static int vcpu_row_get_events(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	events_to_user(vcpu, data);
-	return 0;
-}
-
-static int vcpu_row_set_events(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	return events_from_user(vcpu, data);
-}
-
-static int vcpu_row_get_mp_state(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	return mp_state_get(vcpu, data);
-}
-
-static int vcpu_row_set_mp_state(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	return mp_state_set(vcpu, data);
-}
+ROW_VOID_FN(vcpu_row_get_events, vcpu, events_to_user)
+ROW_FN(vcpu_row_set_events, vcpu, events_from_user)
+ROW_FN(vcpu_row_get_mp_state, vcpu, mp_state_get)
+ROW_FN(vcpu_row_set_mp_state, vcpu, mp_state_set)
 
 /* Time */
 
@@ -456,10 +370,7 @@ static int vcpu_row_set_attr(struct vcpu *vcpu, void *data, unsigned long arg)
 	return 0;
 }
 
-static int vcpu_row_enable_cap(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	return cap_enable_vcpu(vcpu, data);
-}
+ROW_FN(vcpu_row_enable_cap, vcpu, cap_enable_vcpu)
 
 static int vcpu_row_get_stats_fd(struct vcpu *vcpu, void *data, unsigned long arg)
 {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The ioctls of a VM. Those that must run beside KVM_RUN take no vm->lock: their rooms lock finer. */
+/*
+ * The ioctls of a VM. Those that must run beside KVM_RUN take no vm->lock: their rooms lock
+ * finer.
+ */
 #include <linux/anon_inodes.h>
 #include <linux/compat.h>
 #include <linux/file.h>
@@ -29,10 +32,7 @@ static int vm_row_check_extension(struct vm *vm, void *data, unsigned long arg)
 	return cap_check(arg);
 }
 
-static int vm_row_enable_cap(struct vm *vm, void *data, unsigned long arg)
-{
-	return cap_enable(vm, data);
-}
+ROW_FN(vm_row_enable_cap, vm, cap_enable)
 
 static int vm_row_create_irqchip(struct vm *vm, void *data, unsigned long arg)
 {
@@ -72,10 +72,7 @@ static int vm_row_set_identity_map(struct vm *vm, void *data, unsigned long arg)
 
 /* Memory */
 
-static int vm_row_set_memory(struct vm *vm, void *data, unsigned long arg)
-{
-	return slots_set_region(vm, data);
-}
+ROW_FN(vm_row_set_memory, vm, slots_set_region)
 
 static int vm_row_get_dirty_log(struct vm *vm, void *data, unsigned long arg)
 {
@@ -95,7 +92,10 @@ static int vm_row_clear_dirty_log(struct vm *vm, void *data, unsigned long arg)
 	return slots_clear_dirty_log(vm, log);
 }
 
-/* A limit on page tables under shadow paging; the smallest that KVM takes must still be respected. */
+/*
+ * A limit on page tables under shadow paging; the smallest that KVM takes must still be
+ * respected.
+ */
 static int vm_row_set_nr_mmu_pages(struct vm *vm, void *data, unsigned long arg)
 {
 	return (u32)arg < VM_MIN_MMU_PAGES ? -EINVAL : 0;
@@ -109,20 +109,9 @@ static int vm_row_reset_dirty_rings(struct vm *vm, void *data, unsigned long arg
 
 /* I/O */
 
-static int vm_row_ioeventfd(struct vm *vm, void *data, unsigned long arg)
-{
-	return ioeventfd_set(vm, data);
-}
-
-static int vm_row_register_zone(struct vm *vm, void *data, unsigned long arg)
-{
-	return coalesced_register(vm, data);
-}
-
-static int vm_row_unregister_zone(struct vm *vm, void *data, unsigned long arg)
-{
-	return coalesced_unregister(vm, data);
-}
+ROW_FN(vm_row_ioeventfd, vm, ioeventfd_set)
+ROW_FN(vm_row_register_zone, vm, coalesced_register)
+ROW_FN(vm_row_unregister_zone, vm, coalesced_unregister)
 
 /* Interrupts */
 
@@ -136,15 +125,8 @@ static int vm_row_irq_line_status(struct vm *vm, void *data, unsigned long arg)
 	return 0;
 }
 
-static int vm_row_signal_msi(struct vm *vm, void *data, unsigned long arg)
-{
-	return route_msi(vm, data);
-}
-
-static int vm_row_irqfd(struct vm *vm, void *data, unsigned long arg)
-{
-	return irqfd_set(vm, data);
-}
+ROW_FN(vm_row_signal_msi, vm, route_msi)
+ROW_FN(vm_row_irqfd, vm, irqfd_set)
 
 static int vm_row_set_gsi_routing(struct vm *vm, void *data, unsigned long arg)
 {
@@ -165,15 +147,8 @@ static int vm_row_set_gsi_routing(struct vm *vm, void *data, unsigned long arg)
 	return err;
 }
 
-static int vm_row_get_irqchip(struct vm *vm, void *data, unsigned long arg)
-{
-	return irqchip_to_user(vm, data);
-}
-
-static int vm_row_set_irqchip(struct vm *vm, void *data, unsigned long arg)
-{
-	return irqchip_from_user(vm, data);
-}
+ROW_FN(vm_row_get_irqchip, vm, irqchip_to_user)
+ROW_FN(vm_row_set_irqchip, vm, irqchip_from_user)
 
 static int vm_row_create_pit(struct vm *vm, void *data, unsigned long arg)
 {
@@ -182,20 +157,9 @@ static int vm_row_create_pit(struct vm *vm, void *data, unsigned long arg)
 	return pit_create(vm, &config);
 }
 
-static int vm_row_create_pit2(struct vm *vm, void *data, unsigned long arg)
-{
-	return pit_create(vm, data);
-}
-
-static int vm_row_get_pit2(struct vm *vm, void *data, unsigned long arg)
-{
-	return pit_to_user(vm, data);
-}
-
-static int vm_row_set_pit2(struct vm *vm, void *data, unsigned long arg)
-{
-	return pit_from_user(vm, data);
-}
+ROW_FN(vm_row_create_pit2, vm, pit_create)
+ROW_FN(vm_row_get_pit2, vm, pit_to_user)
+ROW_FN(vm_row_set_pit2, vm, pit_from_user)
 
 /* The older form has the channels and nothing else. */
 static int vm_row_get_pit(struct vm *vm, void *data, unsigned long arg)
@@ -221,23 +185,12 @@ static int vm_row_set_pit(struct vm *vm, void *data, unsigned long arg)
 	return pit_from_user(vm, &state2);
 }
 
-static int vm_row_reinject(struct vm *vm, void *data, unsigned long arg)
-{
-	return pit_reinject(vm, data);
-}
+ROW_FN(vm_row_reinject, vm, pit_reinject)
 
 /* Time and MSRs */
 
-static int vm_row_get_clock(struct vm *vm, void *data, unsigned long arg)
-{
-	clock_to_user(vm, data);
-	return 0;
-}
-
-static int vm_row_set_clock(struct vm *vm, void *data, unsigned long arg)
-{
-	return clock_from_user(vm, data);
-}
+ROW_VOID_FN(vm_row_get_clock, vm, clock_to_user)
+ROW_FN(vm_row_set_clock, vm, clock_from_user)
 
 static int vm_row_set_tsc_khz(struct vm *vm, void *data, unsigned long arg)
 {
@@ -249,10 +202,7 @@ static int vm_row_get_tsc_khz(struct vm *vm, void *data, unsigned long arg)
 	return READ_ONCE(vm->arch.tsc_khz);
 }
 
-static int vm_row_set_msr_filter(struct vm *vm, void *data, unsigned long arg)
-{
-	return msr_filter_set(vm, data);
-}
+ROW_FN(vm_row_set_msr_filter, vm, msr_filter_set)
 
 static const struct api_row vm_rows[] = {
 	ROW_IN(KVM_IRQ_LINE, struct kvm_irq_level, 0, vm, vm_row_irq_line_status),

@@ -51,7 +51,7 @@ static int pio_complete_in(struct vcpu *vcpu)
 	if (regs_linear_rip(vcpu) != vcpu->io.linear_rip)
 		return RESUME;
 	memcpy(&val, vcpu->pio_data, vcpu->io.size);
-	trace_corbel_pio(vcpu->id, true, vcpu->run->io.port, vcpu->io.size, val);
+	trace_corbel_pio(vcpu->id, false, vcpu->run->io.port, vcpu->io.size, val);
 	pio_set_rax(vcpu, val, vcpu->io.size);
 	return vcpu_skip_insn(vcpu);
 }
@@ -61,7 +61,7 @@ static int pio_in(struct vcpu *vcpu, u16 port, unsigned int size)
 	u32 val = 0;
 
 	if (!bus_read(vcpu, BUS_PIO, port, size, &val)) {
-		trace_corbel_pio(vcpu->id, true, port, size, val);
+		trace_corbel_pio(vcpu->id, false, port, size, val);
 		pio_set_rax(vcpu, val, size);
 		return vcpu_skip_insn(vcpu);
 	}
@@ -76,7 +76,7 @@ static int pio_out(struct vcpu *vcpu, u16 port, unsigned int size)
 
 	if (size < 4)
 		val &= (1u << size * 8) - 1;
-	trace_corbel_pio(vcpu->id, false, port, size, val);
+	trace_corbel_pio(vcpu->id, true, port, size, val);
 	if (!bus_write(vcpu, BUS_PIO, port, size, &val))
 		return vcpu_skip_insn(vcpu);
 	/* Firmware's way out to a debugger; clients expect RIP behind it. */

@@ -18,7 +18,10 @@
 #include "vm.h"
 #include "route.h"
 
-/* Irqfds with resampling that share a line: the line stays up until the guest's EOI lowers it for all. */
+/*
+ * Irqfds with resampling that share a line: the line stays up until the guest's EOI lowers it
+ * for all.
+ */
 struct irqfd_resampler {
 	struct route_ack ack;
 	struct vm *vm;
@@ -302,7 +305,10 @@ static int irqfd_assign_file(struct vm *vm, const struct kvm_irqfd *args, struct
 	return err;
 }
 
-/* Made at first use. The VM's own: its end waits for its readers, who may sleep in a page fault for ever. */
+/*
+ * Made at first use. The VM's own: its end waits for its readers, who may sleep in a page fault
+ * for ever.
+ */
 static int irqfd_need_workqueue(struct vm *vm)
 {
 	struct vm_irqfd *all = &vm->irq.irqfd;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The 8254. Counters are never stepped: each channel remembers when it was loaded, and what a reader
- * sees follows from the time that has passed. Only channel 0 has a timer, because only it interrupts.
+ * The 8254. Counters are never stepped: each channel remembers when it was loaded, and what a
+ * reader sees follows from the time that has passed. Only channel 0 interrupts and has a timer.
  */
 #include <linux/hrtimer.h>
 #include <linux/math64.h>
@@ -96,7 +96,10 @@ static bool pit_out(const struct kvm_pit_channel_state *channel)
 	}
 }
 
-/* Interrupts: the timer counts ticks, a work drives the line, the acknowledgement asks for the next. */
+/*
+ * Interrupts: the timer counts ticks, a work drives the line, the acknowledgement asks for the
+ * next.
+ */
 
 static void pit_queue_tick(struct pit *pit)
 {
@@ -314,7 +317,10 @@ static int pit_port_read(struct vcpu *vcpu, struct bus_dev *dev, u64 addr, int l
 
 static const struct bus_dev_ops pit_ops = { .read = pit_port_read, .write = pit_port_write };
 
-/* The speaker: gate and output of channel 2, and the refresh clock that old code measures time by. */
+/*
+ * The speaker: gate and output of channel 2, and the refresh clock that old code measures time
+ * by.
+ */
 
 static int pit_speaker_write(struct vcpu *vcpu, struct bus_dev *dev, u64 addr, int len,
 			     const void *val)
@@ -353,7 +359,10 @@ static const struct bus_dev_ops pit_speaker_ops = {
 	.write = pit_speaker_write,
 };
 
-/* irq_lock held. The notifier costs an exit per tick, so it is there only while ticks are reinjected. */
+/*
+ * irq_lock held. The notifier costs an exit per tick, so it is there only while ticks are
+ * reinjected.
+ */
 static void pit_set_reinject(struct pit *pit, bool on)
 {
 	if (pit->reinject == on)

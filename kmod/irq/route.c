@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * GSI routing. The table is immutable: entries grouped by GSI, with an index, so that userspace can
- * replace it often (each change of a userspace IOAPIC does) and interrupts find their entries at once.
+ * replace it often (each change of a userspace IOAPIC does) and interrupts find their entries fast.
  */
 #include <linux/nospec.h>
 #include <linux/rculist.h>

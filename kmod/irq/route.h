@@ -42,7 +42,10 @@ void route_vm_destroy(struct vm *vm);
  */
 int route_set(struct vm *vm, const struct kvm_irq_routing_entry *entries, unsigned int nr);
 
-/* For irqchip creation: GSI 0-15 to PIC and IOAPIC pins, 16-23 to the IOAPIC; or nothing (split). */
+/*
+ * For irqchip creation: GSI 0-15 to PIC and IOAPIC pins, 16-23 to the IOAPIC; or nothing
+ * (split).
+ */
 int route_set_default(struct vm *vm);
 int route_set_empty(struct vm *vm);
 
@@ -59,7 +62,10 @@ int route_msi(struct vm *vm, const struct kvm_msi *msi);
 /** route_entry_msi() - send the message of an MSI entry. Context: any, hard interrupt included. */
 int route_entry_msi(struct vm *vm, const struct route_entry *entry);
 
-/** route_lookup() - the only entry of a GSI if it is an MSI; else false. vm->srcu or irq_lock held. */
+/**
+ * route_lookup() - the only entry of a GSI if it is an MSI; else false. vm->srcu or irq_lock
+ * held.
+ */
 bool route_lookup_msi(struct vm *vm, u32 gsi, struct route_entry *entry);
 
 /**

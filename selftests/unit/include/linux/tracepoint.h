@@ -4,6 +4,9 @@
 #define SHIM_TRACEPOINT_H
 
 #define TP_PROTO(...)	__VA_ARGS__
-#define TRACE_EVENT(name, proto, ...)	static inline void trace_##name(proto) {}
+#define TP_ARGS(...)
+#define DECLARE_EVENT_CLASS(...)
+#define DEFINE_EVENT(class, name, proto, args)	TRACE_EVENT(name, proto)
+#define TRACE_EVENT(name, proto, ...)	static inline void trace_##name(proto) { }
 
 #endif
