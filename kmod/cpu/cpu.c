@@ -75,7 +75,7 @@ void cpu_vcpu_load(struct vcpu *vcpu)
 {
 	if (vcpu->last_cpu != vcpu->cpu && !READ_ONCE(vcpu->vm->arch.clock_master))
 		vcpu_request(vcpu, REQ_CLOCK);
-	if (vcpu->arch.steal.msr & KVM_MSR_ENABLED)
+	if (steal_time_due(vcpu))
 		vcpu_request(vcpu, REQ_STEAL_TIME);
 }
 

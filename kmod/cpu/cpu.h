@@ -83,6 +83,7 @@ struct vcpu_cpu {
 	bool clock_stopped;		/* KVM_KVMCLOCK_CTRL: tell the guest it was paused */
 	struct pv_page steal;
 	u64 steal_last;			/* sched_info.run_delay already reported */
+	bool steal_preempted;		/* the page says so: take it back */
 	u64 pv_eoi_msr;
 	bool pv_eoi_pending;
 	u64 poll_control;		/* MSR_KVM_POLL_CONTROL; bit 0: the host may poll */

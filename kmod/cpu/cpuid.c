@@ -149,6 +149,27 @@ static void refresh_leaf1(struct vcpu *vcpu, struct kvm_cpuid_entry2 *leaf)
 			   vcpu->arch.misc_enable & MSR_IA32_MISC_ENABLE_MWAIT);
 }
 
+static bool is_kvm(const struct kvm_cpuid_entry2 *leaf)
+{
+	u32 signature[3] = { leaf->ebx, leaf->ecx, leaf->edx };
+
+	return !memcmp(signature, KVM_SIGNATURE, sizeof(signature));
+}
+
+/* KVM's leaves may stand at 0x40000000 or, behind another hypervisor's, at a multiple of 0x100 above. */
+static struct kvm_cpuid_entry2 *find_pv(struct cpuid_table *table)
+{
+	const struct kvm_cpuid_entry2 *leaf;
+	u32 i;
+
+	for (i = 0; i < table->nr; i++) {
+		leaf = &table->entries[i];
+		if ((leaf->function & 0xffff00ff) == KVM_CPUID_SIGNATURE && is_kvm(leaf))
+			return find(table, leaf->function | 1, 0);
+	}
+	return NULL;
+}
+
 static void refresh_table(struct vcpu *vcpu, struct cpuid_table *table)
 {
 	struct kvm_cpuid_entry2 *leaf = find(table, 1, 0);
@@ -158,6 +179,10 @@ static void refresh_table(struct vcpu *vcpu, struct cpuid_table *table)
 	leaf = find(table, 7, 0);
 	if (leaf && (leaf->ecx & F(PKU)))
 		set_bit_if(&leaf->ecx, F(OSPKE), cr4_get(vcpu) & X86_CR4_PKE);
+	/* A guest that halts without an exit cannot be kicked out of it. */
+	leaf = find_pv(table);
+	if (leaf && (vcpu->vm->arch.exits_off & KVM_X86_DISABLE_EXITS_HLT))
+		leaf->eax &= ~BIT(KVM_FEATURE_PV_UNHALT);
 	leaf = find(table, 0xd, 0);
 	if (leaf)
 		leaf->ebx = cpuid_host_xsave_size(vcpu->arch.xcr0, false);
@@ -195,28 +220,6 @@ static u64 derive_features(struct cpuid_table *table)
 	return features;
 }
 
-static bool is_kvm(const struct kvm_cpuid_entry2 *leaf)
-{
-	u32 signature[3] = { leaf->ebx, leaf->ecx, leaf->edx };
-
-	return !memcmp(signature, KVM_SIGNATURE, sizeof(signature));
-}
-
-static u32 derive_pv(struct cpuid_table *table)
-{
-	const struct kvm_cpuid_entry2 *leaf;
-	u32 i;
-
-	for (i = 0; i < table->nr; i++) {
-		leaf = &table->entries[i];
-		if ((leaf->function & 0xffff00ff) != KVM_CPUID_SIGNATURE || !is_kvm(leaf))
-			continue;
-		leaf = find(table, leaf->function | 1, 0);
-		return leaf ? leaf->eax : 0;
-	}
-	return 0;
-}
-
 static u8 derive_maxphyaddr(struct cpuid_table *table)
 {
 	const struct kvm_cpuid_entry2 *leaf = find(table, 0x80000000, 0);
@@ -244,10 +247,10 @@ static void derive_controls(struct vcpu *vcpu)
 static void derive(struct vcpu *vcpu)
 {
 	struct cpuid_table *table = vcpu->arch.cpuid;
-	const struct kvm_cpuid_entry2 *leaf = find(table, 0xd, 0);
+	const struct kvm_cpuid_entry2 *leaf = find(table, 0xd, 0), *pv = find_pv(table);
 
 	vcpu->arch.features = derive_features(table);
-	vcpu->arch.pv_features = derive_pv(table);
+	vcpu->arch.pv_features = pv ? pv->eax : 0;
 	vcpu->arch.maxphyaddr = derive_maxphyaddr(table);
 	vcpu->arch.guest_xcr0_allowed =
 		leaf ? (leaf->eax | (u64)leaf->edx << 32) & cpuid_host.xcr0 : 0;

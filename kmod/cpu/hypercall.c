@@ -151,7 +151,7 @@ bool hypercall_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	unsigned long nr = vcpu->regs.gpr[GPR_RAX];
 
-	if (unlikely(vcpu->guest_debug))
+	if (unlikely(vcpu->guest_debug || !exit->insn_len))
 		return false;
 	if (nr < ARRAY_SIZE(hypercalls) || nr >> 32)
 		return false;

@@ -600,7 +600,7 @@ bool msr_write_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 	u64 val = wrmsr_value(vcpu);
 	bool done = false;
 
-	if (unlikely(vcpu->guest_debug) || !vcpu->irq.lapic)
+	if (unlikely(vcpu->guest_debug || !exit->insn_len) || !vcpu->irq.lapic)
 		return false;
 	switch ((u32)vcpu->regs.gpr[GPR_RCX]) {
 	case MSR_IA32_TSC_DEADLINE:

@@ -125,12 +125,20 @@ static void steal_write(struct vcpu *vcpu, struct kvm_steal_time __user *page)
 	if (put_user(version, &page->version))
 		return;
 	smp_wmb();
-	steal += delay - vcpu->arch.steal_last;
+	/* Another thread that runs this vCPU now has a count of its own. */
+	if (delay > vcpu->arch.steal_last)
+		steal += delay - vcpu->arch.steal_last;
 	if (put_user(steal, &page->steal))
 		return;
 	vcpu->arch.steal_last = delay;
 	smp_wmb();
 	put_user(version + 1, &page->version);
+}
+
+bool steal_time_due(struct vcpu *vcpu)
+{
+	return steal_enabled(vcpu) && (vcpu->arch.steal_preempted ||
+				       current->sched_info.run_delay != vcpu->arch.steal_last);
 }
 
 void steal_time_record(struct vcpu *vcpu)
@@ -143,6 +151,7 @@ void steal_time_record(struct vcpu *vcpu)
 	page = steal_page(vcpu);
 	if (!page)
 		return;
+	vcpu->arch.steal_preempted = false;
 	preempted = take_preempted(page);
 	if (preempted < 0) {
 		vcpu->arch.steal.hva = 0;
@@ -170,6 +179,8 @@ void steal_time_preempted(struct vcpu *vcpu)
 	pagefault_disable();
 	if (put_user((u8)KVM_VCPU_PREEMPTED, &st->preempted))
 		vcpu->arch.steal.hva = 0;
+	else
+		vcpu->arch.steal_preempted = true;
 	pagefault_enable();
 }
 

@@ -38,6 +38,8 @@ static inline bool pv_take_unhalt(struct vcpu *vcpu)
 int pv_steal_msr_set(struct vcpu *vcpu, u64 val);
 /** steal_time_record() - REQ_STEAL_TIME: write the page, serve the TLB flush it asks for. May sleep. */
 void steal_time_record(struct vcpu *vcpu);
+/** steal_time_due() - is there something to record. Context: any, on the vCPU's thread. */
+bool steal_time_due(struct vcpu *vcpu);
 /** steal_time_preempted() - tell the guest that this vCPU is not running. Context: atomic. */
 void steal_time_preempted(struct vcpu *vcpu);
 

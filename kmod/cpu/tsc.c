@@ -153,6 +153,8 @@ int tsc_khz_set(struct vcpu *vcpu, u32 khz)
 	vcpu->arch.tsc_khz = khz;
 	vcpu->arch.tsc_ratio = ratio;
 	backend.controls_changed(vcpu);
+	if (vcpu->irq.lapic)
+		lapic_timer_tsc_changed(vcpu);
 	clock_resync(vcpu->vm);
 	return 0;
 }

@@ -219,6 +219,12 @@ static void mirrored_bits(void)
 	cr4_apply(vcpu, 0);
 	query(7, 0, regs);
 	EXPECT_EQ(regs[ECX] & BIT(4), 0);
+	query(0x40000001, 0, regs);
+	EXPECT(regs[EAX] & BIT(7));
+	world.vm.arch.exits_off = KVM_X86_DISABLE_EXITS_HLT;	/* no kick reaches such a halt */
+	cpuid_refresh(vcpu);
+	query(0x40000001, 0, regs);
+	EXPECT_EQ(regs[EAX] & BIT(7), 0);
 	world_end();
 }
 
