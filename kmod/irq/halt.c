@@ -82,9 +82,9 @@ static bool must_stop(struct vcpu *vcpu)
 	return halt_runnable(vcpu) || user_wants_back(vcpu);
 }
 
-static bool poll(struct vcpu *vcpu)
+static bool poll(struct vcpu *vcpu, ktime_t start)
 {
-	ktime_t end = ktime_get() + vcpu->irq.poll_ns;
+	ktime_t end = start + vcpu->irq.poll_ns;
 
 	if (!vcpu->irq.poll_ns || vcpu->irq.mp_state != KVM_MP_STATE_HALTED)
 		return must_stop(vcpu);
@@ -117,7 +117,7 @@ int halt_wait(struct vcpu *vcpu)
 	s64 waited;
 
 	lapic_timer_block(vcpu);
-	polled = poll(vcpu);
+	polled = poll(vcpu, start);
 	if (polled)
 		vcpu->stats.halt_poll_success += !!vcpu->irq.poll_ns;
 	else

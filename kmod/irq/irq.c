@@ -4,6 +4,8 @@
  */
 #include <linux/bitops.h>
 #include <linux/log2.h>
+#include <linux/mm.h>
+#include <asm/apicdef.h>
 #include "vm.h"
 #include "cpu/debug.h"
 #include "cpu/regs.h"
@@ -162,6 +164,8 @@ void irq_eoi_bitmap_update(struct vcpu *vcpu)
 		ioapic_eoi_vectors(vcpu, scan.bitmap);
 	else
 		route_for_each_level_msi(vm, vm->irq.split_pins, scan_msi, &scan);
+	if (!memcmp(vcpu->irq.eoi_exit, scan.bitmap, sizeof(scan.bitmap)))
+		return;
 	memcpy(vcpu->irq.eoi_exit, scan.bitmap, sizeof(scan.bitmap));
 	if (vcpu->irq.apicv)
 		backend.apicv_update(vcpu);
@@ -184,14 +188,17 @@ void irq_apicv_inhibit(struct vm *vm, enum apicv_inhibit reason, bool on)
 		vm_request_all(vm, REQ_APICV, false);
 }
 
-/*
- * xAPIC mode would need an APIC-access page in the guest's memory: it is left to plain injection.
- */
+/* In xAPIC mode the guest's physical page at the reset address is the hardware's; x2APIC needs none. */
 static bool apicv_wanted(struct vcpu *vcpu)
 {
-	return caps.apicv && vcpu->irq.lapic && lapic_mode(vcpu) == LAPIC_X2APIC &&
-	       !(READ_ONCE(vcpu->vm->irq.apicv_inhibits) & BIT(APICV_NO_IRQCHIP)) &&
-	       !debug_blocks_irq(vcpu);
+	enum lapic_mode mode = lapic_mode(vcpu);
+
+	if (!caps.apicv || !vcpu->irq.lapic || mode == LAPIC_DISABLED || debug_blocks_irq(vcpu))
+		return false;
+	if (READ_ONCE(vcpu->vm->irq.apicv_inhibits) & BIT(APICV_NO_IRQCHIP))
+		return false;
+	return mode == LAPIC_X2APIC ||
+	       (vcpu->irq.apic_base & PAGE_MASK) == APIC_DEFAULT_PHYS_BASE;
 }
 
 void irq_apicv_refresh(struct vcpu *vcpu)

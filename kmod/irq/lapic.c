@@ -190,13 +190,12 @@ bool lapic_post(struct lapic *lapic, u8 vector, bool level)
 		vector_set(lapic, APIC_TMR, vector);
 	else if (vector_test(lapic, APIC_TMR, vector))
 		vector_clear(lapic, APIC_TMR, vector);
-	if (READ_ONCE(vcpu->irq.apicv) && backend.apicv_post(vcpu, vector)) {
+	/* On the CPU that has it loaded the vCPU is not in the guest: its page can be written. */
+	if (READ_ONCE(vcpu->irq.apicv) && READ_ONCE(vcpu->cpu) != raw_smp_processor_id() &&
+	    backend.apicv_post(vcpu, vector)) {
 		smp_mb();	/* post before flag; pairs with irq_apicv_refresh() */
 		if (!READ_ONCE(vcpu->irq.apicv))
 			vcpu_request_kick(vcpu, REQ_EVENT);
-		/* No notification reaches one's own CPU: its loop must look before it re-enters. */
-		else if (READ_ONCE(vcpu->cpu) == raw_smp_processor_id())
-			vcpu_request(vcpu, REQ_EVENT);
 		return true;
 	}
 	fresh = !test_and_set_bit(vector & 31, vector_word(lapic, APIC_IRR, vector));
@@ -384,10 +383,7 @@ int lapic_write(struct lapic *lapic, unsigned int offset, u32 val)
 		lvt_write(lapic, offset, val);
 		return 0;
 	case APIC_TMICT:
-		if (lapic_timer_mode(lapic) != LAPIC_DEADLINE) {
-			lapic_reg_set(lapic, APIC_TMICT, val);
-			lapic_timer_count_write(lapic);
-		}
+		lapic_timer_count_write(lapic, val);
 		return 0;
 	case APIC_TDCR:
 		lapic_timer_divide_write(lapic, val);

@@ -35,6 +35,9 @@ struct lapic_timer {
 	ktime_t target;		/* one-shot, periodic: when it fires next */
 	u64 period_ns;		/* what TMICT stands for */
 	enum lapic_timer_mode mode;	/* as LVTT was last written */
+	u32 divisor;		/* as TDCR was last written */
+	u32 advance_ns;		/* how much too late halted vCPUs woke: set the alarm earlier */
+	bool early;		/* so it is */
 	bool armed;
 	bool in_hw;		/* backend.timer_set() holds it, the hrtimer does not */
 	atomic_t fired;		/* expiries not yet turned into interrupts */

@@ -12,17 +12,17 @@
 #include "irq/lapic_timer.h"
 
 #define MIN_PERIOD_NS	200000		/* a guest must not flood the host with timer interrupts */
+#define ADVANCE_NS	1000		/* at first */
+#define ADVANCE_MAX_NS	100000
 
-u32 lapic_timer_divisor(const struct lapic *lapic)
+static u32 tdcr_divisor(u32 tdcr)
 {
-	u32 tdcr = lapic_reg(lapic, APIC_TDCR);
-
 	return 1u << ((((tdcr & 3) | (tdcr & 8) >> 1) + 1) & 7);
 }
 
 static u64 count_to_ns(const struct lapic *lapic, u32 count)
 {
-	return (u64)count * lapic_timer_divisor(lapic);
+	return (u64)count * lapic->timer.divisor;
 }
 
 static void hw_off(struct lapic *lapic)
@@ -51,6 +51,19 @@ static void discard(struct lapic *lapic)
 	hrtimer_cancel(&lapic->timer.hrtimer);
 	lapic->timer.armed = false;
 	atomic_set(&lapic->timer.fired, 0);
+}
+
+/* How long ago it expired; negative: not yet. */
+static s64 late_ns(const struct lapic *lapic)
+{
+	u64 now, deadline = lapic->timer.deadline;
+
+	if (lapic->timer.mode != LAPIC_DEADLINE)
+		return ktime_get() - lapic->timer.target;
+	now = tsc_guest_now(lapic->vcpu);
+	if (now >= deadline)
+		return tsc_to_ns(lapic->vcpu, now - deadline);
+	return -(s64)tsc_to_ns(lapic->vcpu, deadline - now);
 }
 
 static bool expired(const struct lapic *lapic)
@@ -138,14 +151,41 @@ static void fire(struct lapic *lapic)
 	}
 }
 
+/*
+ * A halted vCPU's hrtimer is set as much too early as the last wake-ups came too late. What is left
+ * of that time passes here.
+ */
+static void await(struct lapic *lapic)
+{
+	s64 late = late_ns(lapic);
+	s64 advance = lapic->timer.advance_ns + late / 4;
+
+	if (late < ADVANCE_MAX_NS && late > -ADVANCE_MAX_NS)
+		lapic->timer.advance_ns = clamp_t(s64, advance, 0, ADVANCE_MAX_NS);
+	while (late < 0 && late > -ADVANCE_MAX_NS) {
+		cpu_relax();
+		late = late_ns(lapic);
+	}
+}
+
 void lapic_timer_serve(struct vcpu *vcpu)
 {
 	struct lapic *lapic = vcpu->irq.lapic;
+	struct lapic_timer *t = &lapic->timer;
 
 	if (!lapic)
 		return;
-	if (atomic_xchg(&lapic->timer.fired, 0) || (lapic->timer.in_hw && expired(lapic)))
+	if (!atomic_xchg(&t->fired, 0)) {
+		if (t->in_hw && expired(lapic))
+			fire(lapic);
+		return;
+	}
+	if (t->early)
+		await(lapic);
+	if (late_ns(lapic) > -ADVANCE_NS)
 		fire(lapic);
+	else
+		start(lapic);		/* the guest's TSC was set back meanwhile */
 }
 
 bool lapic_timer_fast(struct vcpu *vcpu)
@@ -204,10 +244,15 @@ static void start_count(struct lapic *lapic, u32 first)
 	start(lapic);
 }
 
-void lapic_timer_count_write(struct lapic *lapic)
+void lapic_timer_count_write(struct lapic *lapic, u32 val)
 {
+	bool deadline = lapic->timer.mode == LAPIC_DEADLINE;
+
+	lapic_reg_set(lapic, APIC_TMICT, deadline ? 0 : val);
+	if (deadline)
+		return;
 	stop(lapic);
-	start_count(lapic, lapic_reg(lapic, APIC_TMICT));
+	start_count(lapic, val);
 }
 
 u32 lapic_timer_count(struct lapic *lapic)
@@ -225,7 +270,7 @@ u32 lapic_timer_count(struct lapic *lapic)
 		div64_u64_rem(-left, t->period_ns, &late);
 		left = t->period_ns - late;
 	}
-	return div_u64(left, lapic_timer_divisor(lapic));
+	return div_u64(left, t->divisor);
 }
 
 void lapic_timer_divide_write(struct lapic *lapic, u32 val)
@@ -234,6 +279,7 @@ void lapic_timer_divide_write(struct lapic *lapic, u32 val)
 	bool armed = lapic->timer.armed && lapic->timer.mode != LAPIC_DEADLINE;
 
 	lapic_reg_set(lapic, APIC_TDCR, val & 0xb);
+	lapic->timer.divisor = tdcr_divisor(val);
 	if (!armed)
 		return;
 	stop(lapic);
@@ -278,6 +324,7 @@ void lapic_timer_restore(struct lapic *lapic, u32 current_count)
 	u32 initial = lapic_reg(lapic, APIC_TMICT);
 
 	lapic->timer.mode = lvtt_mode(lapic);
+	lapic->timer.divisor = tdcr_divisor(lapic_reg(lapic, APIC_TDCR));
 	start_count(lapic, current_count && current_count < initial ? current_count : initial);
 }
 
@@ -295,21 +342,28 @@ void lapic_timer_tsc_changed(struct vcpu *vcpu)
 void lapic_timer_block(struct vcpu *vcpu)
 {
 	struct lapic *lapic = vcpu->irq.lapic;
+	ktime_t expiry;
 
-	if (!lapic || !lapic->timer.in_hw)
+	if (!lapic || !lapic->timer.armed || atomic_read(&lapic->timer.fired))
 		return;
+	expiry = expiry_time(lapic);
 	hw_off(lapic);
-	hrtimer_start(&lapic->timer.hrtimer, expiry_time(lapic), HRTIMER_MODE_ABS_HARD);
+	lapic->timer.early = true;
+	if (expiry != KTIME_MAX)
+		expiry -= lapic->timer.advance_ns;
+	hrtimer_start(&lapic->timer.hrtimer, expiry, HRTIMER_MODE_ABS_HARD);
 }
 
 void lapic_timer_unblock(struct vcpu *vcpu)
 {
 	struct lapic *lapic = vcpu->irq.lapic;
 
-	if (!lapic || !lapic->timer.armed || !hw_usable(lapic))
+	if (!lapic || !lapic->timer.early)
 		return;
 	hrtimer_cancel(&lapic->timer.hrtimer);
-	if (!atomic_read(&lapic->timer.fired))
+	lapic_timer_serve(vcpu);	/* if it fired, then early */
+	lapic->timer.early = false;
+	if (lapic->timer.armed)
 		start(lapic);
 }
 
@@ -317,6 +371,7 @@ void lapic_timer_reset(struct lapic *lapic)
 {
 	discard(lapic);
 	lapic->timer.mode = LAPIC_ONESHOT;
+	lapic->timer.divisor = tdcr_divisor(0);
 	lapic->timer.deadline = 0;
 	lapic->timer.period_ns = 0;
 }
@@ -326,6 +381,7 @@ void lapic_timer_init(struct lapic *lapic)
 	hrtimer_init(&lapic->timer.hrtimer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
 	lapic->timer.hrtimer.function = hrtimer_fired;
 	atomic_set(&lapic->timer.fired, 0);
+	lapic->timer.advance_ns = ADVANCE_NS;
 }
 
 void lapic_timer_destroy(struct lapic *lapic)

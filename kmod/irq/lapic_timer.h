@@ -44,10 +44,9 @@ static inline enum lapic_timer_mode lapic_timer_mode(const struct lapic *lapic)
 }
 
 void lapic_timer_lvt_write(struct lapic *lapic);			/* LVTT, already stored */
-void lapic_timer_count_write(struct lapic *lapic);			/* TMICT, already stored */
+void lapic_timer_count_write(struct lapic *lapic, u32 val);		/* TMICT */
 void lapic_timer_divide_write(struct lapic *lapic, u32 val);		/* TDCR */
 void lapic_timer_restore(struct lapic *lapic, u32 current_count);	/* KVM_SET_LAPIC */
 u32 lapic_timer_count(struct lapic *lapic);				/* TMCCT */
-u32 lapic_timer_divisor(const struct lapic *lapic);
 
 #endif

@@ -387,7 +387,6 @@ int pit_reinject(struct vm *vm, const struct kvm_reinject_control *control)
 	mutex_lock(&vm->irq_lock);
 	pit_set_reinject(pit, control->pit_reinject);
 	mutex_unlock(&vm->irq_lock);
-	irq_eoi_bitmap_request(vm);
 	return 0;
 }
 

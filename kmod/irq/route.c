@@ -163,14 +163,17 @@ void route_ack_register(struct vm *vm, struct route_ack *ack)
 {
 	lockdep_assert_held(&vm->irq_lock);
 	hlist_add_head_rcu(&ack->link, &vm->irq.route_acks);
+	irq_eoi_bitmap_request(vm);	/* the EOI of an edge matters now */
 }
 
 void route_ack_unregister(struct vm *vm, struct route_ack *ack)
 {
 	lockdep_assert_held(&vm->irq_lock);
 	hlist_del_rcu(&ack->link);
-	if (kref_read(&vm->users))	/* else nobody is left to read */
-		synchronize_srcu_expedited(&vm->srcu);
+	if (!kref_read(&vm->users))
+		return;			/* nobody is left to read */
+	synchronize_srcu_expedited(&vm->srcu);
+	irq_eoi_bitmap_request(vm);
 }
 
 void route_for_each_level_msi(struct vm *vm, u32 max_gsi,

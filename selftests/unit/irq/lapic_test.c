@@ -454,7 +454,36 @@ static void init_resets(void)
 	world_end();
 }
 
-static void apicv(void)
+static bool apicv_after(u64 base)
+{
+	EXPECT_EQ(lapic_base_set(world_vcpu(0), base, true), 0);
+	EXPECT(test_bit(REQ_APICV, &world_vcpu(0)->requests));
+	irq_apicv_refresh(world_vcpu(0));
+	return world_vcpu(0)->irq.apicv;
+}
+
+static void apicv_modes(void)
+{
+	struct vcpu *vcpu;
+
+	world_start(IRQCHIP_KERNEL, 1);
+	vcpu = world_vcpu(0);
+	irq_apicv_refresh(vcpu);
+	EXPECT(!vcpu->irq.apicv);		/* no such hardware */
+	caps.apicv = true;
+	irq_apicv_refresh(vcpu);
+	EXPECT(vcpu->irq.apicv);
+	EXPECT(!apicv_after(0xfee00000));	/* disabled */
+	EXPECT(!apicv_after(0xfed00000 | MSR_IA32_APICBASE_ENABLE));
+	EXPECT(apicv_after(0xfed00000 | MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE));
+	EXPECT(apicv_after(XAPIC));
+	vcpu->guest_debug = KVM_GUESTDBG_BLOCKIRQ;
+	irq_apicv_refresh(vcpu);
+	EXPECT(!vcpu->irq.apicv);
+	world_end();
+}
+
+static void apicv_posting(void)
 {
 	struct vcpu *vcpu;
 
@@ -463,43 +492,52 @@ static void apicv(void)
 	enable(0);
 	vcpu = world_vcpu(0);
 	irq_apicv_refresh(vcpu);
-	EXPECT(!vcpu->irq.apicv);		/* xAPIC mode */
-	to_x2apic(0);
-	EXPECT(test_bit(REQ_APICV, &vcpu->requests));
-	irq_apicv_refresh(vcpu);
-	EXPECT(vcpu->irq.apicv);
 	vcpu->requests = 0;
 	vcpu->cpu = 1;
-	lapic_post(world_lapic(0), 0x50, false);
-	EXPECT_EQ(vcpu->requests, 0);		/* a notification reaches it there */
-	vcpu->cpu = 0;
 	lapic_post(world_lapic(0), 0x51, false);
-	EXPECT_EQ(vcpu->requests, BIT(REQ_EVENT));	/* but not here */
+	EXPECT_EQ(vcpu->requests, 0);		/* a notification reaches it there */
 	EXPECT_EQ(lapic_highest_irr(world_lapic(0)), -1);
 	EXPECT(irq_pending(vcpu));		/* collects it */
 	EXPECT(!irq_injectable(vcpu));		/* and leaves it to the hardware */
 	EXPECT_EQ(irq_ack(vcpu), -1);
-	lapic_post(world_lapic(0), 0x52, false);
+	vcpu->cpu = 0;				/* none does on the same CPU: straight into the page */
+	lapic_post(world_lapic(0), 0x61, false);
+	EXPECT_EQ(lapic_highest_irr(world_lapic(0)), 0x61);
+	EXPECT_EQ(vcpu->requests, BIT(REQ_EVENT));
+	vcpu->cpu = 1;
+	lapic_post(world_lapic(0), 0x62, false);
 	vcpu->guest_debug = KVM_GUESTDBG_BLOCKIRQ;
-	irq_apicv_refresh(vcpu);
-	EXPECT(!vcpu->irq.apicv);
-	EXPECT_EQ(lapic_highest_irr(world_lapic(0)), 0x52);
+	irq_apicv_refresh(vcpu);		/* off: nothing stays behind */
+	EXPECT_EQ(lapic_highest_irr(world_lapic(0)), 0x62);
 	vcpu->guest_debug = 0;
 	irq_apicv_refresh(vcpu);
-	EXPECT(world.apicv_updates > 0);
-	world.apicv_updates = 0;
-	irq_eoi_bitmap_update(vcpu);		/* the hardware's bitmap follows */
-	EXPECT_EQ(world.apicv_updates, 1);
-	lapic_post(world_lapic(0), 0x54, false);
+	lapic_post(world_lapic(0), 0x64, false);
 	lapic_reset(vcpu, true);		/* voids what was posted, too */
 	irq_apicv_refresh(vcpu);
 	EXPECT_EQ(lapic_highest_irr(world_lapic(0)), -1);
 	world.post_refused = true;
-	vcpu->guest_debug = 0;
-	irq_apicv_refresh(vcpu);
 	vcpu->requests = 0;
 	lapic_post(world_lapic(0), 0x53, false);
 	EXPECT(test_bit(REQ_EVENT, &vcpu->requests));
+	world_end();
+}
+
+static void apicv_eoi_bitmap(void)
+{
+	struct vcpu *vcpu;
+
+	world_start(IRQCHIP_SPLIT, 1);
+	caps.apicv = true;
+	vcpu = world_vcpu(0);
+	irq_apicv_refresh(vcpu);
+	world.apicv_updates = 0;
+	irq_eoi_bitmap_update(vcpu);
+	EXPECT_EQ(world.apicv_updates, 0);	/* as it was: nothing to tell the hardware */
+	world.level_msi[0] = (struct lapic_irq){ .vector = 0x71, .trig_mode = 1 };
+	world.nr_level_msi = 1;
+	irq_eoi_bitmap_update(vcpu);
+	EXPECT_EQ(world.apicv_updates, 1);
+	EXPECT_EQ(vcpu->irq.eoi_exit[1], BIT_ULL(0x31));
 	world_end();
 }
 
@@ -534,7 +572,9 @@ static const struct ktap_case cases[] = {
 	{ "PV EOI", pv_eoi },
 	{ "vAPIC page and TPR reports", vapic_page },
 	{ "INIT and RESET", init_resets },
-	{ "APICv on, off, posting", apicv },
+	{ "APICv on and off", apicv_modes },
+	{ "APICv: posting", apicv_posting },
+	{ "APICv: EOI-exit bitmap", apicv_eoi_bitmap },
 	{ "APIC-write exits", trapped_writes },
 };
 

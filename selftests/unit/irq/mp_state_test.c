@@ -198,6 +198,73 @@ static void wait_for_timer(void)
 	world_end();
 }
 
+/* The alarm rings on time, but the thread runs 30 us later. */
+static void sleep_late(void)
+{
+	struct hrtimer *alarm = &v->irq.lapic->timer.hrtimer;
+
+	if (alarm->expires > shim_now)
+		world_advance(alarm->expires - shim_now);
+	shim_now += 30000;
+	world.tsc += 30000;
+}
+
+static void late_wakeups_are_made_up_for(void)
+{
+	u64 deadline, late = 0;
+	int i;
+
+	start();
+	world_reg_write(1, APIC_LVTT, 2 << 17 | 0xec);
+	world.on_sleep = sleep_late;
+	for (i = 0; i < 30; i++) {
+		v->irq.mp_state = KVM_MP_STATE_RUNNABLE;
+		deadline = world.tsc + 1000000;
+		lapic_deadline_set(v, deadline);
+		halt();
+		EXPECT_EQ(halt_wait(v), RESUME);
+		EXPECT(world.tsc >= deadline);		/* never too early */
+		late = world.tsc - deadline;
+		EXPECT(i || late > 20000);
+		EXPECT_EQ(lapic_ack(v->irq.lapic), 0xec);
+		lapic_eoi(v->irq.lapic);
+	}
+	EXPECT(late < 2000);
+	world_end();
+}
+
+/* Woken early by something else, with the timer still to come; and a TSC set back in the sleep. */
+static void early_alarm_is_not_an_early_timer(void)
+{
+	u64 deadline;
+
+	start();
+	world_reg_write(1, APIC_LVTT, 2 << 17 | 0xec);
+	v->irq.lapic->timer.advance_ns = 50000;
+	v->irq.mp_state = KVM_MP_STATE_RUNNABLE;
+	deadline = world.tsc + 1000000;
+	lapic_deadline_set(v, deadline);
+	halt();
+	world.on_sleep = post_interrupt;
+	EXPECT_EQ(halt_wait(v), RESUME);
+	EXPECT(world.tsc < deadline);
+	world_advance(deadline - world.tsc - 1);
+	EXPECT(!lapic_timer_pending(v));
+	world_advance(1);
+	EXPECT(lapic_timer_pending(v));
+	world_serve(v);
+	lapic_deadline_set(v, world.tsc + 1000000);
+	halt();
+	lapic_timer_block(v);
+	world_advance(960000);
+	EXPECT(lapic_timer_pending(v));
+	world.tsc -= 500000;
+	lapic_timer_serve(v);
+	EXPECT(v->irq.lapic->timer.hrtimer.active);	/* set again */
+	EXPECT(lapic_deadline_get(v));
+	world_end();
+}
+
 static void wait_gives_up(void)
 {
 	start();
@@ -226,6 +293,8 @@ static const struct ktap_case cases[] = {
 	{ "what ends a halt", what_ends_a_halt },
 	{ "waiting and waking", wait_wakes },
 	{ "waiting for the timer", wait_for_timer },
+	{ "late wake-ups are made up for", late_wakeups_are_made_up_for },
+	{ "an early alarm is not an early timer", early_alarm_is_not_an_early_timer },
 	{ "signals, immediate_exit, death", wait_gives_up },
 };
 

@@ -55,7 +55,9 @@
 #define might_sleep()	do { } while (0)
 #define cond_resched()	do { } while (0)
 #define need_resched()	false
+#ifndef cpu_relax
 #define cpu_relax()	barrier()
+#endif
 #define preempt_disable()	do { } while (0)
 #define preempt_enable()	do { } while (0)
 
