@@ -25,6 +25,8 @@ struct backend_caps {
 	const struct fmt *tdp_format;	/* mmu/fmt.h: &fmt_ept or &fmt_npt */
 	bool any_mode;			/* runs real mode natively: unrestricted guest, or SVM */
 	bool apicv;			/* APIC-register virtualization and virtual-interrupt delivery */
+	bool apic_access;		/* the same for xAPIC's page of registers */
+	bool apicv_xapic;		/* ... in xAPIC mode too: the backend has an APIC-access page */
 	bool posted;			/* posted interrupts */
 	bool pml;
 	bool tsc_scaling;

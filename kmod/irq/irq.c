@@ -198,7 +198,8 @@ static bool apicv_wanted(struct vcpu *vcpu)
 	if (READ_ONCE(vcpu->vm->irq.apicv_inhibits) & BIT(APICV_NO_IRQCHIP))
 		return false;
 	return mode == LAPIC_X2APIC ||
-	       (vcpu->irq.apic_base & PAGE_MASK) == APIC_DEFAULT_PHYS_BASE;
+	       (vcpu->vm->mmu.apic_page != INVALID_HPA &&
+		(vcpu->irq.apic_base & PAGE_MASK) == APIC_DEFAULT_PHYS_BASE);
 }
 
 void irq_apicv_refresh(struct vcpu *vcpu)
@@ -269,6 +270,7 @@ void irq_vm_destroy(struct vm *vm)
 	pit_destroy(vm);
 	route_vm_destroy(vm);
 	destroy_chips(vm);
+	apic_page_destroy(vm);
 	lapic_map_destroy(vm);
 }
 
@@ -284,6 +286,31 @@ static int create_chips(struct vm *vm)
 	return ret;
 }
 
+/* The page whose accesses hardware virtualizes; nobody reads or writes it. Without one: by emulation. */
+static void apic_page_create(struct vm *vm)
+{
+	void *page;
+
+	if (!caps.apic_access)
+		return;
+	page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!page)
+		return;
+	vm->irq.apic_page = page;
+	mmu_set_apic_page(vm, __pa(page));
+	stats_live(LIVE_PAGES, 1);
+}
+
+static void apic_page_destroy(struct vm *vm)
+{
+	if (!vm->irq.apic_page)
+		return;
+	mmu_set_apic_page(vm, INVALID_HPA);
+	free_page((unsigned long)vm->irq.apic_page);
+	vm->irq.apic_page = NULL;
+	stats_live(LIVE_PAGES, -1);
+}
+
 static int may_create(struct vm *vm)
 {
 	if (vm->irq.mode != IRQCHIP_NONE)
@@ -293,6 +320,7 @@ static int may_create(struct vm *vm)
 
 static void publish(struct vm *vm, enum irqchip_mode mode)
 {
+	apic_page_create(vm);
 	/* the chips first; interrupt sources look at mode */
 	smp_store_release(&vm->irq.mode, mode);
 	clear_bit(APICV_NO_IRQCHIP, &vm->irq.apicv_inhibits);

@@ -36,6 +36,7 @@ struct vm_irq {
 	bool x2apic_no_broadcast_quirk;
 	spinlock_t map_lock;		/* writers of map; interrupts off */
 	struct lapic_map __rcu *map;	/* RCU; NULL: search all vCPUs */
+	void *apic_page;		/* APIC-access page, NULL: none */
 	unsigned long apicv_inhibits;	/* atomic bitmap of enum apicv_inhibit */
 };
 
