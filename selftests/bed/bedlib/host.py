@@ -17,6 +17,7 @@ BEDS = {"bochs": bochs, "qemu": qemu}
 EXIT_LOG = 70
 EXIT_DIED = 71
 EXIT_SETUP = 72
+EXIT_UNLOAD = 73
 EXIT_TIMEOUT = 124
 
 # Warnings and worse until the module is loaded, everything from then on.
@@ -162,7 +163,7 @@ class Host:
 
     def _judge_end(self, in_time, log):
         status = self._text(self.status).strip()
-        reported = re.fullmatch(r"(exit|setup) (.*)", status, re.S)
+        reported = re.fullmatch(r"(exit|setup|unload) (.*)", status, re.S)
         if not in_time and not reported:
             if not self.options.interactive:
                 self._explain(f"no end after {self.options.timeout} s; the log's last lines:",
@@ -175,6 +176,9 @@ class Host:
         if reported[1] == "setup":
             self._explain(f"setup failed: {reported[2]}", "\n".join(log.splitlines()[-15:]))
             return EXIT_SETUP
+        if reported[1] == "unload":
+            self._explain(f"the module does not unload: {reported[2]}", "")
+            return EXIT_UNLOAD
         return int(reported[2])
 
     def _emulator_words(self):
