@@ -27,6 +27,7 @@ struct cpuid_table {
 	u32 nr;
 	u16 first[3][DIRECT_LEAVES];
 	u16 next[CORBEL_NR_CPUID];
+	struct kvm_cpuid_entry2 level;	/* answer made up by topology() */
 	struct kvm_cpuid_entry2 entries[];
 };
 
@@ -353,33 +354,10 @@ int cpuid_get(struct vcpu *vcpu, struct kvm_cpuid_entry2 *entries, u32 *nent)
 	return 0;
 }
 
-/*
- * Out of range: vendors with GUEST_ZERO_LEAVES answer zero; the others answer with the highest basic
- * leaf, whatever class the request was of.
- */
-static struct kvm_cpuid_entry2 *out_of_range(struct vcpu *vcpu, u32 function, u32 index)
-{
-	struct cpuid_table *table = vcpu->arch.cpuid;
-	const struct kvm_cpuid_entry2 *basic = find(table, 0, 0), *class = basic;
-
-	if (!basic || guest_has(vcpu, GUEST_ZERO_LEAVES))
-		return NULL;
-	if (function >= 0x40000000 && function < 0x50000000)
-		class = find(table, function & 0xffffff00, 0);
-	else if (function >= 0xc0000000)
-		class = find(table, 0xc0000000, 0);
-	else if (function >= 0x80000000)
-		class = find(table, 0x80000000, 0);
-	if (class && function <= class->eax)
-		return NULL;
-	return find(table, basic->eax, index);
-}
-
 static const struct kvm_cpuid_entry2 zero_entry;
 
 /* A topology leaf without this level: the level's number and the x2APIC id are still given. */
-static const struct kvm_cpuid_entry2 *topology(struct cpuid_table *table, u32 function, u32 index,
-					       struct kvm_cpuid_entry2 *tmp)
+static const struct kvm_cpuid_entry2 *topology(struct cpuid_table *table, u32 function, u32 index)
 {
 	const struct kvm_cpuid_entry2 *level1;
 
@@ -388,23 +366,54 @@ static const struct kvm_cpuid_entry2 *topology(struct cpuid_table *table, u32 fu
 	level1 = find(table, function, 1);
 	if (!level1)
 		return &zero_entry;
-	*tmp = (struct kvm_cpuid_entry2){ .ecx = index & 0xff, .edx = level1->edx };
-	return tmp;
+	table->level = (struct kvm_cpuid_entry2){ .ecx = index & 0xff, .edx = level1->edx };
+	return &table->level;
+}
+
+/*
+ * Out of range: vendors with GUEST_ZERO_LEAVES answer zero; the others answer with the highest basic
+ * leaf, whatever class the request was of.
+ */
+static bool is_offered(struct vcpu *vcpu, u32 function, u32 basic_max)
+{
+	struct cpuid_table *table = vcpu->arch.cpuid;
+	const struct kvm_cpuid_entry2 *class;
+
+	if (function < 0x40000000)
+		return function <= basic_max;
+	if (function < 0x50000000)
+		class = find(table, function & 0xffffff00, 0);
+	else
+		class = find(table, function & 0xc0000000, 0);
+	return class && function <= class->eax;
+}
+
+static noinline const struct kvm_cpuid_entry2 *not_found(struct vcpu *vcpu, u32 function, u32 index)
+{
+	struct cpuid_table *table = vcpu->arch.cpuid;
+	const struct kvm_cpuid_entry2 *basic, *entry;
+
+	if (!table)
+		return &zero_entry;
+	basic = find(table, 0, 0);
+	if (!basic || guest_has(vcpu, GUEST_ZERO_LEAVES) || is_offered(vcpu, function, basic->eax))
+		return topology(table, function, index);
+	entry = find(table, basic->eax, index);
+	return entry ?: topology(table, basic->eax, index);
+}
+
+static const struct kvm_cpuid_entry2 *lookup(struct vcpu *vcpu, u32 function, u32 index)
+{
+	struct cpuid_table *table = vcpu->arch.cpuid;
+	const struct kvm_cpuid_entry2 *entry = likely(table) ? find(table, function, index) : NULL;
+
+	return likely(entry) ? entry : not_found(vcpu, function, index);
 }
 
 void cpuid_query(struct vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 {
-	struct cpuid_table *table = vcpu->arch.cpuid;
-	const struct kvm_cpuid_entry2 *entry = &zero_entry;
-	struct kvm_cpuid_entry2 tmp;
+	const struct kvm_cpuid_entry2 *entry = lookup(vcpu, *eax, *ecx);
 
-	if (likely(table)) {
-		entry = find(table, *eax, *ecx);
-		if (unlikely(!entry))
-			entry = out_of_range(vcpu, *eax, *ecx);
-		if (unlikely(!entry))
-			entry = topology(table, *eax, *ecx, &tmp);
-	}
 	*eax = entry->eax;
 	*ebx = entry->ebx;
 	*ecx = entry->ecx;
@@ -414,17 +423,18 @@ void cpuid_query(struct vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 int cpuid_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	unsigned long *gpr = vcpu->regs.gpr;
-	u32 eax = gpr[GPR_RAX], ecx = gpr[GPR_RCX], ebx, edx;
+	u32 function = gpr[GPR_RAX], index = gpr[GPR_RCX];
+	const struct kvm_cpuid_entry2 *entry;
 
 	if (unlikely(vcpu->arch.misc_features & MSR_MISC_FEATURES_ENABLES_CPUID_FAULT) &&
 	    regs_cpl(vcpu))
 		return inject_gp(vcpu);
-	cpuid_query(vcpu, &eax, &ebx, &ecx, &edx);
-	trace_corbel_cpuid(vcpu->id, gpr[GPR_RAX], gpr[GPR_RCX], eax, ebx, ecx, edx);
-	gpr[GPR_RAX] = eax;
-	gpr[GPR_RBX] = ebx;
-	gpr[GPR_RCX] = ecx;
-	gpr[GPR_RDX] = edx;
+	entry = lookup(vcpu, function, index);
+	trace_corbel_cpuid(vcpu->id, function, index, entry->eax, entry->ebx, entry->ecx, entry->edx);
+	gpr[GPR_RAX] = entry->eax;
+	gpr[GPR_RBX] = entry->ebx;
+	gpr[GPR_RCX] = entry->ecx;
+	gpr[GPR_RDX] = entry->edx;
 	return vcpu_skip_insn(vcpu);
 }
 
