@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A guest's CPUID: the table userspace gave, the bits that mirror state, and lookup without a search. */
 #include <linux/errno.h>
+#include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <asm/cpufeature.h>
@@ -18,6 +19,7 @@ enum { EAX, EBX, ECX, EDX };
 
 #define NONE		0xffff
 #define DIRECT_LEAVES	0x40	/* per class: basic, hypervisor, extended */
+#define NR_DIRECT	(3 * DIRECT_LEAVES)
 
 /*
  * Leaves 0 to 0x3f of the three classes are found by one index into first[]; entries of the same
@@ -25,7 +27,7 @@ enum { EAX, EBX, ECX, EDX };
  */
 struct cpuid_table {
 	u32 nr;
-	u16 first[3][DIRECT_LEAVES];
+	u16 first[NR_DIRECT];
 	u16 next[CORBEL_NR_CPUID];
 	struct kvm_cpuid_entry2 level;	/* answer made up by topology() */
 	struct kvm_cpuid_entry2 entries[];
@@ -90,11 +92,11 @@ static const struct { u64 bit; enum guest_feature feature; } cr4_features[] = {
 
 static u16 *first_of(struct cpuid_table *table, u32 function)
 {
-	u32 class = function >> 30, leaf = function & 0x3fffffff;
+	u32 leaf = function & 0x3fffffff, slot = (function >> 30) * DIRECT_LEAVES + leaf;
 
-	if (unlikely(leaf >= DIRECT_LEAVES || class > 2))
+	if (unlikely(leaf >= DIRECT_LEAVES || slot >= NR_DIRECT))
 		return NULL;
-	return &table->first[class][leaf];
+	return &table->first[array_index_nospec(slot, NR_DIRECT)];
 }
 
 static bool entry_matches(const struct kvm_cpuid_entry2 *entry, u32 function, u32 index)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Memory type range registers and PAT: validated and kept; EPT and NPT decide the memory type. */
 #include <linux/errno.h>
+#include <linux/nospec.h>
 #include <asm/msr-index.h>
 #include "vm.h"
 #include "cpu/msr.h"
@@ -37,7 +38,7 @@ static u64 *find(struct vcpu *vcpu, u32 msr)
 	if (msr == MSR_MTRRdefType)
 		return &vcpu->arch.mtrr.deftype;
 	if (msr - 0x200 < 2 * CORBEL_NR_VAR_MTRRS)
-		return &vcpu->arch.mtrr.var[msr - 0x200];
+		return &vcpu->arch.mtrr.var[array_index_nospec(msr - 0x200, 2 * CORBEL_NR_VAR_MTRRS)];
 	for (i = 0; i < CORBEL_NR_FIXED_MTRRS; i++)
 		if (fixed_msrs[i] == msr)
 			return &vcpu->arch.mtrr.fixed[i];
