@@ -26,7 +26,6 @@ struct backend_caps {
 	bool any_mode;			/* runs real mode natively: unrestricted guest, or SVM */
 	bool apicv;			/* APIC-register virtualization and virtual-interrupt delivery */
 	bool apic_access;		/* the same for xAPIC's page of registers */
-	bool apicv_xapic;		/* ... in xAPIC mode too: the backend has an APIC-access page */
 	bool posted;			/* posted interrupts */
 	bool pml;
 	bool tsc_scaling;

@@ -3,6 +3,7 @@
  * The interrupt controllers together: which of them a vCPU hears, creation, and userspace's view.
  */
 #include <linux/bitops.h>
+#include <linux/gfp.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <asm/apicdef.h>
@@ -257,6 +258,31 @@ int irq_vm_init(struct vm *vm)
 	return 0;
 }
 
+/* The page whose accesses hardware virtualizes; nobody reads or writes it. Without one: by emulation. */
+static void apic_page_create(struct vm *vm)
+{
+	void *page;
+
+	if (!caps.apic_access)
+		return;
+	page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!page)
+		return;
+	vm->irq.apic_page = page;
+	mmu_set_apic_page(vm, __pa(page));
+	stats_live(LIVE_PAGES, 1);
+}
+
+static void apic_page_destroy(struct vm *vm)
+{
+	if (!vm->irq.apic_page)
+		return;
+	mmu_set_apic_page(vm, INVALID_HPA);
+	free_page((unsigned long)vm->irq.apic_page);
+	vm->irq.apic_page = NULL;
+	stats_live(LIVE_PAGES, -1);
+}
+
 static void destroy_chips(struct vm *vm)
 {
 	mutex_lock(&vm->irq_lock);
@@ -284,31 +310,6 @@ static int create_chips(struct vm *vm)
 		ret = ioapic_create(vm);
 	mutex_unlock(&vm->irq_lock);
 	return ret;
-}
-
-/* The page whose accesses hardware virtualizes; nobody reads or writes it. Without one: by emulation. */
-static void apic_page_create(struct vm *vm)
-{
-	void *page;
-
-	if (!caps.apic_access)
-		return;
-	page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!page)
-		return;
-	vm->irq.apic_page = page;
-	mmu_set_apic_page(vm, __pa(page));
-	stats_live(LIVE_PAGES, 1);
-}
-
-static void apic_page_destroy(struct vm *vm)
-{
-	if (!vm->irq.apic_page)
-		return;
-	mmu_set_apic_page(vm, INVALID_HPA);
-	free_page((unsigned long)vm->irq.apic_page);
-	vm->irq.apic_page = NULL;
-	stats_live(LIVE_PAGES, -1);
 }
 
 static int may_create(struct vm *vm)

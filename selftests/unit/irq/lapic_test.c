@@ -472,6 +472,9 @@ static void apicv_modes(void)
 	EXPECT(!vcpu->irq.apicv);		/* no such hardware */
 	caps.apicv = true;
 	irq_apicv_refresh(vcpu);
+	EXPECT(!vcpu->irq.apicv);		/* no APIC-access page */
+	world.vm.mmu.apic_page = 0x1000;
+	irq_apicv_refresh(vcpu);
 	EXPECT(vcpu->irq.apicv);
 	EXPECT(!apicv_after(0xfee00000));	/* disabled */
 	EXPECT(!apicv_after(0xfed00000 | MSR_IA32_APICBASE_ENABLE));
@@ -489,6 +492,7 @@ static void apicv_posting(void)
 
 	world_start(IRQCHIP_KERNEL, 1);
 	caps.apicv = true;
+	world.vm.mmu.apic_page = 0x1000;
 	enable(0);
 	vcpu = world_vcpu(0);
 	irq_apicv_refresh(vcpu);
@@ -528,6 +532,7 @@ static void apicv_eoi_bitmap(void)
 
 	world_start(IRQCHIP_SPLIT, 1);
 	caps.apicv = true;
+	world.vm.mmu.apic_page = 0x1000;
 	vcpu = world_vcpu(0);
 	irq_apicv_refresh(vcpu);
 	world.apicv_updates = 0;

@@ -219,6 +219,11 @@ void route_for_each_level_msi(struct vm *vm, u32 max_gsi,
 		fn(&world.level_msi[i], arg);
 }
 
+void mmu_set_apic_page(struct vm *vm, hpa_t hpa)
+{
+	vm->mmu.apic_page = hpa;
+}
+
 void pit_destroy(struct vm *vm)
 {
 }
@@ -271,6 +276,7 @@ void world_start(enum irqchip_mode mode, int nr_vcpus)
 	shim_signal = false;
 	world.tsc = 5000;
 	mutex_init(&vm->irq_lock);
+	vm->mmu.apic_page = INVALID_HPA;
 	EXPECT_EQ(irq_vm_init(vm), 0);
 	if (mode == IRQCHIP_KERNEL)
 		EXPECT_EQ(irqchip_create(vm), 0);
