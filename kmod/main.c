@@ -85,6 +85,7 @@ static void cpu_off_ipi(void *unused)
 /* The other CPUs went through hotplug. */
 static int virt_suspend(COMPAT_SYSCORE_ARGS)
 {
+	cpu_module_suspend();
 	cpu_off(smp_processor_id());
 	return 0;
 }
@@ -92,6 +93,7 @@ static int virt_suspend(COMPAT_SYSCORE_ARGS)
 static void virt_resume(COMPAT_SYSCORE_ARGS)
 {
 	cpu_on(smp_processor_id());
+	cpu_module_resume();
 }
 
 COMPAT_SYSCORE(virt_syscore, virt_suspend, virt_resume);

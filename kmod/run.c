@@ -7,7 +7,6 @@
 #include <linux/pid.h>
 #include <linux/sched/signal.h>
 #include <linux/vtime.h>
-#include <asm/fpu/api.h>
 #include "backend.h"
 #include "compat.h"
 #include "cpu/clock.h"
@@ -21,6 +20,17 @@
 #include "main.h"
 #include "trace.h"
 #include "vm.h"
+
+/* Readers of slots, buses and routes: never in the guest or in a halt, where writers would wait for ever. */
+static void srcu_enter(struct vcpu *vcpu)
+{
+	vcpu->srcu_idx = srcu_read_lock(&vcpu->vm->srcu);
+}
+
+static void srcu_leave(struct vcpu *vcpu)
+{
+	srcu_read_unlock(&vcpu->vm->srcu, vcpu->srcu_idx);
+}
 
 static int serve_dead(struct vcpu *vcpu)
 {
@@ -140,8 +150,6 @@ static bool enter_begin(struct vcpu *vcpu)
 		backend.apicv_sync(vcpu);
 	if (must_leave(vcpu))
 		return false;
-	if (test_thread_flag(TIF_NEED_FPU_LOAD))
-		switch_fpu_return();
 	return true;
 }
 
@@ -196,8 +204,11 @@ static int run_once(struct vcpu *vcpu)
 		return -EIO;	/* this CPU could not be switched on, or the machine is going down */
 	}
 	local_irq_disable();
-	if (enter_begin(vcpu))
+	if (enter_begin(vcpu)) {
+		srcu_leave(vcpu);
 		handle = enter_guest(vcpu);
+		srcu_enter(vcpu);
+	}
 	smp_store_release(&vcpu->mode, VCPU_OUTSIDE);
 	local_irq_enable();
 	preempt_enable();
@@ -211,28 +222,28 @@ static int interrupted(struct vcpu *vcpu)
 	return -EINTR;
 }
 
-/* Signals, rescheduling, rseq: the thread's own business. May sleep, so SRCU readers must not hold writers up. */
-static int thread_work(struct vcpu *vcpu, int *idx)
+/* Signals, rescheduling, rseq: the thread's own business. May sleep. */
+static int thread_work(struct vcpu *vcpu)
 {
 	int ret = 0;
 
 	if (__xfer_to_guest_mode_work_pending()) {
-		srcu_read_unlock(&vcpu->vm->srcu, *idx);
+		srcu_leave(vcpu);
 		ret = compat_handle_guest_work();
-		*idx = srcu_read_lock(&vcpu->vm->srcu);
+		srcu_enter(vcpu);
 	}
 	if (ret || compat_immediate_exit(vcpu->run))
 		return interrupted(vcpu);
 	return RESUME;
 }
 
-static int stay_halted(struct vcpu *vcpu, int *idx)
+static int stay_halted(struct vcpu *vcpu)
 {
 	int next;
 
-	srcu_read_unlock(&vcpu->vm->srcu, *idx);
+	srcu_leave(vcpu);
 	next = halt_wait(vcpu);
-	*idx = srcu_read_lock(&vcpu->vm->srcu);
+	srcu_enter(vcpu);
 	if (next == -EINTR)
 		return interrupted(vcpu);
 	if (next == RESUME && vcpu_take_request(vcpu, REQ_EVENT)) {
@@ -242,28 +253,28 @@ static int stay_halted(struct vcpu *vcpu, int *idx)
 	return next;
 }
 
-static int run_loop(struct vcpu *vcpu, int *idx)
+static int run_loop(struct vcpu *vcpu)
 {
 	int next;
 
 	for (;;) {
-		next = halt_wanted(vcpu) ? stay_halted(vcpu, idx) : run_once(vcpu);
+		next = halt_wanted(vcpu) ? stay_halted(vcpu) : run_once(vcpu);
 		if (next != RESUME)
 			return next;
 		if (irq_window_exit_wanted(vcpu)) {
 			vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
 			return TO_USER;
 		}
-		next = thread_work(vcpu, idx);
+		next = thread_work(vcpu);
 		if (next != RESUME)
 			return next;
 	}
 }
 
 /* A processor that was never started waits here for INIT and SIPI; its thread is then told to call again. */
-static int wait_for_sipi(struct vcpu *vcpu, int *idx)
+static int wait_for_sipi(struct vcpu *vcpu)
 {
-	int next = stay_halted(vcpu, idx);
+	int next = stay_halted(vcpu);
 
 	return next == RESUME ? -EAGAIN : next;
 }
@@ -276,20 +287,20 @@ static int complete_last_exit(struct vcpu *vcpu)
 	return complete ? complete(vcpu) : RESUME;
 }
 
-static int run_locked(struct vcpu *vcpu, int *idx)
+static int run_locked(struct vcpu *vcpu)
 {
 	int next = irq_run_begin(vcpu);
 
 	if (next)
 		return next;
 	if (vcpu->irq.mp_state == KVM_MP_STATE_UNINITIALIZED)
-		return compat_immediate_exit(vcpu->run) ? -EINTR : wait_for_sipi(vcpu, idx);
+		return compat_immediate_exit(vcpu->run) ? -EINTR : wait_for_sipi(vcpu);
 	next = complete_last_exit(vcpu);
 	if (next != RESUME)
 		return next;
 	if (compat_immediate_exit(vcpu->run))
 		return -EINTR;
-	return run_loop(vcpu, idx);
+	return run_loop(vcpu);
 }
 
 static void remember_thread(struct vcpu *vcpu)
@@ -308,21 +319,20 @@ static void remember_thread(struct vcpu *vcpu)
 
 int run_vcpu(struct vcpu *vcpu)
 {
-	struct vm *vm = vcpu->vm;
-	int idx, next;
+	int next;
 
-	if (READ_ONCE(vm->dead))
+	if (READ_ONCE(vcpu->vm->dead))
 		return -EIO;
 	remember_thread(vcpu);
 	vcpu->arch.has_run = true;
 	xstate_load_guest(vcpu);
 	vcpu->in_run = true;
-	idx = srcu_read_lock(&vm->srcu);
+	srcu_enter(vcpu);
 
-	next = run_locked(vcpu, &idx);
+	next = run_locked(vcpu);
 
 	irq_run_end(vcpu);
-	srcu_read_unlock(&vm->srcu, idx);
+	srcu_leave(vcpu);
 	vcpu->in_run = false;
 	xstate_put_guest(vcpu);
 	vcpu->stats.user_exits++;

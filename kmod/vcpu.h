@@ -94,6 +94,7 @@ struct vcpu {
 	struct rcuwait wait;		/* where a halted vCPU sleeps */
 	struct pid __rcu *pid;		/* last thread that ran it; for yielding and kicks */
 	struct preempt_notifier preempt;
+	int srcu_idx;			/* of vm->srcu, held by KVM_RUN outside the guest and outside sleeps */
 	bool preempted;			/* scheduled out while runnable */
 	bool in_run;			/* between vcpu_load() and vcpu_put() of KVM_RUN */
 	bool cache_tainted;		/* this thread may have cached what the guest must not guess (L1TF) */

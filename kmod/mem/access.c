@@ -107,6 +107,35 @@ int guest_write_atomic(struct vm *vm, gpa_t gpa, const void *buf, unsigned int l
 	return write_all(vm, gpa, buf, len, true);
 }
 
+static hva_t hva_cached(struct vcpu *vcpu, gpa_t gpa)
+{
+	struct slot *slot = slots_find_cached(vcpu, slots_current(vcpu->vm), gpa >> PAGE_SHIFT);
+
+	return slot ? slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa) : 0;
+}
+
+int guest_read_near(struct vcpu *vcpu, gpa_t gpa, void *buf, unsigned int len)
+{
+	const void __user *from = (void __user *)hva_cached(vcpu, gpa);
+
+	return !from || copy_from_user(buf, from, len) ? -EFAULT : 0;
+}
+
+int guest_read_entry(struct vcpu *vcpu, gpa_t gpa, u64 *entry, unsigned int size)
+{
+	hva_t hva = hva_cached(vcpu, gpa);
+	u32 half = 0;
+	int ret;
+
+	if (!hva)
+		return -EFAULT;
+	if (size == sizeof(*entry))
+		return get_user(*entry, (u64 __user *)hva);
+	ret = get_user(half, (u32 __user *)hva);
+	*entry = half;
+	return ret;
+}
+
 #define CMPXCHG_USER(type, hva, old, new)					\
 ({										\
 	type __user *ptr = (type __user *)(hva);				\

@@ -54,6 +54,13 @@ int guest_write(struct vm *vm, gpa_t gpa, const void *buf, unsigned int len);
 int guest_read_atomic(struct vm *vm, gpa_t gpa, void *buf, unsigned int len);
 int guest_write_atomic(struct vm *vm, gpa_t gpa, const void *buf, unsigned int len);
 
+/*
+ * For the emulator and the page walker, which come back to the same slot again and again: within a
+ * page. guest_read_entry() reads 4 or 8 aligned bytes at once.
+ */
+int guest_read_near(struct vcpu *vcpu, gpa_t gpa, void *buf, unsigned int len);
+int guest_read_entry(struct vcpu *vcpu, gpa_t gpa, u64 *entry, unsigned int size);
+
 /**
  * guest_cmpxchg() - compare and exchange in guest memory, atomic against the guest
  * @len: 1, 2, 4 or 8; the operand does not cross a page

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* One emulated instruction from its exit to the next entry, through userspace if need be. */
+#include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include "vm.h"
@@ -61,10 +62,9 @@ static u8 current_mode(struct vcpu *vcpu)
 
 static void load_regs(struct vcpu *vcpu, struct emul_regs *regs)
 {
-	unsigned int i;
-
-	for (i = 0; i < EMUL_NR_GPRS; i++)
-		regs->gpr[i] = gpr_get(vcpu, i);
+	BUILD_BUG_ON(sizeof(regs->gpr) != sizeof(vcpu->regs.gpr));
+	reg_need(vcpu, GPR_RSP);
+	memcpy(regs->gpr, vcpu->regs.gpr, sizeof(regs->gpr));
 	regs->rip = rip_get(vcpu);
 	regs->rflags = rflags_get(vcpu);
 }
@@ -118,32 +118,38 @@ static bool is_prefix(u8 byte)
 }
 
 /*
- * MOV, MOVZX, MOVSX, MOVS, STOS: nearly all that drivers use on their devices. In 64-bit mode these
- * look at no segment but FS and GS, which spares some thirty VMREADs.
+ * MOV, MOVZX, MOVSX, STOS, MOVS: nearly all that drivers use on their devices. In 64-bit mode these
+ * look at no segment but FS and GS, which spares some thirty VMREADs. Return: how many memory
+ * operands, 0: it is something else
  */
-static bool is_plain_move(const struct emul *e)
+static unsigned int plain_move(const struct emul *e)
 {
 	const struct emul_decoded *d = &e->d;
 	unsigned int i = 0;
 
 	if (e->state.mode != EMUL_MODE_64)
-		return false;
+		return 0;
 	while (i < d->len && is_prefix(d->bytes[i]))
 		i++;
 	switch (i < d->len ? d->bytes[i] : 0) {
-	case 0x88 ... 0x8b: case 0xa0 ... 0xa5: case 0xaa: case 0xab: case 0xc6: case 0xc7:
-		return true;
+	case 0x88 ... 0x8b: case 0xa0 ... 0xa3: case 0xaa: case 0xab: case 0xc6: case 0xc7:
+		return 1;
+	case 0xa4: case 0xa5:
+		return 2;
 	case 0x0f:
 		i++;
 		return i < d->len && (d->bytes[i] & 0xf6) == 0xb6;
 	default:
-		return false;
+		return 0;
 	}
 }
 
 static void load_rest(struct emulation *em)
 {
-	em->segs = !is_plain_move(&em->e);
+	unsigned int operands = plain_move(&em->e);
+
+	em->hint.one_operand = operands == 1;
+	em->segs = !operands;
 	if (em->segs)
 		load_segs(em);
 	else if (em->e.d.seg == EMUL_FS || em->e.d.seg == EMUL_GS)
@@ -190,11 +196,10 @@ static void store_state(struct emulation *em)
 {
 	struct vcpu *vcpu = em->vcpu;
 	const struct emul_state *s = &em->e.state;
-	unsigned int i;
 
-	for (i = 0; i < EMUL_NR_GPRS; i++)
-		if (gpr_get(vcpu, i) != s->regs.gpr[i])
-			gpr_set(vcpu, i, s->regs.gpr[i]);
+	if (s->regs.gpr[EMUL_RSP] != vcpu->regs.gpr[GPR_RSP])
+		reg_touch(vcpu, GPR_RSP);
+	memcpy(vcpu->regs.gpr, s->regs.gpr, sizeof(vcpu->regs.gpr));
 	rip_set(vcpu, s->regs.rip);
 	if (rflags_get(vcpu) != s->regs.rflags)
 		rflags_set(vcpu, s->regs.rflags);
@@ -367,6 +372,7 @@ static int decode(struct emulation *em)
 	em->pio.in = em->pio.out = false;
 	em->error = 0;
 	em->e.committed = false;
+	em->vcpu->cache_tainted = true;	/* guest memory has come into this CPU's caches */
 	load_basics(em);
 	return emul_decode(&em->e);
 }
@@ -384,7 +390,7 @@ static int emulate(struct emulation *em)
 
 int emulate_insn(struct vcpu *vcpu)
 {
-	vcpu->mmu.emulation->hint_access = 0;
+	vcpu->mmu.emulation->hint.valid = false;
 	return emulate(vcpu->mmu.emulation);
 }
 
@@ -413,14 +419,13 @@ int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit)
 	if (vcpu->events.entry.type != EVENT_NONE)
 		return delivery_failed(vcpu, exit);
 	vcpu->stats.pf_mmio++;
-	em->hint_access = 0;
-	if ((access & (FAULT_GVA_VALID | FAULT_WALK)) == FAULT_GVA_VALID) {
-		em->hint_gva = exit->fault.gva & PAGE_MASK;
-		em->hint_gpa = exit->fault.gpa & PAGE_MASK;
-		em->hint_access = access & (FAULT_READ | FAULT_WRITE);
-		if (regs_cpl(vcpu) == 3)
-			em->hint_access |= GWALK_USER;
-	}
+	em->hint = (struct emulate_hint){
+		.valid = !(access & FAULT_WALK),
+		.gva_known = access & FAULT_GVA_VALID,
+		.gva = exit->fault.gva,
+		.gpa = exit->fault.gpa,
+		.access = access & (FAULT_READ | FAULT_WRITE),
+	};
 	return emulate(em);
 }
 
@@ -428,7 +433,7 @@ unsigned int emulate_insn_len(struct vcpu *vcpu)
 {
 	struct emulation *em = vcpu->mmu.emulation;
 
-	em->hint_access = 0;
+	em->hint.valid = false;
 	return decode(em) == EMUL_CONTINUE ? em->e.d.len : 0;
 }
 
@@ -446,7 +451,7 @@ int emulate_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 
 void emulate_forget(struct vcpu *vcpu)
 {
-	vcpu->mmu.emulation->hint_access = 0;
+	vcpu->mmu.emulation->hint.valid = false;
 }
 
 int emulate_vcpu_init(struct vcpu *vcpu)

@@ -24,6 +24,15 @@ struct emulate_piece {	/* of an access to memory-mapped I/O: within a page, at m
 	u8 len;
 };
 
+/* What the exit has told about the access, which spares a walk of the guest's tables. */
+struct emulate_hint {
+	bool valid, gva_known;
+	bool one_operand;		/* the instruction has but one in memory */
+	u32 access;			/* FAULT_READ, FAULT_WRITE; 0: unknown */
+	gva_t gva;
+	gpa_t gpa;
+};
+
 struct emulation {
 	struct emul e;
 	struct vcpu *vcpu;
@@ -32,9 +41,7 @@ struct emulation {
 	bool step;			/* single-step trap due once all is written */
 	bool segs;			/* segments and tables are loaded and to be stored */
 
-	gva_t hint_gva;			/* page that the exit has told about */
-	gpa_t hint_gpa;
-	u32 hint_access;		/* enum fault_access; 0: no hint */
+	struct emulate_hint hint;
 
 	u8 log[EMULATE_LOG];		/* what has been read since the last commit */
 	unsigned int log_len, log_pos;

@@ -21,7 +21,7 @@ static int host_error(struct emulation *em, int error)
 	return EMUL_UNHANDLEABLE;
 }
 
-static int raise(struct emul *e, const struct guest_fault *fault)
+static int raise_fault(struct emul *e, const struct guest_fault *fault)
 {
 	e->exception = (struct emul_exception){
 		.vector = fault->vector,
@@ -47,20 +47,37 @@ static u32 walk_access(struct emul *e, unsigned int access)
 	return e->state.cpl == 3 ? walk | GWALK_USER : walk;
 }
 
+/*
+ * Is this the access that exited? An EPT misconfiguration tells neither the linear address nor
+ * whether it was a write: then the only operand of a kernel's instruction is taken for it if its
+ * offset is the same. A user program could change the instruction after the exit, and write where
+ * it may only read.
+ */
+static bool is_hinted(const struct emul *e, u64 linear, unsigned int access)
+{
+	const struct emulate_hint *hint = &((struct emulation *)e->ctx)->hint;
+	u32 need = access & EMUL_ACC_WRITE ? FAULT_WRITE : FAULT_READ;
+
+	if (!hint->valid || access & EMUL_ACC_SYSTEM)
+		return false;
+	if (hint->gva_known)
+		return hint->access & need && !((linear ^ hint->gva) & PAGE_MASK);
+	return hint->one_operand && e->state.cpl < 3 && !offset_in_page(linear ^ hint->gpa);
+}
+
 static int translate(struct emul *e, u64 linear, unsigned int access, gpa_t *gpa)
 {
 	struct emulation *em = to_em(e);
-	u32 walk = walk_access(e, access);
 	struct guest_fault fault;
 	int ret;
 
-	if ((em->hint_access & walk) == walk && (linear & PAGE_MASK) == em->hint_gva) {
-		*gpa = em->hint_gpa | offset_in_page(linear);
+	if (is_hinted(e, linear, access)) {
+		*gpa = (em->hint.gpa & PAGE_MASK) | offset_in_page(linear);
 		return EMUL_CONTINUE;
 	}
-	ret = gwalk_translate(em->vcpu, linear, walk, gpa, &fault);
+	ret = gwalk_translate(em->vcpu, linear, walk_access(e, access), gpa, &fault);
 	if (ret > 0)
-		return raise(e, &fault);
+		return raise_fault(e, &fault);
 	return ret ? host_error(em, ret) : EMUL_CONTINUE;
 }
 
@@ -179,8 +196,8 @@ static int op_fetch(struct emul *e, u64 linear, void *buf, unsigned int len)
 		int ret = gwalk_translate(em->vcpu, linear, access, &gpa, &fault);
 
 		if (ret > 0)
-			return raise(e, &fault);
-		if (ret || guest_read(em->vcpu->vm, gpa, buf, n))
+			return raise_fault(e, &fault);
+		if (ret || guest_read_near(em->vcpu, gpa, buf, n))
 			return EMUL_UNHANDLEABLE;
 		linear += n;
 		buf += n;
@@ -274,7 +291,7 @@ static int system_read(struct emul *e, u64 linear, void *buf, unsigned int len)
 	int ret = gva_read(to_em(e)->vcpu, linear, buf, len, GWALK_SYSTEM, &fault);
 
 	if (ret > 0)
-		return raise(e, &fault);
+		return raise_fault(e, &fault);
 	return ret ? host_error(to_em(e), ret) : EMUL_CONTINUE;
 }
 

@@ -41,12 +41,24 @@ struct walk {
 		gpa_t gpa;
 		u64 entry;
 	} path[MAX_LEVEL + 1];
-	u64 rights;			/* PTE_W and PTE_U: and of all levels; PTE_NX: or of them */
+	u64 rights;			/* PTE_W, PTE_U, PTE_A: and of all levels; PTE_NX: or */
+	u64 rsvd;			/* reserved in every entry of 8 bytes */
 };
 
 static bool long_mode(const struct walk *w)
 {
 	return w->efer & EFER_LMA;
+}
+
+static u64 always_reserved(const struct walk *w)
+{
+	u64 rsvd = PTE_ADDR & ~GENMASK_ULL((w->vcpu->arch.maxphyaddr ?: 52) - 1, 0);
+
+	if (!long_mode(w))
+		rsvd |= GENMASK_ULL(62, 52);
+	if (!(w->efer & EFER_NX))
+		rsvd |= PTE_NX;
+	return rsvd;
 }
 
 /* Paging mode and first table. False: the PDPTE of PAE paging is not present. */
@@ -55,7 +67,8 @@ static bool walk_begin(struct walk *w)
 	struct vcpu *vcpu = w->vcpu;
 	u64 cr3 = cr3_get(vcpu);
 
-	w->rights = PTE_W | PTE_U;
+	w->rights = PTE_W | PTE_U | PTE_A;
+	w->rsvd = always_reserved(w);
 	w->bits = 9;
 	w->size = 8;
 	if (long_mode(w)) {
@@ -94,22 +107,15 @@ static bool is_large(const struct walk *w, int level, u64 entry)
 	return entry & PTE_PS && may_be_large(w, level);
 }
 
-static u64 reserved_bits(const struct walk *w, int level, u64 entry)
+static bool has_reserved(const struct walk *w, int level, u64 entry)
 {
-	u64 rsvd;
-
 	if (w->size == 4)
-		return is_large(w, level, entry) ? BIT_ULL(21) : 0;
-	rsvd = PTE_ADDR & ~GENMASK_ULL((w->vcpu->arch.maxphyaddr ?: 52) - 1, 0);
-	if (!long_mode(w))
-		rsvd |= GENMASK_ULL(62, 52);
-	if (!(w->efer & EFER_NX))
-		rsvd |= PTE_NX;
-	if (level > 3 || (level == 3 && !may_be_large(w, level)))
-		rsvd |= PTE_PS;
-	if (is_large(w, level, entry))
-		rsvd |= GENMASK_ULL(level_shift(w, level) - 1, 13);
-	return rsvd;
+		return is_large(w, level, entry) && entry & BIT_ULL(21);
+	if (entry & w->rsvd)
+		return true;
+	if (!(entry & PTE_PS) || level == 1)
+		return false;
+	return !may_be_large(w, level) || entry & GENMASK_ULL(level_shift(w, level) - 1, 13);
 }
 
 /*
@@ -124,11 +130,11 @@ static u32 walk_tables(struct walk *w, bool *present)
 		u64 index = (w->gva >> level_shift(w, level)) & (BIT(w->bits) - 1), entry = 0;
 		gpa_t gpa = w->table + index * w->size;
 
-		if (guest_read(w->vcpu->vm, gpa, &entry, w->size) || !(entry & PTE_P))
+		if (guest_read_entry(w->vcpu, gpa, &entry, w->size) || !(entry & PTE_P))
 			return 0;
 		w->path[level].gpa = gpa;
 		w->path[level].entry = entry;
-		if (entry & reserved_bits(w, level, entry))
+		if (has_reserved(w, level, entry))
 			return ERR_P | ERR_RSVD;
 		w->rights &= entry | PTE_NX;
 		w->rights |= w->size == 8 ? entry & PTE_NX : 0;
@@ -182,6 +188,9 @@ static int set_accessed_dirty(struct walk *w)
 {
 	int level;
 
+	if (w->rights & PTE_A && (!w->write || w->path[w->level].entry & PTE_D))
+		return 0;
+
 	for (level = w->top; level >= w->level; level--) {
 		u64 old = w->path[level].entry, new = old | PTE_A;
 
@@ -216,24 +225,27 @@ static int page_fault(const struct walk *w, u32 error, struct guest_fault *fault
 	return 1;
 }
 
+/* Field by field: the path is large and need not be cleared. */
+static void walk_init(struct walk *w, struct vcpu *vcpu, gva_t gva, u32 access)
+{
+	w->vcpu = vcpu;
+	w->write = access & FAULT_WRITE;
+	w->fetch = access & FAULT_FETCH;
+	w->implicit = access & GWALK_SYSTEM;
+	w->user = access & GWALK_USER || (!w->implicit && regs_cpl(vcpu) == 3);
+	w->cr0 = cr0_get(vcpu);
+	w->cr4 = cr4_get(vcpu);
+	w->efer = efer_get(vcpu);
+	w->gva = long_mode(w) ? gva : (u32)gva;
+}
+
 int gwalk_translate(struct vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, struct guest_fault *fault)
 {
-	struct walk w = {
-		.vcpu	= vcpu,
-		.gva	= gva,
-		.write	= access & FAULT_WRITE,
-		.fetch	= access & FAULT_FETCH,
-		.user	= access & GWALK_USER || (!(access & GWALK_SYSTEM) && regs_cpl(vcpu) == 3),
-		.implicit = access & GWALK_SYSTEM,
-		.cr0	= cr0_get(vcpu),
-		.cr4	= cr4_get(vcpu),
-		.efer	= efer_get(vcpu),
-	};
+	struct walk w;
 	bool present;
 	u32 error;
 
-	if (!long_mode(&w))
-		w.gva = (u32)gva;
+	walk_init(&w, vcpu, gva, access);
 	*gpa = w.gva;
 	if (!(w.cr0 & X86_CR0_PG))
 		return 0;

@@ -277,25 +277,32 @@ enum tdp_result tdp_mark_mmio(struct vcpu *vcpu, struct tdp_fault *f)
 	return ret;
 }
 
-/* The lowest entry on the way to @gfn. Context: rcu_read_lock() or mmu_lock. */
-static void lookup(struct vm *vm, struct iter *it, gfn_t gfn)
+/* The lowest entry on the way to @gfn. Context: rcu_read_lock() or mmu_lock. Return: its level */
+static int lookup(struct vm *vm, gfn_t gfn, u64 **ptr, u64 *entry)
 {
-	for_each_entry(it, vm->mmu.root_table, caps.tdp_levels, gfn, gfn + 1, 1)
-		if (!entry_is_table(it->entry, it->level))
-			return;
+	u64 *table = vm->mmu.root_table;
+	int level;
+
+	for (level = caps.tdp_levels; ; level--) {
+		*ptr = &table[gfn >> (level - 1) * 9 & (ENTRIES - 1)];
+		*entry = READ_ONCE(**ptr);
+		if (!entry_is_table(*entry, level))
+			return level;
+		table = entry_table(*entry);
+	}
 }
 
 bool tdp_is_mmio(struct vm *vm, gfn_t gfn)
 {
-	struct iter it;
+	u64 *ptr, entry;
 
-	if (gfn >> ((caps.tdp_levels * 9)))
+	if (gfn >> (caps.tdp_levels * 9))
 		return false;
 	rcu_read_lock();
-	lookup(vm, &it, gfn);
+	lookup(vm, gfn, &ptr, &entry);
 	rcu_read_unlock();
-	return entry_is_marker(it.entry) &&
-	       it.entry == entry_marker(&tdp_fmt, slots_current(vm)->generation);
+	return entry_is_marker(entry) &&
+	       entry == entry_marker(&tdp_fmt, slots_current(vm)->generation);
 }
 
 /*
@@ -304,15 +311,15 @@ bool tdp_is_mmio(struct vm *vm, gfn_t gfn)
  */
 bool tdp_fast_fault(struct vcpu *vcpu, const struct tdp_fault *f)
 {
-	struct iter it;
+	u64 *ptr, entry;
 	bool fixed = false;
 
 	if (!f->write || f->exec || !f->slot->dirty)
 		return false;
 	rcu_read_lock();
-	lookup(vcpu->vm, &it, f->gfn);
-	if (it.level == 1 && entry_present(it.entry) && it.entry & ENTRY_WRITABLE)
-		fixed = try_cmpxchg64(it.ptr, &it.entry, it.entry | tdp_fmt.write | tdp_fmt.dirty);
+	if (lookup(vcpu->vm, f->gfn, &ptr, &entry) == 1 && entry_present(entry) &&
+	    entry & ENTRY_WRITABLE)
+		fixed = try_cmpxchg64(ptr, &entry, entry | tdp_fmt.write | tdp_fmt.dirty);
 	rcu_read_unlock();
 	if (fixed)
 		slots_mark_dirty(vcpu->vm, f->gfn);

@@ -36,12 +36,17 @@ enum {
  */
 struct reason_row {
 	u8 kind;
-	enum { ANY_TIME, AT_BOUNDARY, AT_INSN } when;
+	u8 when;		/* ANY_TIME, AT_BOUNDARY, AT_INSN */
+	bool details;		/* for decode_details() */
 };
 
-#define ANYTIME(k)	{ .kind = (k), .when = ANY_TIME }
+enum { ANY_TIME, AT_BOUNDARY, AT_INSN };
+
+#define ANYTIME(k)	{ .kind = (k), .when = ANY_TIME, .details = true }
 #define BOUNDARY(k)	{ .kind = (k), .when = AT_BOUNDARY }
+#define BOUNDARY_MORE(k) { .kind = (k), .when = AT_BOUNDARY, .details = true }
 #define INSN(k)		{ .kind = (k), .when = AT_INSN }
+#define INSN_MORE(k)	{ .kind = (k), .when = AT_INSN, .details = true }
 
 static const struct reason_row reasons[NR_REASONS] = {
 	[EXIT_REASON_EXCEPTION_NMI]		= ANYTIME(EXIT_EXCEPTION),
@@ -58,7 +63,7 @@ static const struct reason_row reasons[NR_REASONS] = {
 	[REASON_GETSEC]				= INSN(EXIT_VIRT_INSN),
 	[EXIT_REASON_HLT]			= INSN(EXIT_HLT),
 	[EXIT_REASON_INVD]			= INSN(EXIT_INVD),
-	[EXIT_REASON_INVLPG]			= INSN(EXIT_INVLPG),
+	[EXIT_REASON_INVLPG]			= INSN_MORE(EXIT_INVLPG),
 	[EXIT_REASON_RDPMC]			= INSN(EXIT_RDPMC),
 	[EXIT_REASON_RDTSC]			= INSN(EXIT_RDTSC),
 	[REASON_RSM]				= INSN(EXIT_VIRT_INSN),
@@ -72,9 +77,9 @@ static const struct reason_row reasons[NR_REASONS] = {
 	[EXIT_REASON_VMWRITE]			= INSN(EXIT_VIRT_INSN),
 	[EXIT_REASON_VMOFF]			= INSN(EXIT_VIRT_INSN),
 	[EXIT_REASON_VMON]			= INSN(EXIT_VIRT_INSN),
-	[EXIT_REASON_CR_ACCESS]			= INSN(EXIT_CR),
-	[EXIT_REASON_DR_ACCESS]			= INSN(EXIT_DR),
-	[EXIT_REASON_IO_INSTRUCTION]		= INSN(EXIT_IO),
+	[EXIT_REASON_CR_ACCESS]			= INSN_MORE(EXIT_CR),
+	[EXIT_REASON_DR_ACCESS]			= INSN_MORE(EXIT_DR),
+	[EXIT_REASON_IO_INSTRUCTION]		= INSN_MORE(EXIT_IO),
 	[EXIT_REASON_MSR_READ]			= INSN(EXIT_MSR_READ),
 	[EXIT_REASON_MSR_WRITE]			= INSN(EXIT_MSR_WRITE),
 	[EXIT_REASON_INVALID_STATE]		= ANYTIME(EXIT_ENTRY_FAILURE),
@@ -86,7 +91,7 @@ static const struct reason_row reasons[NR_REASONS] = {
 	[EXIT_REASON_MCE_DURING_VMENTRY]	= ANYTIME(EXIT_ENTRY_FAILURE),
 	[EXIT_REASON_TPR_BELOW_THRESHOLD]	= BOUNDARY(EXIT_TPR_BELOW),
 	[EXIT_REASON_APIC_ACCESS]		= ANYTIME(EXIT_APIC_ACCESS),
-	[EXIT_REASON_EOI_INDUCED]		= BOUNDARY(EXIT_EOI),
+	[EXIT_REASON_EOI_INDUCED]		= BOUNDARY_MORE(EXIT_EOI),
 	[EXIT_REASON_GDTR_IDTR]			= INSN(EXIT_DESC_TABLE),
 	[EXIT_REASON_LDTR_TR]			= INSN(EXIT_DESC_TABLE),
 	[EXIT_REASON_EPT_VIOLATION]		= ANYTIME(EXIT_PAGE_FAULT),
@@ -97,9 +102,9 @@ static const struct reason_row reasons[NR_REASONS] = {
 	[EXIT_REASON_INVVPID]			= INSN(EXIT_VIRT_INSN),
 	[EXIT_REASON_WBINVD]			= INSN(EXIT_INVD),
 	[EXIT_REASON_XSETBV]			= INSN(EXIT_XSETBV),
-	[EXIT_REASON_APIC_WRITE]		= BOUNDARY(EXIT_APIC_WRITE),
+	[EXIT_REASON_APIC_WRITE]		= BOUNDARY_MORE(EXIT_APIC_WRITE),
 	[EXIT_REASON_RDRAND]			= INSN(EXIT_RNG),
-	[EXIT_REASON_INVPCID]			= INSN(EXIT_INVPCID),
+	[EXIT_REASON_INVPCID]			= INSN_MORE(EXIT_INVPCID),
 	[EXIT_REASON_VMFUNC]			= INSN(EXIT_VIRT_INSN),
 	[REASON_ENCLS]				= INSN(EXIT_VIRT_INSN),
 	[EXIT_REASON_RDSEED]			= INSN(EXIT_RNG),
@@ -133,7 +138,7 @@ static enum event_type event_of(u32 info)
 }
 
 /* An event whose delivery the exit interrupted goes back where inject_events() finds it first. */
-static void requeue(struct vcpu *vcpu)
+static noinline void requeue(struct vcpu *vcpu)
 {
 	struct event *event = &vcpu->events.entry;
 	u32 info = vmcs_read32(IDT_VECTORING_INFO_FIELD);
@@ -297,7 +302,7 @@ static void decode_apic(struct vcpu_exit *exit)
 	exit->apic.write = (qual & APIC_ACCESS_TYPE) == TYPE_LINEAR_APIC_INST_WRITE;
 }
 
-static void decode_details(struct vcpu *vcpu, struct vcpu_exit *exit)
+static noinline void decode_details(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	switch (exit->kind) {
 	case EXIT_EXCEPTION:
@@ -342,7 +347,7 @@ static void decode_details(struct vcpu *vcpu, struct vcpu_exit *exit)
 	}
 }
 
-static void decode_failure(struct vcpu *vcpu, struct vcpu_exit *exit)
+static noinline void decode_failure(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	struct vmx_vcpu *vmx = vmx_of(vcpu);
 
@@ -385,7 +390,8 @@ void vmx_exit_decode(struct vcpu *vcpu, struct vcpu_exit *exit)
 		else
 			vcpu->events.entry.type = EVENT_NONE;
 	}
-	decode_details(vcpu, exit);
+	if (row->details)
+		decode_details(vcpu, exit);
 }
 
 /* The log is filled from the last entry down; the index wraps to 0xffff when it is full. */

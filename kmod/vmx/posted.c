@@ -76,7 +76,7 @@ void vmx_posted_update(struct vcpu *vcpu)
 	bool active = vcpu->irq.apicv;
 	int isr;
 
-	vmx_msr_x2apic(vcpu, active);
+	vmx_msr_x2apic(vcpu, active && lapic_mode(vcpu) == LAPIC_X2APIC);
 	vmcs_controls(vcpu);
 	if (!active)
 		return;

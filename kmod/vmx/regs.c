@@ -173,7 +173,7 @@ static void shadow_flush(struct vcpu *vcpu)
 	vmcs_write32(GUEST_INTERRUPTIBILITY_INFO, shadow);
 }
 
-static void reg_flush(struct vcpu *vcpu, enum reg reg)
+static noinline void reg_flush(struct vcpu *vcpu, enum reg reg)
 {
 	struct vcpu_regs *regs = &vcpu->regs;
 

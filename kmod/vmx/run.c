@@ -88,7 +88,7 @@ static const u32 event_info[] = {	/* SDM, "VM-Entry Controls for Event Injection
 	[EVENT_PRIV_SOFT_EXCEPTION] = INTR_TYPE_PRIV_SW_EXCEPTION,
 };
 
-static void inject(struct vcpu *vcpu, const struct event *event)
+static noinline void inject(struct vcpu *vcpu, const struct event *event)
 {
 	u32 info = INTR_INFO_VALID_MASK | event_info[event->type] | event->vector;
 
@@ -186,22 +186,17 @@ static noinstr void round_trip(struct vcpu *vcpu, struct vmx_vcpu *vmx, bool aga
 	guest_state_exit();
 }
 
-void vmx_run_enter(struct vcpu *vcpu, bool again)
+/* Once for a stay: what only changes while interrupts are on. */
+static noinline void prepare(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = vmx_of(vcpu);
 
-	if (!again) {
-		if (unlikely(!vmx->host.loaded))
-			vmx_host_save(vmx);
-		host_cr_update(vmx);
-		perf_switch(vmx);
-		windows_update(vcpu);
-		tpr_threshold_update(vcpu);
-	}
-	/* A self-IPI that was handled without leaving: nobody sends us a notification. */
-	if (again && vcpu->irq.apicv && test_bit(POSTED_ON, (unsigned long *)&vmx->pi.control))
-		vmx_posted_sync(vcpu);
-	vmx_regs_flush(vcpu);
+	if (unlikely(!vmx->host.loaded))
+		vmx_host_save(vmx);
+	host_cr_update(vmx);
+	perf_switch(vmx);
+	windows_update(vcpu);
+	tpr_threshold_update(vcpu);
 	if (unlikely(vmx->eptp != vcpu->mmu.root)) {
 		vmx->eptp = vcpu->mmu.root;
 		vmcs_write64(EPT_POINTER, vmx_tlb_eptp(vcpu->mmu.root));
@@ -209,21 +204,39 @@ void vmx_run_enter(struct vcpu *vcpu, bool again)
 	}
 	if (unlikely(vcpu->events.entry.type != EVENT_NONE))
 		inject(vcpu, &vcpu->events.entry);
+}
+
+/* What an exit turned off and somebody uses. */
+static noinline void debug_restore(struct vmx_vcpu *vmx)
+{
+	if (vmx->host.debugctl)
+		update_debugctlmsr(vmx->host.debugctl);
+	if (vmx->host.pebs)
+		wrmsrl(MSR_IA32_PEBS_ENABLE, vmx->host.pebs);
+	vmx->host.pebs = 0;
+}
+
+void vmx_run_enter(struct vcpu *vcpu, bool again)
+{
+	struct vmx_vcpu *vmx = vmx_of(vcpu);
+
+	if (!again)
+		prepare(vcpu);
+	else if (vcpu->irq.apicv && test_bit(POSTED_ON, (unsigned long *)&vmx->pi.control))
+		vmx_posted_sync(vcpu);	/* a self-IPI handled without leaving: nobody notifies us */
+	vmx_regs_flush(vcpu);
 	timer_update(vmx);
 
 	round_trip(vcpu, vmx, again);
 
-	if (unlikely(vmx->host.debugctl))
-		update_debugctlmsr(vmx->host.debugctl);
-	if (unlikely(vmx->host.pebs)) {
-		wrmsrl(MSR_IA32_PEBS_ENABLE, vmx->host.pebs);
-		vmx->host.pebs = 0;
-	}
-	if (likely(vmx->reason.full != VMX_REASON_VMFAIL) && likely(!(vmx->reason.full & VMX_REASON_ENTRY_FAILED)))
+	if (unlikely(vmx->host.debugctl | vmx->host.pebs))
+		debug_restore(vmx);
+	if (vcpu->arch.spec_ctrl_live)
+		vcpu->arch.spec_ctrl = vmx->ctx.spec_ctrl;
+	if (likely(!(vmx->reason.full & VMX_REASON_ENTRY_FAILED)))
 		vmx->ctx.flags |= BIT(VMX_CTX_LAUNCHED);
 	/* Kept over an exit: what we intercept every write of, and the general registers that enter.S saved. */
-	vcpu->regs.avail = (BIT_ULL(16) - 1) & ~BIT_ULL(GPR_RSP);
-	vcpu->regs.avail |= BIT_ULL(REG_EFER) | BIT_ULL(REG_DR7);
+	vcpu->regs.avail = ((BIT_ULL(16) - 1) & ~BIT_ULL(GPR_RSP)) | BIT_ULL(REG_EFER) | BIT_ULL(REG_DR7);
 }
 
 /*

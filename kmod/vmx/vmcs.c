@@ -211,7 +211,10 @@ void vmcs_setup(struct vmx_vcpu *vmx)
 	if (vmx->vcpu->irq.lapic && (vmx_caps.exec & CPU_BASED_TPR_SHADOW)) {
 		vmcs_write64(VIRTUAL_APIC_PAGE_ADDR, __pa(vmx->vcpu->irq.lapic->regs));
 		vmcs_write32(TPR_THRESHOLD, 0);
+		vmx->tpr_threshold = 0;
 	}
+	if (vmx->vcpu->vm->irq.apic_page)
+		vmcs_write64(APIC_ACCESS_ADDR, __pa(vmx->vcpu->vm->irq.apic_page));
 	vmcs_writel(CR0_GUEST_HOST_MASK, ~VMX_CR0_GUEST_OWNED);
 	vmcs_write64(GUEST_IA32_DEBUGCTL, 0);
 	vmcs_writel(GUEST_PENDING_DBG_EXCEPTIONS, 0);
@@ -241,16 +244,32 @@ static u32 want_exec(struct vcpu *vcpu)
 	return exec;
 }
 
+/*
+ * SDM, "APIC Virtualization and Virtual Interrupts": the two ways to reach the registers exclude each other.
+ * Where the APIC-access page is mapped, its accesses must never reach the page itself: they exit while APICv is off.
+ */
+static u32 apicv_off(struct vcpu *vcpu)
+{
+	u32 off = 0;
+
+	if (!vcpu->irq.apicv)
+		off = SECONDARY_EXEC_APIC_REGISTER_VIRT | SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY |
+		      SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE;
+	if (vcpu->irq.lapic && lapic_mode(vcpu) == LAPIC_X2APIC)
+		off |= SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES;
+	else
+		off |= SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE;
+	if (!vcpu->vm->irq.apic_page)
+		off |= SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES;
+	return off;
+}
+
 static u32 want_exec2(struct vcpu *vcpu)
 {
-	u32 exec2 = vmx_caps.exec2;
-	u32 apicv = SECONDARY_EXEC_APIC_REGISTER_VIRT | SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY |
-		    SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE;
+	u32 exec2 = vmx_caps.exec2 & ~apicv_off(vcpu);
 
 	if (!vmx_of(vcpu)->vpid)
 		exec2 &= ~SECONDARY_EXEC_ENABLE_VPID;
-	if (!vcpu->irq.apicv)
-		exec2 &= ~apicv;
 	if (!guest_has(vcpu, GUEST_RDTSCP) && !guest_has(vcpu, GUEST_RDPID))
 		exec2 &= ~SECONDARY_EXEC_ENABLE_RDTSCP;
 	if (!guest_has(vcpu, GUEST_INVPCID))
