@@ -39,6 +39,12 @@ int guest_read(struct vm *which, gpa_t gpa, void *buf, unsigned int len)
 	return 0;
 }
 
+int guest_read_entry(struct vcpu *v, gpa_t gpa, u64 *entry, unsigned int size)
+{
+	*entry = 0;
+	return guest_read(v->vm, gpa, entry, size);
+}
+
 int guest_write(struct vm *which, gpa_t gpa, const void *buf, unsigned int len)
 {
 	if (gpa + len > sizeof(memory))

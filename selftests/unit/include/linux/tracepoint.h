@@ -6,7 +6,7 @@
 #define TP_PROTO(...)	__VA_ARGS__
 #define TP_ARGS(...)
 #define DECLARE_EVENT_CLASS(...)
-#define DEFINE_EVENT(class, name, proto, args)	TRACE_EVENT(name, proto)
+#define DEFINE_EVENT(class, name, proto, args)	static inline void trace_##name(proto) { }
 #define TRACE_EVENT(name, proto, ...)	static inline void trace_##name(proto) { }
 
 #endif

@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What surrounds the emulator: where reads and writes go, how they are cut into exits, and how an instruction goes on
+ * after userspace has answered. A 64-bit guest with page tables, two slots and code in its first page.
+ */
+#include <stdlib.h>
+#include <linux/mm.h>
+#include "vm.h"
+#include "ktap.h"
+#include "cpu/debug.h"
+#include "cpu/regs.h"
+#include "io/io.h"
+#include "mem/pfn.h"
+#include "mmu/tdp.h"
+
+#define CODE	0x1000
+#define TABLES	0x4000
+#define DATA	0x8000
+#define RO	0x10000		/* a read-only slot's page */
+#define DEV	0x20000		/* no slot; the kernel has a device at DEV + 0x800 */
+#define PAGES	16
+
+struct backend_caps caps;
+struct backend_ops backend;
+long stats_live_count[NR_LIVE_OBJECTS];
+
+static u8 memory[(PAGES + 1) * 4096] __attribute__((aligned(4096)));
+static struct vm vm;
+static struct vcpu vcpu;
+static struct mm_struct mm;
+static union {
+	struct kvm_run run;
+	u8 page[4096];
+} shared;
+static u8 pio_page[4096];
+static int last_vector;
+static u64 last_cr2;
+static u32 last_error;
+static unsigned int bus_accesses;
+
+bool shim_user_fault(const void *p, unsigned long len) { return !p && len; }
+void shim_poison_signal(const void *addr) { (void)addr; }
+void vm_request_all(struct vm *which, enum vcpu_req req, bool wait) { (void)req; }
+void vm_kill(struct vm *which) { which->dead = true; }
+void inject_nmi_reblock(struct vcpu *v) { (void)v; }
+void xstate_vec_begin(void) { }
+void xstate_vec_end(void) { }
+int pfn_host_level(struct mm_struct *m, hva_t hva) { return hva ? 1 : 0; }
+void pfn_set_accessed(hfn_t hfn) { (void)hfn; }
+void pfn_set_dirty(hfn_t hfn) { (void)hfn; }
+
+int pfn_resolve(hva_t hva, bool write, bool want_write, struct pfn *pfn)
+{
+	*pfn = (struct pfn){ .hfn = hva >> 12 & 0xffffff, .writable = write || want_write };
+	return 0;
+}
+
+static int raised(int vector, u64 cr2, u32 error)
+{
+	last_vector = vector;
+	last_cr2 = cr2;
+	last_error = error;
+	return RESUME;
+}
+
+int inject_exception(struct vcpu *v, u8 vector) { return raised(vector, 0, 0); }
+int inject_exception_error(struct vcpu *v, u8 vector, u32 e) { return raised(vector, 0, e); }
+int inject_page_fault(struct vcpu *v, gva_t cr2, u32 error) { return raised(14, cr2, error); }
+int debug_step_done(struct vcpu *v) { return raised(1, 0, 0); }
+
+int bus_read(struct vcpu *v, enum bus_space space, u64 addr, int len, void *val)
+{
+	if (space == BUS_MMIO ? addr != DEV + 0x800 : addr != 0x40)
+		return -EOPNOTSUPP;
+	bus_accesses++;
+	memset(val, 0x77, len);
+	return 0;
+}
+
+int bus_write(struct vcpu *v, enum bus_space space, u64 addr, int len, const void *val)
+{
+	if (space == BUS_MMIO ? addr != DEV + 0x800 : addr != 0x40)
+		return -EOPNOTSUPP;
+	bus_accesses++;
+	return 0;
+}
+
+int pio_user_exit(struct vcpu *v, bool in, u16 port, unsigned int size, unsigned int count,
+		  const void *data)
+{
+	v->run->exit_reason = KVM_EXIT_IO;
+	v->run->io.direction = in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
+	v->run->io.size = size;
+	v->run->io.port = port;
+	v->run->io.count = count;
+	if (!in)
+		memcpy(v->pio_data, data, size * count);
+	return TO_USER;
+}
+
+static void slot(u32 id, u32 flags, gpa_t gpa, u64 size, void *hva)
+{
+	struct kvm_userspace_memory_region r = {
+		.slot = id, .flags = flags, .guest_phys_addr = gpa, .memory_size = size,
+		.userspace_addr = (unsigned long)hva,
+	};
+
+	EXPECT_EQ(slots_set_region(&vm, &r), 0);
+}
+
+static void put(gpa_t gpa, u64 val)
+{
+	memcpy(memory + gpa, &val, 8);
+}
+
+/* Linear addresses are physical ones, but 0x9000 behind DATA's page and 0x30000, which are not there. */
+static void make_tables(void)
+{
+	gpa_t page;
+
+	put(TABLES, (TABLES + 0x1000) | 7);
+	put(TABLES + 0x1000, (TABLES + 0x2000) | 7);
+	put(TABLES + 0x2000, (TABLES + 0x3000) | 7);
+	for (page = 0; page < 0x30; page++)
+		put(TABLES + 0x3000 + page * 8, page << 12 | (page == 9 ? 0 : 7));
+}
+
+static void start(const void *code, unsigned int len)
+{
+	struct vcpu_regs *r = &vcpu.regs;
+	int i;
+
+	memset(&vm, 0, sizeof(vm));
+	memset(&vcpu, 0, sizeof(vcpu));
+	memset(memory, 0, sizeof(memory));
+	memset(&shared, 0, sizeof(shared));
+	caps = (struct backend_caps){ .tdp = true, .tdp_ad = true, .tdp_max_level = 1,
+				      .tdp_levels = 4, .tdp_format = &fmt_ept };
+	vm.mm = &mm;
+	EXPECT(!tdp_module_init() && !tdp_vm_init(&vm) && !mem_vm_init(&vm));
+	vm.mmu.apic_page = INVALID_HPA;
+	slot(0, 0, 0, PAGES * 4096, memory);
+	slot(1, KVM_MEM_READONLY, RO, 4096, memory + PAGES * 4096);
+	vcpu.vm = &vm;
+	vcpu.run = &shared.run;
+	vcpu.pio_data = pio_page;
+	EXPECT(!mmu_vcpu_init(&vcpu));
+	make_tables();
+	memcpy(memory + CODE, code, len);
+	r->avail = ~0ull;
+	r->rip = CODE;
+	r->rflags = 2;
+	r->cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_WP;
+	r->cr4 = X86_CR4_PAE;
+	r->efer = EFER_LME | EFER_LMA;
+	r->cr3 = TABLES;
+	for (i = 0; i < NR_SEGS; i++)
+		r->segs[i] = (struct kvm_segment){ .limit = ~0u, .type = 3, .present = 1, .s = 1,
+						   .g = 1, .db = 1 };
+	r->segs[SEG_CS].type = 11;
+	r->segs[SEG_CS].l = 1;
+	r->segs[SEG_CS].db = 0;
+	vcpu.arch.maxphyaddr = 40;
+	last_vector = -1;
+	bus_accesses = 0;
+}
+
+#define START(...)								\
+do {										\
+	static const u8 start_code[] = { __VA_ARGS__ };				\
+	start(start_code, sizeof(start_code));					\
+} while (0)
+
+static void end(void)
+{
+	mmu_vcpu_destroy(&vcpu);
+	mem_vm_destroy(&vm);
+	tdp_vm_destroy(&vm);
+	shim_grace_period();
+	EXPECT_EQ(shim_pages_used(), 0);
+}
+
+static int emulate(void)
+{
+	int idx = srcu_read_lock(&vm.srcu), ret = emulate_insn(&vcpu);
+
+	srcu_read_unlock(&vm.srcu, idx);
+	return ret;
+}
+
+/* KVM_RUN after an exit. */
+static int again(void)
+{
+	int (*complete)(struct vcpu *v) = vcpu.complete;
+
+	vcpu.complete = NULL;
+	return complete ? complete(&vcpu) : RESUME;
+}
+
+static void expect_mmio(gpa_t gpa, unsigned int len, bool write)
+{
+	EXPECT_EQ(shared.run.exit_reason, KVM_EXIT_MMIO);
+	EXPECT_EQ(shared.run.mmio.phys_addr, gpa);
+	EXPECT_EQ(shared.run.mmio.len, len);
+	EXPECT_EQ(shared.run.mmio.is_write, write);
+}
+
+static void kernel_device(void)
+{
+	START(0x8b, 0x07);				/* mov (%rdi), %eax */
+	vcpu.regs.gpr[GPR_RDI] = DEV + 0x800;
+	vcpu.regs.gpr[GPR_RAX] = ~0ul;
+	EXPECT_EQ(emulate(), RESUME);
+	EXPECT_EQ(vcpu.regs.gpr[GPR_RAX], 0x77777777);
+	EXPECT_EQ(vcpu.regs.rip, CODE + 2);
+	EXPECT_EQ(bus_accesses, 1);
+	end();
+}
+
+static void read_waits_for_userspace(void)
+{
+	u64 answer = 0x1122334455667788;
+
+	START(0x48, 0x8b, 0x07);			/* mov (%rdi), %rax */
+	vcpu.regs.gpr[GPR_RDI] = DEV + 0x10;
+	EXPECT_EQ(emulate(), TO_USER);
+	expect_mmio(DEV + 0x10, 8, false);
+	EXPECT_EQ(vcpu.regs.rip, CODE);
+	memcpy(shared.run.mmio.data, &answer, 8);
+	EXPECT_EQ(again(), RESUME);
+	EXPECT_EQ(vcpu.regs.gpr[GPR_RAX], answer);
+	EXPECT_EQ(vcpu.regs.rip, CODE + 3);
+	end();
+}
+
+static void write_has_happened(void)
+{
+	START(0x48, 0x89, 0x07);			/* mov %rax, (%rdi) */
+	vcpu.regs.gpr[GPR_RDI] = DEV + 0xffc;
+	vcpu.regs.gpr[GPR_RAX] = 0x1122334455667788;
+	EXPECT_EQ(emulate(), TO_USER);
+	expect_mmio(DEV + 0xffc, 4, true);
+	EXPECT_EQ(*(u32 *)shared.run.mmio.data, 0x55667788);
+	EXPECT_EQ(vcpu.regs.rip, CODE + 3);
+	EXPECT_EQ(again(), TO_USER);
+	expect_mmio(DEV + 0x1000, 4, true);
+	EXPECT_EQ(*(u32 *)shared.run.mmio.data, 0x11223344);
+	EXPECT_EQ(again(), RESUME);
+	end();
+}
+
+static void read_modify_write(void)
+{
+	START(0x01, 0x07);				/* add %eax, (%rdi) */
+	vcpu.regs.gpr[GPR_RDI] = DEV;
+	vcpu.regs.gpr[GPR_RAX] = 5;
+	EXPECT_EQ(emulate(), TO_USER);
+	expect_mmio(DEV, 4, false);
+	*(u32 *)shared.run.mmio.data = 10;
+	EXPECT_EQ(again(), TO_USER);
+	expect_mmio(DEV, 4, true);
+	EXPECT_EQ(*(u32 *)shared.run.mmio.data, 15);
+	EXPECT_EQ(again(), RESUME);
+	EXPECT_EQ(vcpu.regs.rip, CODE + 2);
+	end();
+}
+
+static void half_memory_half_device(void)
+{
+	START(0x48, 0x8b, 0x07);
+	vcpu.regs.gpr[GPR_RDI] = RO + 0xffc;
+	memset(memory + PAGES * 4096 + 0xffc, 0x55, 4);
+	EXPECT_EQ(emulate(), TO_USER);
+	expect_mmio(RO + 0x1000, 4, false);
+	memset(shared.run.mmio.data, 0x66, 4);
+	EXPECT_EQ(again(), RESUME);
+	EXPECT_EQ(vcpu.regs.gpr[GPR_RAX], 0x6666666655555555);
+	end();
+}
+
+static void read_only_memory(void)
+{
+	START(0x89, 0x07, 0x8b, 0x07);
+	vcpu.regs.gpr[GPR_RDI] = RO + 8;
+	vcpu.regs.gpr[GPR_RAX] = 1;
+	EXPECT_EQ(emulate(), TO_USER);
+	expect_mmio(RO + 8, 4, true);
+	EXPECT_EQ(again(), RESUME);
+	EXPECT_EQ(emulate(), RESUME);
+	EXPECT_EQ(vcpu.regs.gpr[GPR_RAX], 0);
+	end();
+}
+
+/* Nothing of a store that ends in a page fault has happened, and CR2 is the second page. */
+static void fault_on_the_second_page(void)
+{
+	START(0x48, 0x89, 0x07);
+	vcpu.regs.gpr[GPR_RDI] = DATA + 0xffc;
+	vcpu.regs.gpr[GPR_RAX] = ~0ul;
+	EXPECT_EQ(emulate(), RESUME);
+	EXPECT_EQ(last_vector, 14);
+	EXPECT_EQ(last_cr2, DATA + 0x1000);
+	EXPECT_EQ(last_error, 2);
+	EXPECT_EQ(memory[DATA + 0xffc], 0);
+	EXPECT_EQ(vcpu.regs.rip, CODE);
+	end();
+}
+
+static void string_to_device(void)
+{
+	int i;
+
+	START(0xf3, 0xa5);				/* rep movsl */
+	vcpu.regs.gpr[GPR_RSI] = DATA;
+	vcpu.regs.gpr[GPR_RDI] = DEV;
+	vcpu.regs.gpr[GPR_RCX] = 3;
+	put(DATA, 0x0000000200000001);
+	put(DATA + 8, 3);
+	for (i = 0; i < 3; i++) {
+		EXPECT_EQ(emulate(), TO_USER);
+		expect_mmio(DEV + i * 4, 4, true);
+		EXPECT_EQ(*(u32 *)shared.run.mmio.data, i + 1);
+		EXPECT_EQ(vcpu.regs.gpr[GPR_RCX], 2 - i);
+		EXPECT_EQ(again(), RESUME);
+		EXPECT_EQ(vcpu.regs.rip, CODE + (i == 2 ? 2 : 0));
+	}
+	end();
+}
+
+static void string_in(void)
+{
+	START(0xf3, 0x6c);				/* rep insb */
+	vcpu.regs.gpr[GPR_RDX] = 0x80;
+	vcpu.regs.gpr[GPR_RDI] = DATA;
+	vcpu.regs.gpr[GPR_RCX] = 3;
+	EXPECT_EQ(emulate(), TO_USER);
+	EXPECT_EQ(shared.run.exit_reason, KVM_EXIT_IO);
+	EXPECT_EQ(shared.run.io.count, 3);
+	EXPECT_EQ(vcpu.regs.gpr[GPR_RCX], 3);
+	memset(pio_page, 0xaa, 16);
+	vcpu.regs.gpr[GPR_RCX] = 2;			/* as a debugger might */
+	EXPECT_EQ(again(), RESUME);
+	EXPECT_EQ(memory[DATA + 1], 0xaa);
+	EXPECT_EQ(memory[DATA + 2], 0);
+	EXPECT_EQ(vcpu.regs.rip, CODE + 2);
+	/* More than was asked for: userspace is asked once more. */
+	vcpu.regs.rip = CODE;
+	vcpu.regs.gpr[GPR_RDI] = DATA;
+	vcpu.regs.gpr[GPR_RCX] = 3;
+	EXPECT_EQ(emulate(), TO_USER);
+	vcpu.regs.gpr[GPR_RCX] = 8;
+	EXPECT_EQ(again(), TO_USER);
+	EXPECT_EQ(shared.run.io.count, 8);
+	EXPECT_EQ(again(), RESUME);
+	EXPECT_EQ(memory[DATA + 7], 0xaa);
+	EXPECT_EQ(vcpu.regs.gpr[GPR_RCX], 0);
+	end();
+}
+
+static void moved_away_meanwhile(void)
+{
+	START(0x48, 0x8b, 0x07);
+	vcpu.regs.gpr[GPR_RDI] = DEV;
+	EXPECT_EQ(emulate(), TO_USER);
+	vcpu.regs.rip = CODE + 0x100;
+	memset(shared.run.mmio.data, 0xff, 8);
+	EXPECT_EQ(again(), RESUME);
+	EXPECT_EQ(vcpu.regs.gpr[GPR_RAX], 0);
+	EXPECT_EQ(vcpu.regs.rip, CODE + 0x100);
+	end();
+}
+
+static void string_out(void)
+{
+	int i;
+
+	START(0xf3, 0x6e);				/* rep outsb */
+	vcpu.regs.gpr[GPR_RDX] = 0x80;
+	vcpu.regs.gpr[GPR_RSI] = DATA;
+	vcpu.regs.gpr[GPR_RCX] = 2;
+	put(DATA, 0x0201);
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(i && !vcpu.complete ? emulate() : i ? again() : emulate(), TO_USER);
+		EXPECT_EQ(shared.run.io.count, 1);
+		EXPECT_EQ(pio_page[0], i + 1);
+	}
+	EXPECT_EQ(again(), RESUME);
+	end();
+}
+
+static void port_permissions(void)
+{
+	START(0x6c);					/* insb at CPL 3, IOPL 0 */
+	vcpu.regs.segs[SEG_SS].dpl = vcpu.regs.segs[SEG_CS].dpl = 3;
+	vcpu.regs.segs[SEG_TR] = (struct kvm_segment){ .base = DATA, .limit = 0x67 + 0x20,
+						       .type = 11, .present = 1 };
+	vcpu.regs.gpr[GPR_RDX] = 0x40;
+	vcpu.regs.gpr[GPR_RDI] = DATA + 0x800;
+	*(u16 *)(memory + DATA + 102) = 0x68;
+	EXPECT_EQ(emulate(), RESUME);
+	EXPECT_EQ(memory[DATA + 0x800], 0x77);
+	vcpu.regs.rip = CODE;
+	memory[DATA + 0x68 + 8] = 1;			/* port 0x40 */
+	EXPECT_EQ(emulate(), RESUME);
+	EXPECT_EQ(last_vector, 13);
+	vcpu.regs.rip = CODE;
+	vcpu.regs.segs[SEG_TR].limit = 0x68 + 8;	/* its second byte is beyond */
+	memory[DATA + 0x68 + 8] = 0;
+	last_vector = -1;
+	EXPECT_EQ(emulate(), RESUME);
+	EXPECT_EQ(last_vector, 13);
+	end();
+}
+
+static void locked(void)
+{
+	START(0xf0, 0x48, 0x0f, 0xb1, 0x0f);		/* lock cmpxchg %rcx, (%rdi) */
+	vcpu.regs.gpr[GPR_RDI] = DATA;
+	vcpu.regs.gpr[GPR_RAX] = 0x1122334455667788;
+	vcpu.regs.gpr[GPR_RCX] = 42;
+	put(DATA, 0x1122334455667788);
+	EXPECT_EQ(emulate(), RESUME);
+	EXPECT_EQ(memory[DATA], 42);
+	EXPECT(vcpu.regs.rflags & X86_EFLAGS_ZF);
+	end();
+}
+
+static void not_an_instruction(void)
+{
+	START(0x0f, 0x0e, 0x90);			/* FEMMS */
+	EXPECT_EQ(emulate(), TO_USER);
+	EXPECT_EQ(shared.run.exit_reason, KVM_EXIT_INTERNAL_ERROR);
+	EXPECT_EQ(shared.run.internal.suberror, KVM_INTERNAL_ERROR_EMULATION);
+	EXPECT_EQ(shared.run.emulation_failure.insn_bytes[1], 0x0e);
+	EXPECT_EQ(vcpu.regs.rip, CODE);
+	vcpu.regs.segs[SEG_SS].dpl = vcpu.regs.segs[SEG_CS].dpl = 3;
+	EXPECT_EQ(emulate(), RESUME);
+	EXPECT_EQ(last_vector, 6);
+	/* Code where there is no memory. */
+	vcpu.regs.segs[SEG_SS].dpl = vcpu.regs.segs[SEG_CS].dpl = 0;
+	vcpu.regs.rip = DEV;
+	EXPECT_EQ(emulate(), TO_USER);
+	EXPECT_EQ(shared.run.internal.ndata, 6);
+	end();
+}
+
+static void length_only(void)
+{
+	int idx;
+
+	START(0x48, 0xc7, 0x87, 0, 0, 0, 0, 1, 0, 0, 0);
+	idx = srcu_read_lock(&vm.srcu);
+	EXPECT_EQ(emulate_insn_len(&vcpu), 11);
+	vcpu.regs.rip = 0x9000;
+	EXPECT_EQ(emulate_insn_len(&vcpu), 0);
+	srcu_read_unlock(&vm.srcu, idx);
+	end();
+}
+
+/* For counting instructions: callgrind's or perf's, not ours. */
+static void repeat(unsigned long n)
+{
+	struct vcpu_exit exit = { .kind = EXIT_MISCONFIG, .fault.gpa = DEV + 0x800 };
+	int idx;
+
+	START(0x8b, 0x07);
+	vcpu.regs.gpr[GPR_RDI] = DEV + 0x800;
+	idx = srcu_read_lock(&vm.srcu);
+	while (n--) {
+		vcpu.regs.rip = CODE;
+		fault_exit(&vcpu, &exit);
+	}
+	srcu_read_unlock(&vm.srcu, idx);
+	end();
+}
+
+int main(int argc, char **argv)
+{
+	static const struct ktap_case cases[] = {
+		{ "a device in the kernel answers at once", kernel_device },
+		{ "a read waits for userspace, RIP at the instruction", read_waits_for_userspace },
+		{ "a write leaves with RIP behind it, cut at the page", write_has_happened },
+		{ "read-modify-write is a read, then a write", read_modify_write },
+		{ "half memory, half device", half_memory_half_device },
+		{ "read-only memory: reads from it, writes to userspace", read_only_memory },
+		{ "a fault on the second page leaves nothing behind", fault_on_the_second_page },
+		{ "REP MOVS to a device, one exit each", string_to_device },
+		{ "REP INS in one exit, RCX changed meanwhile", string_in },
+		{ "RIP changed meanwhile: no completion", moved_away_meanwhile },
+		{ "REP OUTS, one exit each", string_out },
+		{ "port permissions from the TSS", port_permissions },
+		{ "locked compare-and-exchange", locked },
+		{ "what cannot be emulated", not_an_instruction },
+		{ "length only", length_only },
+	};
+
+	if (argc > 1) {
+		repeat(strtoul(argv[1], NULL, 0));
+		return 0;
+	}
+	return ktap_run(cases, sizeof(cases) / sizeof(cases[0]));
+}
