@@ -108,10 +108,23 @@ static int ac_exit(struct vcpu *vcpu, u32 error)
 	return inject_exception_error(vcpu, AC_VECTOR, error);
 }
 
+/*
+ * A fault in the shadow of STI or MOV SS while TF is set: the trap that the shadow held back is part of
+ * what an entry checks. Written anew, the backend makes the two agree.
+ */
+static void shadow_again(struct vcpu *vcpu)
+{
+	u64 shadow = shadow_get(vcpu);
+
+	if ((shadow & (SHADOW_STI | SHADOW_MOV_SS)) && (rflags_get(vcpu) & X86_EFLAGS_TF))
+		shadow_set(vcpu, shadow);
+}
+
 int exception_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	u8 vector = exit->exception.vector;
 
+	shadow_again(vcpu);
 	switch (vector) {
 	case DB_VECTOR:
 		return db_exit(vcpu, exit->exception.payload);

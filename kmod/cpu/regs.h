@@ -74,14 +74,22 @@ static inline void seg_set(struct vcpu *vcpu, enum seg seg, const struct kvm_seg
 	reg_touch(vcpu, REG_ES + seg);
 }
 
+/*
+ * PE and PG in CR0, and EFER, never change without an exit: the cache is right even where the register
+ * as a whole would have to be fetched.
+ */
+
 /** regs_cpl() - current privilege level: DPL of SS, 0 in real mode, 3 in virtual-8086 mode */
 static inline unsigned int regs_cpl(struct vcpu *vcpu)
 {
-	if (!(cr0_get(vcpu) & X86_CR0_PE))
+	if (!(vcpu->regs.cr0 & X86_CR0_PE))
 		return 0;
 	if (rflags_get(vcpu) & X86_EFLAGS_VM)
 		return 3;
-	return seg_get(vcpu, SEG_SS)->dpl;
+	if (vcpu->regs.avail & BIT_ULL(REG_SS))
+		return vcpu->regs.segs[SEG_SS].dpl;
+	reg_need(vcpu, REG_CPL);
+	return vcpu->regs.cpl;
 }
 
 static inline bool regs_long_mode(struct vcpu *vcpu)
@@ -92,12 +100,17 @@ static inline bool regs_long_mode(struct vcpu *vcpu)
 /** regs_64bit() - is the current code segment 64-bit */
 static inline bool regs_64bit(struct vcpu *vcpu)
 {
-	return regs_long_mode(vcpu) && seg_get(vcpu, SEG_CS)->l;
+	if (!regs_long_mode(vcpu))
+		return false;
+	if (vcpu->regs.avail & BIT_ULL(REG_CS))
+		return vcpu->regs.segs[SEG_CS].l;
+	reg_need(vcpu, REG_CODE64);
+	return vcpu->regs.code64;
 }
 
 static inline bool regs_paging(struct vcpu *vcpu)
 {
-	return cr0_get(vcpu) & X86_CR0_PG;
+	return vcpu->regs.cr0 & X86_CR0_PG;
 }
 
 /**
