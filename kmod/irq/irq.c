@@ -189,7 +189,10 @@ void irq_apicv_inhibit(struct vm *vm, enum apicv_inhibit reason, bool on)
 		vm_request_all(vm, REQ_APICV, false);
 }
 
-/* In xAPIC mode the guest's physical page at the reset address is the hardware's; x2APIC needs none. */
+/*
+ * In xAPIC mode the guest's physical page at the reset address is the hardware's; x2APIC needs
+ * none.
+ */
 static bool apicv_wanted(struct vcpu *vcpu)
 {
 	enum lapic_mode mode = lapic_mode(vcpu);
@@ -258,7 +261,10 @@ int irq_vm_init(struct vm *vm)
 	return 0;
 }
 
-/* The page whose accesses hardware virtualizes; nobody reads or writes it. Without one: by emulation. */
+/*
+ * The page whose accesses hardware virtualizes; nobody reads or writes it. Without one: by
+ * emulation.
+ */
 static void apic_page_create(struct vm *vm)
 {
 	void *page;

@@ -92,7 +92,10 @@ int irq_ack(struct vcpu *vcpu);
  */
 int irq_user_interrupt(struct vcpu *vcpu, u32 vector);
 
-/** irq_accept_init_sipi() - act on pending INIT/SIPI; called by REQ_EVENT. Return: RESUME or -errno */
+/**
+ * irq_accept_init_sipi() - act on pending INIT/SIPI; called by REQ_EVENT. Return: RESUME or
+ * -errno
+ */
 int irq_accept_init_sipi(struct vcpu *vcpu);
 
 /* REQ_EOI_BITMAP: this vCPU's set, and the way to ask all vCPUs for it (any context). */

@@ -504,7 +504,7 @@ static void apicv_posting(void)
 	EXPECT(irq_pending(vcpu));		/* collects it */
 	EXPECT(!irq_injectable(vcpu));		/* and leaves it to the hardware */
 	EXPECT_EQ(irq_ack(vcpu), -1);
-	vcpu->cpu = 0;				/* none does on the same CPU: straight into the page */
+	vcpu->cpu = 0;	/* none does on the same CPU: straight into the page */
 	lapic_post(world_lapic(0), 0x61, false);
 	EXPECT_EQ(lapic_highest_irr(world_lapic(0)), 0x61);
 	EXPECT_EQ(vcpu->requests, BIT(REQ_EVENT));
