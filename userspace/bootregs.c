@@ -109,16 +109,17 @@ static void set_regs(struct vcpu *v, const struct boot_image *image)
 /* Memory is write-back by default, else a Linux guest maps all of it uncached. */
 static void set_msrs(struct vcpu *v)
 {
-	struct {
+	union {
 		struct kvm_msrs head;
-		struct kvm_msr_entry e[2];
-	} msrs = {
-		.head.nmsrs = 2,
-		.e = { { .index = MSR_MTRR_DEF, .data = MTRR_ENABLE_WB },
-		       { .index = MSR_MISC_ENABLE, .data = FAST_STRINGS } },
-	};
+		uint8_t room[sizeof(struct kvm_msrs) + 2 * sizeof(struct kvm_msr_entry)];
+	} msrs = { .head.nmsrs = 2 };
 
-	/* A hypervisor without one of them is not a reason to stop: the guest finds out by CPUID. */
+	msrs.head.entries[0].index = MSR_MTRR_DEF;
+	msrs.head.entries[0].data = MTRR_ENABLE_WB;
+	msrs.head.entries[1].index = MSR_MISC_ENABLE;
+	msrs.head.entries[1].data = FAST_STRINGS;
+
+	/* One that the hypervisor does not have is no reason to stop: CPUID told the guest. */
 	if (ioctl(v->fd, KVM_SET_MSRS, &msrs) < 0)
 		error_die(EXIT_ERROR, "the hypervisor refused the boot MSRs: %s", strerror(errno));
 }

@@ -32,8 +32,8 @@ static uint64_t load_address(const struct setup_header *hdr)
 	return KERNEL_DEFAULT;
 }
 
-static void fill_params(struct boot_params *bp, const uint8_t *image, const struct setup_header *hdr,
-			uint64_t load)
+static void fill_params(struct boot_params *bp, const uint8_t *image,
+			const struct setup_header *hdr, uint64_t load)
 {
 	/* The header may be longer than this build's struct: its length is the jump's target. */
 	size_t end = 0x202 + image[0x201];

@@ -84,7 +84,8 @@ static void try_vm(int fd, const char *path)
 	int vm = ioctl(fd, KVM_CREATE_VM, 0);
 
 	if (vm < 0)
-		error_die(EXIT_ERROR, "%s cannot create a VM: %s; see dmesg", path, strerror(errno));
+		error_die(EXIT_ERROR, "%s cannot create a VM: %s; see dmesg", path,
+			  strerror(errno));
 	close(vm);
 }
 

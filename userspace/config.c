@@ -135,7 +135,7 @@ static void parse_disk(struct config *c, const char *arg)
 	f->path = path;
 }
 
-/* The first interface of every guest has the same address; only one of them is on a user network. */
+/* Every guest's first interface has the same address; on a user network it is alone anyway. */
 static void default_mac(struct config_net *n, unsigned int index)
 {
 	memcpy(n->mac, (uint8_t[]){ 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 + index }, 6);
@@ -145,8 +145,8 @@ static bool parse_mac(uint8_t *mac, const char *s)
 {
 	char tail;
 
-	return sscanf(s, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%c", &mac[0], &mac[1], &mac[2], &mac[3],
-		      &mac[4], &mac[5], &tail) == 6 && !(mac[0] & 1);
+	return sscanf(s, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%c", &mac[0], &mac[1], &mac[2],
+		      &mac[3], &mac[4], &mac[5], &tail) == 6 && !(mac[0] & 1);
 }
 
 static void parse_net_option(struct config_net *n, const char *whole, char *opt)
@@ -329,9 +329,9 @@ void config_usage(void)
 		printf("  %-24s %s\n", left, options[i].help);
 	}
 	printf("  %-24s %s\n\n", "--help", "this text");
-	printf("Exit codes: 0 the guest powered off; 1 it could not be started, or the host failed;\n"
-	       "2 wrong command line; 3 reset with --on-reboot exit; 4 triple fault; 5 the hypervisor\n"
-	       "could not go on; 6 quit by Ctrl-A x; 128+N ended by signal N.\n");
+	printf("Exit codes: 0 the guest powered off; 1 it could not be started, or the host\n"
+	       "failed; 2 wrong command line; 3 reset with --on-reboot exit; 4 triple fault;\n"
+	       "5 the hypervisor could not go on; 6 quit by Ctrl-A x; 128+N ended by signal N.\n");
 }
 
 static void set_defaults(struct config *c)
@@ -352,6 +352,9 @@ static void finish(struct config *c)
 {
 	if (!c->kernel.path)
 		error_die(EXIT_USAGE, "--kernel is missing; see corbel run --help");
+	if (c->merge && c->backend != RAM_ANON)
+		error_die(EXIT_USAGE, "--merge needs --memory-backend anon; KSM merges nothing "
+			  "else");
 	if (c->balloon_size >= c->memory)
 		error_die(EXIT_USAGE, "--balloon must be smaller than --memory");
 	if (c->nr_hostfwd && (!c->nr_nets || c->nets[0].kind != NET_USER))
@@ -370,7 +373,8 @@ void config_parse(struct config *c, int argc, char **argv)
 		size_t len = value ? (size_t)(value - name) : strlen(argv[i]) - 2;
 
 		if (strncmp(argv[i], "--", 2) || !*name)
-			error_die(EXIT_USAGE, "unexpected argument %s; see corbel run --help", argv[i]);
+			error_die(EXIT_USAGE, "unexpected argument %s; see corbel run --help",
+				  argv[i]);
 		if (!strcmp(argv[i], "--help")) {
 			config_usage();
 			exit(0);

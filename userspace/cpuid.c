@@ -33,7 +33,8 @@ static struct kvm_cpuid2 *get_supported(int sys_fd)
 		error_die(EXIT_ERROR, "out of memory");
 	c->nent = MAX_ENTRIES;
 	if (ioctl(sys_fd, KVM_GET_SUPPORTED_CPUID, c))
-		error_die(EXIT_ERROR, "the hypervisor does not tell its CPUID: %s", strerror(errno));
+		error_die(EXIT_ERROR, "the hypervisor does not tell its CPUID: %s",
+			  strerror(errno));
 	return c;
 }
 

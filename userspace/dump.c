@@ -40,7 +40,7 @@ static void dump_reason(const struct kvm_run *run)
 		dump_internal(run);
 		break;
 	case KVM_EXIT_FAIL_ENTRY:
-		fprintf(stderr, "  hardware reason %#llx on CPU %u; the kernel log (dmesg) has more\n",
+		fprintf(stderr, "  hardware reason %#llx on CPU %u; see dmesg\n",
 			(unsigned long long)run->fail_entry.hardware_entry_failure_reason,
 			run->fail_entry.cpu);
 		break;
@@ -73,14 +73,15 @@ static void dump_regs(const struct kvm_regs *r)
 
 static void dump_segment(const char *name, const struct kvm_segment *s)
 {
-	fprintf(stderr, "  %-4s sel %04x base %016llx limit %08x type %x s %u dpl %u p %u l %u db %u"
-		" g %u\n", name, s->selector, (unsigned long long)s->base, s->limit, s->type, s->s,
-		s->dpl, s->present, s->l, s->db, s->g);
+	fprintf(stderr, "  %-4s sel %04x base %016llx limit %08x type %x s %u dpl %u p %u l %u "
+		"db %u g %u\n", name, s->selector, (unsigned long long)s->base, s->limit, s->type,
+		s->s, s->dpl, s->present, s->l, s->db, s->g);
 }
 
 static void dump_sregs(const struct kvm_sregs *s)
 {
-	fprintf(stderr, "  cr0 %llx  cr2 %llx  cr3 %llx  cr4 %llx  cr8 %llx  efer %llx  apic %llx\n",
+	fprintf(stderr,
+		"  cr0 %llx  cr2 %llx  cr3 %llx  cr4 %llx  cr8 %llx  efer %llx  apic %llx\n",
 		(unsigned long long)s->cr0, (unsigned long long)s->cr2, (unsigned long long)s->cr3,
 		(unsigned long long)s->cr4, (unsigned long long)s->cr8, (unsigned long long)s->efer,
 		(unsigned long long)s->apic_base);

@@ -139,7 +139,8 @@ void loop_start(struct loop *loop, const char *name, enum sandbox_kind sandbox,
 	loop->body = body;
 	loop->body_ctx = ctx;
 	if (pthread_create(&loop->thread, NULL, loop_thread, loop))
-		error_die(EXIT_ERROR, "cannot create a device thread; raise the limit of processes");
+		error_die(EXIT_ERROR, "cannot create a device thread; raise the limit of "
+			  "processes");
 }
 
 void loop_join(struct loop *loop)

@@ -34,8 +34,8 @@ int net_tap_open(const char *ifname)
 		error_die(EXIT_USAGE, "--net tap=%s: the name is too long", ifname);
 	fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
-		error_die(EXIT_ERROR, "cannot open /dev/net/tun for --net tap=%s: %s; sudo modprobe "
-			  "tun, or use --net user", ifname, strerror(errno));
+		error_die(EXIT_ERROR, "cannot open /dev/net/tun for --net tap=%s: %s; sudo "
+			  "modprobe tun, or use --net user", ifname, strerror(errno));
 	strcpy(ifr.ifr_name, ifname);
 	if (!ioctl(fd, TUNSETIFF, &ifr) && !ioctl(fd, TUNSETVNETHDRSZ, &hdr))
 		return fd;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * User networking by libslirp: a network of its own with DHCP and DNS, and a TCP/IP stack that turns
- * the guest's connections into the host user's sockets. All calls into libslirp are made in the
- * interface's thread, under the device's lock.
+ * User networking by libslirp: a network of its own with DHCP and DNS, and a TCP/IP stack that
+ * turns the guest's connections into the host user's sockets. All calls into libslirp are made in
+ * the interface's thread, under the device's lock.
  */
 #include <arpa/inet.h>
 #include <poll.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Power management: ACPI's PM1 registers, the keyboard controller's reset line, the POST code port. */
+/* Power management: ACPI's PM1 registers, the 8042's reset line, the POST code port. */
 #include <stdlib.h>
 #include <string.h>
 

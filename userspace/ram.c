@@ -31,12 +31,12 @@ static void check_size(uint64_t size, enum ram_backend backend)
 
 static int open_backend(uint64_t size, enum ram_backend backend)
 {
-	unsigned int flags = MFD_CLOEXEC | (backend == RAM_HUGETLB ? MFD_HUGETLB | MFD_HUGE_2MB : 0);
+	unsigned int huge = backend == RAM_HUGETLB ? MFD_HUGETLB | MFD_HUGE_2MB : 0;
 	int fd;
 
 	if (backend == RAM_ANON)
 		return -1;
-	fd = memfd_create("corbel-ram", flags);
+	fd = memfd_create("corbel-ram", MFD_CLOEXEC | huge);
 	if (fd < 0 || ftruncate(fd, size))
 		error_die(EXIT_ERROR, "cannot create %s for guest memory: %s; try "
 			  "--memory-backend anon",

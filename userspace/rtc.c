@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The CMOS clock: the time of day in UTC, and the RAM behind it. No alarm, no periodic interrupt. */
+/* The CMOS clock: the time of day in UTC, and the RAM behind it. No alarm, no interrupts. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

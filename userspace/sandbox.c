@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * seccomp: what a guest that has taken over the launcher may still ask of the host's kernel. No
- * thread can write to a file that is not open yet, start a program, trace, or touch another process.
- * A refused call fails with EPERM, which the C library's own optional ones survive. Filters add up:
+ * thread can write to a file that is not open yet, start a program, or touch another process. A
+ * refused call fails with EPERM, which the C library's own optional ones survive. Filters add up:
  * a thread's own one only narrows what the main one, in place before the first thread, allows.
  */
 #define _GNU_SOURCE
@@ -23,9 +23,10 @@ static const int *const allowed[] = {
 	[SANDBOX_VCPU] = ALL(
 		SCMP_SYS(ioctl), SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(poll),
 		SCMP_SYS(futex), SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(brk),
-		SCMP_SYS(mprotect), SCMP_SYS(madvise), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask),
-		SCMP_SYS(sched_yield), SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday), SCMP_SYS(time),
-		SCMP_SYS(timerfd_settime), SCMP_SYS(epoll_ctl), SCMP_SYS(exit), SCMP_SYS(exit_group),
+		SCMP_SYS(mprotect), SCMP_SYS(madvise), SCMP_SYS(rt_sigreturn),
+		SCMP_SYS(rt_sigprocmask), SCMP_SYS(sched_yield), SCMP_SYS(clock_gettime),
+		SCMP_SYS(gettimeofday), SCMP_SYS(time), SCMP_SYS(timerfd_settime),
+		SCMP_SYS(epoll_ctl), SCMP_SYS(exit), SCMP_SYS(exit_group),
 		SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(tgkill), SCMP_SYS(restart_syscall),
 		SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(membarrier), SCMP_SYS(fstat),
 		SCMP_SYS(newfstatat), SCMP_SYS(close)),
@@ -36,7 +37,8 @@ static const int *const allowed[] = {
 		SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(getrandom),
 		SCMP_SYS(clock_nanosleep)),
 	[SANDBOX_NET] = ALL(
-		SCMP_SYS(socket), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(listen), SCMP_SYS(accept), SCMP_SYS(accept4),
+		SCMP_SYS(socket), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(listen),
+		SCMP_SYS(accept), SCMP_SYS(accept4),
 		SCMP_SYS(shutdown), SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(sendmmsg),
 		SCMP_SYS(recvfrom), SCMP_SYS(recvmsg), SCMP_SYS(recvmmsg), SCMP_SYS(getsockname),
 		SCMP_SYS(getpeername), SCMP_SYS(setsockopt), SCMP_SYS(getsockopt), SCMP_SYS(fcntl),
@@ -103,6 +105,6 @@ void sandbox_enter(enum sandbox_kind kind)
 	ret = seccomp_load(ctx);
 	seccomp_release(ctx);
 	if (ret)
-		error_die(EXIT_ERROR, "the kernel refused the seccomp filter: %s; try --sandbox off",
-			  strerror(-ret));
+		error_die(EXIT_ERROR, "the kernel refused the seccomp filter: %s; try "
+			  "--sandbox off", strerror(-ret));
 }

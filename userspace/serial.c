@@ -162,8 +162,6 @@ static void write_ier(struct serial *s, uint8_t value)
 	/* Enabling it while the transmitter is empty raises the interrupt at once. */
 	if ((value & UART_IER_THRI) && !(s->ier & UART_IER_THRI))
 		s->thr_empty = true;
-	if ((value & UART_IER_RDI) && !(s->ier & UART_IER_RDI))
-		term_resume();
 	s->ier = value & 0x0f;
 }
 
@@ -208,34 +206,43 @@ static void serial_write(struct serial *s, unsigned int reg, uint8_t value)
 	}
 }
 
+/*
+ * Piped input waits until the guest's driver listens: opening the port clears the FIFO, and what a
+ * script sent before would be lost. While it only probes, Linux sets the enable bit alone.
+ */
+static bool listening(const struct serial *s)
+{
+	return s->interactive || ((s->ier & UART_IER_RDI) && (s->mcr & UART_MCR_OUT2));
+}
+
 static void serial_access(void *dev, uint64_t off, void *data, unsigned int len, bool write)
 {
 	struct serial *s = dev;
 	uint8_t *p = data;
+	bool was_listening;
 
 	pthread_mutex_lock(&s->lock);
+	was_listening = listening(s);
 	for (unsigned int i = 0; i < len; i++) {
 		if (write)
 			serial_write(s, off + i, p[i]);
 		else
 			p[i] = serial_read(s, off + i);
 	}
+	if (!was_listening && listening(s))
+		term_resume();
 	update_irq(s);
 	pthread_mutex_unlock(&s->lock);
 }
 
-/*
- * Piped input waits until the guest's driver has enabled receive interrupts: opening the port
- * clears the FIFO, and what a script sent before would be lost.
- */
 static size_t serial_input(void *dev, const uint8_t *data, size_t len)
 {
 	struct serial *s = dev;
 	size_t n = 0;
 
 	pthread_mutex_lock(&s->lock);
-	if (s->interactive || (s->ier & UART_IER_RDI))
-		while (n < len && s->count < FIFO_SIZE && !(s->mcr & UART_MCR_LOOP))
+	if (listening(s) && !(s->mcr & UART_MCR_LOOP))
+		while (n < len && s->count < FIFO_SIZE)
 			receive(s, data[n++]);
 	update_irq(s);
 	pthread_mutex_unlock(&s->lock);

@@ -39,11 +39,13 @@ static void set_lapic(struct vcpu *v)
 	uint32_t lvt0 = APIC_DM_EXTINT, lvt1 = APIC_DM_NMI;
 
 	if (ioctl(v->fd, KVM_GET_LAPIC, &lapic))
-		error_die(EXIT_ERROR, "cannot read vCPU %u's local APIC: %s", v->id, strerror(errno));
+		error_die(EXIT_ERROR, "cannot read vCPU %u's local APIC: %s", v->id,
+			  strerror(errno));
 	memcpy(lapic.regs + APIC_LVT0, &lvt0, 4);
 	memcpy(lapic.regs + APIC_LVT1, &lvt1, 4);
 	if (ioctl(v->fd, KVM_SET_LAPIC, &lapic))
-		error_die(EXIT_ERROR, "cannot set vCPU %u's local APIC: %s", v->id, strerror(errno));
+		error_die(EXIT_ERROR, "cannot set vCPU %u's local APIC: %s", v->id,
+			  strerror(errno));
 }
 
 static void vcpu_create(struct machine *m, struct vcpu *v, unsigned int id)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The modern virtio-pci transport: capabilities, common configuration, notifications, interrupts. */
+/* The modern virtio-pci transport: capabilities, configuration, notifications, interrupts. */
 #include <linux/pci_regs.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_pci.h>
@@ -282,7 +282,7 @@ static void write_common(struct virtio *v, unsigned int off, uint32_t value)
 	}
 }
 
-/* The specification wants each field accessed by its own width; halves of 64 bits count as fields. */
+/* Each field is accessed by its own width; the halves of a 64-bit field count as fields. */
 static void common_access(struct virtio *v, uint64_t off, void *data, unsigned int len, bool write)
 {
 	struct virtio_pci_common_cfg c;

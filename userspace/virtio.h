@@ -23,9 +23,10 @@ struct virtio_ops {
 	uint32_t class;			/* PCI class code, 24 bits */
 	unsigned int nr_queues, config_len;
 	uint64_t features;		/* beside VERSION_1, INDIRECT_DESC and EVENT_IDX */
-	void (*queue)(struct virtio *v, unsigned int i);	/* there may be requests in queue i */
+	void (*queue)(struct virtio *v, unsigned int i);	/* there may be requests in it */
 	void (*read_config)(struct virtio *v, void *config);
-	void (*write_config)(struct virtio *v, unsigned int off, const void *data, unsigned int len);
+	void (*write_config)(struct virtio *v, unsigned int off, const void *data,
+			     unsigned int len);
 	void (*started)(struct virtio *v);	/* the driver is ready */
 	void (*stopped)(struct virtio *v);	/* reset by the driver */
 };

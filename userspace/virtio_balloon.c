@@ -24,7 +24,7 @@ struct vballoon {
 	struct virtio v;
 	uint32_t actual;			/* pages, as the guest says */
 	uint64_t reported;			/* bytes */
-	bool stats_held;			/* the guest's buffer, until new figures are wanted */
+	bool stats_held;			/* the guest's buffer, until somebody asks */
 	struct virtq_chain stats_chain;
 	uint64_t stats[VIRTIO_BALLOON_S_NR];
 	bool known[VIRTIO_BALLOON_S_NR];
@@ -154,7 +154,8 @@ void virtio_balloon_print(void)
 		(unsigned long long)b->actual, "reported free", (unsigned long long)b->reported);
 	for (unsigned int i = 0; i < VIRTIO_BALLOON_S_NR; i++)
 		if (b->known[i])
-			fprintf(stderr, "  %-32s %20llu\n", names[i], (unsigned long long)b->stats[i]);
+			fprintf(stderr, "  %-32s %20llu\n", names[i],
+				(unsigned long long)b->stats[i]);
 	if (b->stats_held && virtio_running(&b->v)) {
 		virtio_push(&b->v, STATS, &b->stats_chain, 0);
 		b->stats_held = false;

@@ -21,8 +21,8 @@ struct vcon {
 };
 
 /*
- * Linux's driver gives receive buffers before it has a port to put their contents in, and drops what
- * comes meanwhile. So input waits for the first output.
+ * Linux's driver gives receive buffers before it has a port to put their contents in, and drops
+ * what comes meanwhile. So input waits for the first output.
  */
 static size_t vcon_input(void *dev, const uint8_t *data, size_t len)
 {
@@ -126,7 +126,8 @@ static void virtio_console_create(struct machine *m)
 		v->offered = 1ULL << VIRTIO_CONSOLE_F_SIZE;
 	virtio_init(v, m, &vcon_ops, &m->loop);
 	machine_add_device(m, &v->device, vcon_free);
-	term_attach(m, &(struct term_sink){ .input = vcon_input, .resized = vcon_resized, .dev = v });
+	term_attach(m, &(struct term_sink){ .input = vcon_input, .resized = vcon_resized,
+					    .dev = v });
 }
 
 DEVICE_TYPE(virtio_console);

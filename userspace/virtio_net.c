@@ -67,7 +67,8 @@ static unsigned int spread(struct vnet *n, const uint8_t *packet, size_t len)
 	}
 	num = count;
 	if (done == len) {
-		virtq_write(&first, offsetof(struct virtio_net_hdr_mrg_rxbuf, num_buffers), &num, 2);
+		virtq_write(&first, offsetof(struct virtio_net_hdr_mrg_rxbuf, num_buffers), &num,
+			    sizeof(num));
 		return count;
 	}
 	while (count--)

@@ -124,8 +124,8 @@ static void create_fd(struct vm *vm)
 		vm->fd = ioctl(vm->sys_fd, KVM_CREATE_VM, 0);
 	} while (vm->fd < 0 && errno == EINTR);
 	if (vm->fd < 0 && errno == EBUSY)
-		error_die(EXIT_ERROR, "another hypervisor holds the CPU's virtualization; unload it "
-			  "(lsmod names it), then try again");
+		error_die(EXIT_ERROR, "another hypervisor holds the CPU's virtualization; unload "
+			  "it (lsmod names it), then try again");
 	if (vm->fd < 0)
 		error_die(EXIT_ERROR, "the hypervisor could not create a VM: %s; see dmesg",
 			  strerror(errno));

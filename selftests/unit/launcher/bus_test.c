@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Catches: an access that reaches the wrong device, part of a device, or a device that has moved. */
+/* Catches: an access that reaches the wrong device, part of one, or one that has moved. */
 #include <errno.h>
 #include <string.h>
 

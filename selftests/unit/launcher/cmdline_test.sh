@@ -20,7 +20,8 @@ t() {
 	"$corbel" "$@" > "$work/out" 2> "$work/err" < /dev/null
 	code=$?
 	number=$((number + 1))
-	if [ "$code" = "$want" ] && { [ -z "$words" ] || grep -qF -e "$words" "$work/err"; } && [ "$(wc -l < "$work/err")" -le 1 ]
+	if [ "$code" = "$want" ] && [ "$(wc -l < "$work/err")" -le 1 ] &&
+		{ [ -z "$words" ] || grep -qF -e "$words" "$work/err"; }
 	then
 		echo "ok $number $name"
 	else
@@ -44,7 +45,7 @@ truncate -s 100 "$work/tiny"
 ln -s "$work/loop" "$work/loop"
 
 echo "KTAP version 1"
-echo "1..61"
+echo "1..62"
 t "no command" 2 ""
 t "help" 0 "" help
 t "help run" 0 "" help run
@@ -103,6 +104,7 @@ r "hostfwd: no user network" 2 "needs --net user" --hostfwd tcp::8080-:80
 r "console: unknown" 2 "must be serial" --console vga
 r "console: file that cannot be made" 1 "cannot open console file" --console "file:$work/no/out"
 r "name: blank" 2 "must be printable" --name "a b"
+r "merge of what KSM does not see" 2 "needs --memory-backend anon" --merge --memory-backend memfd
 r "balloon larger than memory" 2 "must be smaller" --memory 64 --balloon 64
 r "on-reboot: unknown" 2 "must be restart or exit" --on-reboot halt
 r "sandbox: unknown" 2 "must be on or off" --sandbox yes

@@ -15,6 +15,7 @@
 
 cd /root || exit 1
 wanted="$*"
+parameters="quiet rdinit=/test cryptomgr.notests panic=-1"
 number=0
 failed=0
 
@@ -28,7 +29,9 @@ initrd() {
 			export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 			mount -t proc proc /proc; mount -t sysfs sysfs /sys
 			mount -t devtmpfs devtmpfs /dev 2> /dev/null
-			while read -r module; do insmod "/lib/modules/$module"; done < /lib/modules/order
+			while read -r module; do
+				insmod "/lib/modules/$module"
+			done < /lib/modules/order
 		END
 		cat
 		echo 'poweroff -f'
@@ -40,8 +43,8 @@ initrd() {
 
 # The guest's output goes to ./out, the launcher's own to ./err, its exit code to $code.
 guest() {
-	corbel run --kernel vmlinuz --initrd initrd --memory 128 --append \
-		"console=${console:-ttyS0} quiet rdinit=/test cryptomgr.notests panic=-1 ${append:-}" "$@" > out 2> err
+	corbel run --kernel vmlinuz --initrd initrd --memory 128 \
+		--append "console=${console:-ttyS0} $parameters ${append:-}" "$@" > out 2> err
 	code=$?
 }
 
@@ -66,11 +69,12 @@ new_disk() { head -c 4M /dev/urandom > disk.img; }
 t_power_off() {
 	initrd <<-'END'
 		echo "cpus: $(nproc)"
-		echo "ids: $(grep -h 'apicid' /proc/cpuinfo | tr -dc '0-9\n' | sort -u | tr '\n' ' ')"
+		echo ids: $(grep apicid /proc/cpuinfo | tr -dc '0-9\n' | sort -u)
 		echo "cores: $(grep -m1 'cpu cores' /proc/cpuinfo)"
 	END
-	guest --cpus 2 --stats && expect 0 && says 'cpus: 2' && says 'ids: 0 1' && says 'cores.*: 2' &&
-		tells '^vCPU 1' && tells '^  exits'
+	guest --cpus 2 --stats
+	expect 0 && says 'cpus: 2' && says 'ids: 0 1' && says 'cores.*: 2' && tells '^vCPU 1' &&
+		tells '^  exits'
 }
 
 t_reset_exit() {
@@ -104,8 +108,8 @@ t_triple_fault() {
 ends_by() {
 	echo 'echo up; sleep 1000' | initrd
 	: > out
-	corbel run --kernel vmlinuz --initrd initrd --memory 128 --append \
-		"console=ttyS0 quiet rdinit=/test cryptomgr.notests" > out 2> err &
+	corbel run --kernel vmlinuz --initrd initrd --memory 128 \
+		--append "console=ttyS0 $parameters" > out 2> err &
 	pid=$!
 	for _ in $(seq 120); do
 		grep -q up out && break
@@ -134,7 +138,10 @@ t_serial_input() {
 }
 
 t_virtio_console() {
-	echo 'exec < /dev/hvc0 > /dev/hvc0; read -r a; read -r b; echo "got $((a * b))"; seq 2000' | initrd
+	initrd <<-'END'
+		exec < /dev/hvc0 > /dev/hvc0
+		read -r a; read -r b; echo "got $((a * b))"; seq 2000
+	END
 	printf '6\n7\n' > in
 	console=hvc0 guest --console virtio < in
 	expect 0 && says 'got 42' && says '^2000'
@@ -142,15 +149,15 @@ t_virtio_console() {
 
 t_console_file() {
 	echo 'echo into the file; seq 1000' | initrd
-	guest --console file:log && expect 0 && grep -q 'into the file' log && grep -q '^1000' log &&
-		[ ! -s out ]
+	guest --console file:log
+	expect 0 && grep -q 'into the file' log && grep -q '^1000' log && [ ! -s out ]
 }
 
 t_disk() {
 	new_disk
 	before=$(hash_of disk.img)
 	initrd <<-'END'
-		echo "id: $(cat /sys/block/vda/serial) ro: $(cat /sys/block/vda/ro /sys/block/vdb/ro | tr '\n' ' ')"
+		echo id: $(cat /sys/block/vda/serial) ro: $(cat /sys/block/vd[ab]/ro)
 		echo "read: $(sha256sum < /dev/vda)"
 		dd if=/dev/zero of=/dev/vdb count=1 2> /dev/null && echo "wrote to a read-only disk"
 		dd if=/dev/urandom of=/dev/vda bs=64k 2> /dev/null
@@ -159,7 +166,8 @@ t_disk() {
 	END
 	cp disk.img other.img
 	guest --disk disk.img --disk other.img,ro
-	expect 0 && says "read: $before" && says "written: $(hash_of disk.img)" && says 'ro: 0 1' &&
+	expect 0 && says "read: $before" && says "written: $(hash_of disk.img)" &&
+		says 'id: corbel-disk0 ro: 0 1' &&
 		! grep -q 'wrote to' out && [ "$(hash_of other.img)" = "$before" ]
 }
 
@@ -189,7 +197,8 @@ t_net_user() {
 	END
 	(
 		for _ in $(seq 120); do
-			nc -w 3 127.0.0.1 9999 2> /dev/null < /dev/null | grep inside > forwarded && break
+			nc -w 3 127.0.0.1 9999 2> /dev/null < /dev/null | grep inside > forwarded &&
+				break
 			sleep 1
 		done
 	) &
@@ -245,8 +254,10 @@ t_line_interrupts() {
 }
 
 t_rng() {
-	echo 'echo "bytes: $(head -c 64 /dev/hwrng | wc -c)"; cat /sys/class/misc/hw_random/rng_current' |
-		initrd
+	initrd <<-'END'
+		echo "bytes: $(head -c 64 /dev/hwrng | wc -c)"
+		cat /sys/class/misc/hw_random/rng_current
+	END
 	guest --rng
 	expect 0 && says 'bytes: 64' && says virtio_rng
 }
@@ -294,8 +305,9 @@ t_merge() {
 	rm -f go1 go2
 	mkfifo go1 go2
 	for i in 1 2; do
-		corbel run --kernel vmlinuz --initrd initrd --memory 128 --merge --disk same.img,ro --append \
-			"console=ttyS0 quiet rdinit=/test cryptomgr.notests" < "go$i" > "out$i" 2> "err$i" &
+		corbel run --kernel vmlinuz --initrd initrd --memory 128 --merge \
+			--disk same.img,ro --append "console=ttyS0 $parameters" \
+			< "go$i" > "out$i" 2> "err$i" &
 	done
 	exec 8> go1 9> go2
 	for _ in $(seq 120); do
@@ -311,7 +323,9 @@ t_merge() {
 	echo "# pages sharing: $sharing"
 	for i in 1 2; do
 		{ [ "$i" = 1 ] && echo one || echo two; } | dd of=same.img conv=notrunc 2> /dev/null
-		grep -q "now: $(hash_of same.img)" "out$i" || { echo "# guest $i sees something else"; return 1; }
+		grep -q "now: $(hash_of same.img)" "out$i" && continue
+		echo "# guest $i sees something else"
+		return 1
 	done
 	[ "$sharing" -gt 2048 ]
 }
@@ -319,8 +333,8 @@ t_merge() {
 t_sandbox() {
 	echo 'echo up; sleep 1000' | initrd
 	: > out
-	corbel run --kernel vmlinuz --initrd initrd --memory 128 --net user --disk vmlinuz,ro --append \
-		"console=ttyS0 quiet rdinit=/test cryptomgr.notests" > out 2> err &
+	corbel run --kernel vmlinuz --initrd initrd --memory 128 --net user --disk vmlinuz,ro \
+		--append "console=ttyS0 $parameters" > out 2> err &
 	pid=$!
 	for _ in $(seq 120); do
 		grep -q up out && break

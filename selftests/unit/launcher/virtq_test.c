@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: a virtqueue that trusts its guest: descriptors outside of memory, chains that loop or grow
- * for ever, tables within tables, rings that wrap, indices that jump.
+ * Catches: a virtqueue that trusts its guest: descriptors outside of memory, chains that loop or
+ * grow for ever, tables within tables, rings that wrap, indices that jump.
  */
 #include <errno.h>
 #include <linux/virtio_ring.h>
@@ -90,7 +90,8 @@ static void plain_chain(void)
 {
 	setup(16, false);
 	desc[3] = (struct vring_desc){ DATA, 100, VRING_DESC_F_NEXT, 7 };
-	desc[7] = (struct vring_desc){ DATA + 4096, 200, VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, 1 };
+	desc[7] = (struct vring_desc){ DATA + 4096, 200,
+				       VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, 1 };
 	desc[1] = (struct vring_desc){ RAM_HOLE_END, 1, VRING_DESC_F_WRITE, 0 };
 	CHECK_EQ(virtq_pop(&q, &c), 0);
 	offer(3);
@@ -234,7 +235,8 @@ static void too_many_buffers(void)
 		desc[i] = (struct vring_desc){ DATA, 1, VRING_DESC_F_NEXT, i + 1 };
 		table[i] = (struct vring_desc){ DATA, 1, VRING_DESC_F_NEXT, i + 1 };
 	}
-	desc[VIRTQ_MAX - 1] = (struct vring_desc){ TABLE, 16 * VIRTQ_MAX, VRING_DESC_F_INDIRECT, 0 };
+	desc[VIRTQ_MAX - 1] = (struct vring_desc){ TABLE, 16 * VIRTQ_MAX,
+						   VRING_DESC_F_INDIRECT, 0 };
 	offer(0);
 	CHECK_EQ(virtq_pop(&q, &c), -EINVAL);
 }

@@ -24,7 +24,8 @@ unsigned long world_env(const char *name, unsigned long fallback);
 
 /* One access of the guest's to a PCI function's BAR 0 or configuration space. */
 uint32_t world_read(struct world *w, unsigned int slot, uint32_t off, unsigned int len);
-void world_write(struct world *w, unsigned int slot, uint32_t off, unsigned int len, uint64_t value);
+void world_write(struct world *w, unsigned int slot, uint32_t off, unsigned int len,
+		 uint64_t value);
 uint32_t world_cfg_read(struct world *w, unsigned int slot, uint32_t off, unsigned int len);
 void world_cfg_write(struct world *w, unsigned int slot, uint32_t off, unsigned int len,
 		     uint32_t value);
