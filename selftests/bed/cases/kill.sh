@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Catches: a guest killed at any instant of its life that leaves something behind.
-# bed: --cpus 2 --timeout 600
+# bed: --timeout 600
 # needs: launcher guest
 
 # shellcheck source=selftests/bed/cases/lib.sh
