@@ -30,6 +30,7 @@ enum reg {			/* 0..15 are the general registers in encoding order */
 	REG_ES, REG_CS, REG_SS, REG_DS, REG_FS, REG_GS, REG_TR, REG_LDTR,	/* segs[] order */
 	REG_GDTR, REG_IDTR,
 	REG_SHADOW,		/* interruptibility: STI/MOV SS shadow and NMI blocking */
+	REG_CPL, REG_CODE64,	/* read only: what is asked most often of SS and CS */
 	NR_REGS
 };
 
@@ -47,6 +48,8 @@ struct vcpu_regs {
 	struct kvm_segment segs[NR_SEGS];	/* KVM's flat view of a segment register */
 	struct kvm_dtable gdtr, idtr;
 	u64 shadow;		/* enum shadow_bits */
+	u8 cpl;			/* DPL of SS */
+	bool code64;		/* CS.L, with EFER.LMA set */
 	u64 avail, dirty;	/* bitmaps of enum reg */
 };
 

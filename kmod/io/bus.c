@@ -206,6 +206,8 @@ void io_vm_destroy(struct vm *vm)
 
 	for (space = 0; space < NR_BUS_SPACES; space++)
 		bus_destroy(vm, space);
-	srcu_barrier(&vm->srcu);	/* arrays still waiting in bus_free_rcu() */
+	/* Whatever still waits for a grace period, in other rooms too, does so for microseconds only. */
+	synchronize_srcu_expedited(&vm->srcu);
+	srcu_barrier(&vm->srcu);
 	coalesced_vm_destroy(vm);
 }

@@ -32,11 +32,12 @@ static inline unsigned long notifier_seq(const struct mem_notifier *n)
 	return seq;
 }
 
-/** notifier_retry() - is a frame looked up since @seq perhaps gone? Context: mmu_lock held. */
-static inline bool notifier_retry(const struct mem_notifier *n, unsigned long seq, hva_t hva)
+/** notifier_retry() - is a frame of [@hva, @end) looked up since @seq perhaps gone? Context: mmu_lock held. */
+static inline bool notifier_retry(const struct mem_notifier *n, unsigned long seq, hva_t hva,
+				  hva_t end)
 {
 	if (smp_load_acquire(&n->in_progress) &&
-	    hva >= READ_ONCE(n->start) && hva < READ_ONCE(n->end))
+	    end > READ_ONCE(n->start) && hva < READ_ONCE(n->end))
 		return true;
 	smp_rmb();	/* in_progress before seq; pairs with the smp_wmb() at the end */
 	return READ_ONCE(n->seq) != seq;

@@ -112,6 +112,22 @@ int pfn_resolve(hva_t hva, bool write, bool want_write, struct pfn *pfn)
 	return ret;
 }
 
+unsigned int pfn_resolve_more(hva_t hva, unsigned int n, hfn_t *hfns)
+{
+	struct page *pages[PFN_MORE];
+	int i, got = get_user_pages_fast_only(hva, min(n, PFN_MORE), FOLL_WRITE, pages);
+	unsigned int good = 0;
+
+	for (i = 0; i < got; i++) {
+		struct pfn pfn;
+
+		take_page(pages[i], true, &pfn);
+		if (pfn.page && good == i)
+			hfns[good++] = pfn.hfn;
+	}
+	return good;
+}
+
 /*
  * The tables stay while interrupts are off: freeing them waits for this CPU, as for
  * get_user_pages_fast().

@@ -10,6 +10,8 @@
 
 struct mm_struct;
 
+#define PFN_MORE	7u	/* most that pfn_resolve_more() gives */
+
 struct pfn {
 	hfn_t hfn;
 	bool writable;		/* the host lets us write it */
@@ -26,6 +28,12 @@ struct pfn {
  * Return: 0, -EFAULT, -EHWPOISON, -EINTR (a signal came first)
  */
 int pfn_resolve(hva_t hva, bool write, bool want_write, struct pfn *pfn);
+
+/**
+ * pfn_resolve_more() - writable pages behind @hva that are there already
+ * Return: how many, from @hva on, at most @n. Context: as pfn_resolve(), but does not sleep
+ */
+unsigned int pfn_resolve_more(hva_t hva, unsigned int n, hfn_t *hfns);
 
 /** pfn_host_level() - how large a page the host maps there: 1, 2 (2M), 3 (1G). Context: any. */
 int pfn_host_level(struct mm_struct *mm, hva_t hva);

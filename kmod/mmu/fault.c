@@ -18,10 +18,16 @@ static void poison_signal(hva_t hva)
 static int resolve(struct vm *vm, struct tdp_fault *f)
 {
 	bool writable_slot = !(f->slot->flags & KVM_MEM_READONLY);
+	unsigned int more;
+	int ret;
 
 	f->hva = slot_hva(f->slot, f->gfn);
 	f->seq = notifier_seq(vm->mem.notifier);
-	return pfn_resolve(f->hva, f->write, writable_slot, &f->pfn);
+	ret = pfn_resolve(f->hva, f->write, writable_slot, &f->pfn);
+	more = ret || !f->pfn.page ? 0 : tdp_maps_more(vm, f);
+	if (more)
+		f->nr_more = pfn_resolve_more(f->hva + PAGE_SIZE, more, f->more);
+	return ret;
 }
 
 /*

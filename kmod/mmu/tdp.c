@@ -240,7 +240,37 @@ static bool stale(struct vm *vm, const struct tdp_fault *f)
 {
 	if (READ_ONCE(vm->dead) || rcu_access_pointer(vm->mem.slots) != f->slots)
 		return true;
-	return f->slot && notifier_retry(vm->mem.notifier, f->seq, f->hva);
+	return f->slot && notifier_retry(vm->mem.notifier, f->seq, f->hva,
+					 f->hva + ((1 + f->nr_more) << PAGE_SHIFT));
+}
+
+/*
+ * Up to the end of an aligned group of pages, if the log does not want to hear of each, the host
+ * has no larger page, and dirty bits tell later which of them were written.
+ */
+unsigned int tdp_maps_more(struct vm *vm, const struct tdp_fault *f)
+{
+	u64 left = f->slot->gfn + f->slot->npages - f->gfn - 1;
+
+	if (!tdp_fmt.dirty || f->slot->dirty || f->slot->flags & KVM_MEM_READONLY ||
+	    pfn_host_level(vm->mm, f->hva) > 1)
+		return 0;
+	return min_t(u64, left, PFN_MORE - (f->gfn & PFN_MORE));
+}
+
+/* Neither accessed nor dirty, and only where nothing is. */
+static void install_more(struct vm *vm, const struct iter *it, const struct tdp_fault *f)
+{
+	struct tdp_fault next = { .slot = f->slot, .pfn = { .writable = true, .page = true } };
+	unsigned int i, done = 0;
+
+	for (i = 0; i < f->nr_more; i++) {
+		next.pfn.hfn = f->more[i];
+		if (!READ_ONCE(it->ptr[i + 1]) &&
+		    !cmpxchg64(&it->ptr[i + 1], 0, make_leaf(vm, &next, 1) & ~tdp_fmt.accessed))
+			done++;
+	}
+	count_leaves(vm, 1, done);
 }
 
 enum tdp_result tdp_map(struct vcpu *vcpu, struct tdp_fault *f)
@@ -253,6 +283,8 @@ enum tdp_result tdp_map(struct vcpu *vcpu, struct tdp_fault *f)
 	if (!stale(vm, f)) {
 		walk_down(vcpu, &it, f, goal_level(vm, f));
 		ret = install(vm, &it, f);
+		if (f->nr_more && it.level == 1)
+			install_more(vm, &it, f);
 	}
 	read_unlock(&vm->mmu_lock);
 	return ret;

@@ -25,12 +25,16 @@ struct tdp_fault {
 	hva_t hva;
 	unsigned long seq;
 	struct pfn pfn;
+	unsigned int nr_more;		/* pages behind this one, to be mapped by the way */
+	hfn_t more[PFN_MORE];
 };
 
 enum tdp_result { TDP_RETRY, TDP_FIXED };
 
 /** tdp_fast_fault() - make a logged entry writable without a lock. vm->srcu held. */
 bool tdp_fast_fault(struct vcpu *vcpu, const struct tdp_fault *fault);
+/** tdp_maps_more() - how many pages behind @f->gfn would tdp_map() take? After @f->hva is known. */
+unsigned int tdp_maps_more(struct vm *vm, const struct tdp_fault *f);
 /** tdp_map() - install f->pfn. Sleeps not. Return: enum tdp_result */
 enum tdp_result tdp_map(struct vcpu *vcpu, struct tdp_fault *fault);
 /** tdp_mark_mmio() - remember that there is no memory. Return: enum tdp_result */

@@ -54,6 +54,8 @@ static u32 seg_ar(const struct kvm_segment *seg, enum seg nr)
 	/* An entry wants the accessed bit that loading the register would have set, and a busy TSS. */
 	if (nr != SEG_LDTR)
 		type |= 1;
+	if (nr == SEG_TR)
+		type |= 2;
 	return type | seg->s << 4 | seg->dpl << 5 | BIT(7) | seg->avl << 12 | seg->l << 13 |
 	       seg->db << 14 | seg->g << 15;
 }
@@ -124,6 +126,12 @@ void vmx_reg_fetch(struct vcpu *vcpu, enum reg reg)
 		break;
 	case REG_SHADOW:
 		regs->shadow = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
+		break;
+	case REG_CPL:
+		regs->cpl = VMX_AR_DPL(vmcs_read32(GUEST_SS_AR_BYTES));
+		break;
+	case REG_CODE64:
+		regs->code64 = vmcs_read32(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK;
 		break;
 	default:	/* general registers, EFER and DR7 are always in the cache */
 		break;
