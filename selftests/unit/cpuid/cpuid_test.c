@@ -231,8 +231,8 @@ static void mirrored_bits(void)
 static void xsave_sizes(void)
 {
 	static const struct { u64 xcr0; u32 standard, compacted; } rows[] = {
-		{ 1, 576, 576 }, { 3, 576, 576 }, { 7, 832, 832 },
-		{ 0xe7, 2688, 2432 }, { 0x207, 2696, 840 },
+		{ 1, 576, 576 }, { 3, 576, 576 }, { 7, 836, 836 },
+		{ 0xe7, 2688, 2496 }, { 0x207, 2696, 844 },
 	};
 	struct vcpu *vcpu = start();
 	u32 regs[4];

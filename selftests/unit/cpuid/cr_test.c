@@ -192,6 +192,13 @@ static void cr8_to_user(void)
 	EXPECT_EQ(cr_do(vcpu, CR_WRITE, 8, GPR_RAX, 0), TO_USER);
 	EXPECT_EQ(vcpu->run->exit_reason, KVM_EXIT_SET_TPR);
 	EXPECT_EQ(cr8_read(vcpu), 3);
+	vcpu->regs.gpr[GPR_RAX] = 2;		/* the debugger comes first */
+	vcpu->guest_debug = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
+	vcpu->regs.rflags |= X86_EFLAGS_TF;
+	vcpu->run->exit_reason = KVM_EXIT_DEBUG;
+	EXPECT_EQ(cr_do(vcpu, CR_WRITE, 8, GPR_RAX, 0), TO_USER);
+	EXPECT_EQ(vcpu->run->exit_reason, KVM_EXIT_DEBUG);
+	vcpu->guest_debug = 0;
 	vcpu->regs.gpr[GPR_RAX] = 16;
 	EXPECT_EQ(cr_do(vcpu, CR_WRITE, 8, GPR_RAX, 0), RESUME);
 	EXPECT_EQ(world.gp, 1);

@@ -39,15 +39,15 @@ static void set4(u32 *regs[4], u32 a, u32 b, u32 c, u32 d)
 
 static void xsave_leaf(u32 index, u32 *regs[4])
 {
-	static const struct { u32 size, offset; } area[] = {
-		[2] = { 256, 576 }, [5] = { 64, 1088 }, [6] = { 512, 1152 }, [7] = { 1024, 1664 },
+	static const struct { u32 size, offset, flags; } area[] = {
+		[2] = { 260, 576 }, [5] = { 64, 1088, 2 /* aligned when compacted */ }, [6] = { 512, 1152 }, [7] = { 1024, 1664 },
 		[9] = { 8, 2688 },
 	};
 
 	if (index < 2)
 		set4(regs, ~0u, 2696, 2696, index ? ~0u : 0);
 	else if (index < 10)
-		set4(regs, area[index].size, area[index].offset, 0, 0);
+		set4(regs, area[index].size, area[index].offset, area[index].flags, 0);
 	else
 		set4(regs, 0, 0, 0, 0);
 }
@@ -252,7 +252,7 @@ void dr_reset(struct vcpu *vcpu)
 
 int debug_step_done(struct vcpu *vcpu)
 {
-	return RESUME;
+	return vcpu->guest_debug ? TO_USER : RESUME;
 }
 
 void vm_request_all(struct vm *vm, enum vcpu_req req, bool wait)
