@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * kvmclock: host nanoseconds since boot plus an offset per VM. Where the host keeps time by a stable TSC
- * and all vCPUs have the same offset, one (TSC, ns) pair serves them all ("master clock") and
- * guests may read it without comparing CPUs.
+ * kvmclock: host nanoseconds since boot plus an offset per VM. Where the host keeps time by a
+ * stable TSC and all vCPUs have the same offset, one (TSC, ns) pair serves them all ("master
+ * clock") and guests may read it without comparing CPUs.
  */
 #include <linux/clocksource.h>
 #include <linux/irq_work.h>

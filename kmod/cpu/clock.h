@@ -27,7 +27,10 @@ void clock_resync(struct vm *vm);
 void clock_system_time_set(struct vcpu *vcpu, u64 msr);
 void clock_wall_set(struct vm *vm, u64 msr);
 
-/** clock_pairing() - KVM_HC_CLOCK_PAIRING: host time and guest TSC of one moment. 0 or -EOPNOTSUPP */
+/**
+ * clock_pairing() - KVM_HC_CLOCK_PAIRING: host time and guest TSC of one moment. 0 or
+ * -EOPNOTSUPP
+ */
 int clock_pairing(struct vcpu *vcpu, struct kvm_clock_pairing *out);
 
 #endif

@@ -64,7 +64,8 @@ struct vcpu_cpu {
 	/* xstate.c */
 	struct fpu_guest fpu;
 	u64 xcr0, xss;			/* the guest's view */
-	u64 xcr0_live, xss_live;	/* what enter loads: the host's while CR4.OSXSAVE is clear */
+	/* what enter loads: the host's while CR4.OSXSAVE is clear */
+	u64 xcr0_live, xss_live;
 	u32 pkru, host_pkru;
 	bool pkru_live;			/* CR4.PKE or XCR0.PKRU: PKRU must be switched */
 	bool fpu_loaded;
@@ -110,7 +111,8 @@ struct vm_cpu {
 	bool triple_fault_event;	/* KVM_CAP_X86_TRIPLE_FAULT_EVENT */
 	bool platform_info_hidden;	/* KVM_CAP_MSR_PLATFORM_INFO off */
 	u64 quirks_off;			/* KVM_CAP_DISABLE_QUIRKS(2): KVM_X86_QUIRK_* */
-	u32 exits_off;			/* KVM_X86_DISABLE_EXITS_*; backend reads it in controls_changed() */
+	/* KVM_X86_DISABLE_EXITS_*; backend reads it in controls_changed() */
+	u32 exits_off;
 
 	struct msr_filter __rcu *msr_filter;	/* SRCU vm->srcu */
 };
@@ -133,15 +135,18 @@ void cpu_vcpu_reset(struct vcpu *vcpu, bool init);
  * cpu_vcpu_load() - the vCPU arrives on a CPU; cpu_vcpu_put(): it leaves
  * @preempted: it would still like to run
  *
- * Clock and steal time. Context: preemption off, from vcpu_load(), vcpu_put() and the preempt notifier.
+ * Clock and steal time. Context: preemption off, from vcpu_load(), vcpu_put() and the preempt
+ * notifier.
  */
 void cpu_vcpu_load(struct vcpu *vcpu);
 void cpu_vcpu_put(struct vcpu *vcpu, bool preempted);
 
 /* Around KVM_RUN and around the guest itself */
-void xstate_load_guest(struct vcpu *vcpu);	/* KVM_RUN begins: FPU registers become the guest's */
+/* KVM_RUN begins: FPU registers become the guest's */
+void xstate_load_guest(struct vcpu *vcpu);
 void xstate_put_guest(struct vcpu *vcpu);	/* KVM_RUN ends */
-void xstate_enter(struct vcpu *vcpu);		/* interrupts off, before backend enter: XCR0, XSS, PKRU */
+/* interrupts off, before backend enter: XCR0, XSS, PKRU */
+void xstate_enter(struct vcpu *vcpu);
 void xstate_exit(struct vcpu *vcpu);		/* interrupts off, after */
 
 #endif

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A guest's CPUID: the table userspace gave, the bits that mirror state, and lookup without a search. */
+/*
+ * A guest's CPUID: the table userspace gave, the bits that mirror state, and lookup without a
+ * search.
+ */
 #include <linux/errno.h>
 #include <linux/nospec.h>
 #include <linux/slab.h>
@@ -127,7 +130,8 @@ static void build_index(struct cpuid_table *table)
 	u32 i;
 
 	memset(table->first, 0xff, sizeof(table->first));
-	for (i = table->nr; i-- > 0;) {		/* backwards: the first of a kind ends up in front */
+	/* backwards: the first of a kind ends up in front */
+	for (i = table->nr; i-- > 0;) {
 		u16 *first = first_of(table, table->entries[i].function);
 
 		if (first) {
@@ -159,7 +163,10 @@ static bool is_kvm(const struct kvm_cpuid_entry2 *leaf)
 	return !memcmp(signature, KVM_SIGNATURE, sizeof(signature));
 }
 
-/* KVM's leaves may stand at 0x40000000 or, behind another hypervisor's, at a multiple of 0x100 above. */
+/*
+ * KVM's leaves may stand at 0x40000000 or, behind another hypervisor's, at a multiple of 0x100
+ * above.
+ */
 static struct kvm_cpuid_entry2 *find_pv(struct cpuid_table *table)
 {
 	const struct kvm_cpuid_entry2 *leaf;
@@ -264,7 +271,8 @@ static void derive(struct vcpu *vcpu)
 
 static bool tables_equal(const struct cpuid_table *a, const struct cpuid_table *b)
 {
-	return a && a->nr == b->nr && !memcmp(a->entries, b->entries, a->nr * sizeof(a->entries[0]));
+	return a && a->nr == b->nr &&
+	       !memcmp(a->entries, b->entries, a->nr * sizeof(a->entries[0]));
 }
 
 static bool table_valid(struct cpuid_table *table)
@@ -373,8 +381,8 @@ static const struct kvm_cpuid_entry2 *topology(struct cpuid_table *table, u32 fu
 }
 
 /*
- * Out of range: vendors with GUEST_ZERO_LEAVES answer zero; the others answer with the highest basic
- * leaf, whatever class the request was of.
+ * Out of range: vendors with GUEST_ZERO_LEAVES answer zero; the others answer with the highest
+ * basic leaf, whatever class the request was of.
  */
 static bool is_offered(struct vcpu *vcpu, u32 function, u32 basic_max)
 {
@@ -432,7 +440,8 @@ int cpuid_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 	    regs_cpl(vcpu))
 		return inject_gp(vcpu);
 	entry = lookup(vcpu, function, index);
-	trace_corbel_cpuid(vcpu->id, function, index, entry->eax, entry->ebx, entry->ecx, entry->edx);
+	trace_corbel_cpuid(vcpu->id, function, index, entry->eax, entry->ebx, entry->ecx,
+			   entry->edx);
 	gpr[GPR_RAX] = entry->eax;
 	gpr[GPR_RBX] = entry->ebx;
 	gpr[GPR_RCX] = entry->ecx;

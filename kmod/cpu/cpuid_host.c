@@ -375,7 +375,10 @@ bool cpuid_host_has(u32 function, u32 index, unsigned int reg, u32 bits)
 	return entry && (cpuid_reg(entry, reg) & bits);
 }
 
-/* Only what a guest can save with XSAVE and the kernel itself switches; no AMX, no supervisor state. */
+/*
+ * Only what a guest can save with XSAVE and the kernel itself switches; no AMX, no supervisor
+ * state.
+ */
 #define XCR0_POSSIBLE	(XFEATURE_MASK_FP | XFEATURE_MASK_SSE | XFEATURE_MASK_YMM | \
 			 XFEATURE_MASK_AVX512 | XFEATURE_MASK_PKRU)
 

@@ -11,10 +11,12 @@
 #include "cpu/xstate.h"
 #include "irq/lapic.h"
 
-#define CR0_DEFINED	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE | \
-			 X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
+#define CR0_DEFINED	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | \
+			 X86_CR0_NE | X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | \
+			 X86_CR0_PG)
 #define CR0_PAGING	(X86_CR0_PG | X86_CR0_WP)
-#define CR0_PDPTR	(X86_CR0_CD | X86_CR0_NW | X86_CR0_PG)	/* a change of these loads the PDPTEs */
+/* A change of these loads the PDPTEs. */
+#define CR0_PDPTR	(X86_CR0_CD | X86_CR0_NW | X86_CR0_PG)
 #define CR4_PAGING	(X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PCIDE | X86_CR4_LA57 | \
 			 X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE)
 #define CR4_PDPTR	(X86_CR4_PAE | X86_CR4_PSE | X86_CR4_PGE | X86_CR4_SMEP)

@@ -6,7 +6,8 @@
 #include "vcpu.h"
 
 /*
- * As the guest's MOV to CR or the emulator does it. Return: true, or false: the guest must get #GP(0).
+ * As the guest's MOV to CR or the emulator does it. Return: true, or false: the guest must get
+ * #GP(0).
  * Context: vCPU loaded, vm->srcu held for reading (PDPTEs are read from guest memory).
  */
 bool cr0_write(struct vcpu *vcpu, u64 val);
@@ -21,14 +22,17 @@ bool cr0_valid(u64 cr0);
 bool cr4_valid(struct vcpu *vcpu, u64 cr4);
 
 /*
- * Set without checks, but with all consequences: LMA, FPU switching, CPUID's mirrors, MMU notification.
- * For KVM_SET_SREGS and reset, which have checked the combination themselves.
+ * Set without checks, but with all consequences: LMA, FPU switching, CPUID's mirrors, MMU
+ * notification. For KVM_SET_SREGS and reset, which have checked the combination themselves.
  */
 void cr0_apply(struct vcpu *vcpu, u64 val);
 void cr4_apply(struct vcpu *vcpu, u64 val);
 void efer_apply(struct vcpu *vcpu, u64 val);
 
-/** cr_load_pdptrs() - read the four PDPTEs at CR3. Return: false: not memory, or reserved bits set */
+/**
+ * cr_load_pdptrs() - read the four PDPTEs at CR3. Return: false: not memory, or reserved bits
+ * set
+ */
 bool cr_load_pdptrs(struct vcpu *vcpu, u64 cr3);
 
 static inline bool cr_pae_paging(u64 cr0, u64 cr4, u64 efer)

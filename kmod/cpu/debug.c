@@ -48,7 +48,8 @@ int debug_set(struct vcpu *vcpu, const struct kvm_guest_debug *dbg)
 	if (inject && vcpu->events.exception.pending)
 		return -EBUSY;
 	if (inject)
-		inject_exception(vcpu, dbg->control & KVM_GUESTDBG_INJECT_DB ? DB_VECTOR : BP_VECTOR);
+		inject_exception(vcpu, dbg->control & KVM_GUESTDBG_INJECT_DB ?
+				 DB_VECTOR : BP_VECTOR);
 	if (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)
 		step_stop(vcpu);
 	vcpu->guest_debug = control;
@@ -90,8 +91,8 @@ static int bp_exit(struct vcpu *vcpu)
 }
 
 /*
- * An alignment check the guest did not ask for is a split lock: the host slows the task down or kills it
- * as for any process. false: it is the guest's own #AC.
+ * An alignment check the guest did not ask for is a split lock: the host slows the task down or
+ * kills it as for any process. false: it is the guest's own #AC.
  */
 static bool split_lock(struct vcpu *vcpu)
 {
@@ -109,8 +110,8 @@ static int ac_exit(struct vcpu *vcpu, u32 error)
 }
 
 /*
- * A fault in the shadow of STI or MOV SS while TF is set: the trap that the shadow held back is part of
- * what an entry checks. Written anew, the backend makes the two agree.
+ * A fault in the shadow of STI or MOV SS while TF is set: the trap that the shadow held back is
+ * part of what an entry checks. Written anew, the backend makes the two agree.
  */
 static void shadow_again(struct vcpu *vcpu)
 {

@@ -7,8 +7,8 @@
 
 /* KVM_CAP_SET_GUEST_DEBUG2: the control bits that KVM_SET_GUEST_DEBUG accepts */
 #define DEBUG_CONTROLS	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP | \
-			 KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP | \
-			 KVM_GUESTDBG_BLOCKIRQ)
+			 KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_INJECT_DB | \
+			 KVM_GUESTDBG_INJECT_BP | KVM_GUESTDBG_BLOCKIRQ)
 
 /** debug_set() - KVM_SET_GUEST_DEBUG. Return: 0, -EINVAL, -EBUSY (an exception is pending) */
 int debug_set(struct vcpu *vcpu, const struct kvm_guest_debug *dbg);
@@ -16,7 +16,10 @@ int debug_set(struct vcpu *vcpu, const struct kvm_guest_debug *dbg);
 /** debug_to_user() - fill in KVM_EXIT_DEBUG. Return: TO_USER */
 int debug_to_user(struct vcpu *vcpu, u8 vector, u64 dr6_bits);
 
-/** debug_step_done() - an instruction with RFLAGS.TF set was completed in software. RESUME or TO_USER */
+/**
+ * debug_step_done() - an instruction with RFLAGS.TF set was completed in software. RESUME or
+ * TO_USER
+ */
 int debug_step_done(struct vcpu *vcpu);
 
 /** debug_blocks_irq() - single-stepping with interrupts held back: for irq/inject.c */

@@ -131,7 +131,10 @@ void dr_enter(struct vcpu *vcpu)
 			 vcpu->debug_dr : vcpu->regs.dr);
 }
 
-/* The exit has loaded DR7 with no breakpoint enabled; the host's own come back only if it has any. */
+/*
+ * The exit has loaded DR7 with no breakpoint enabled; the host's own come back only if it has
+ * any.
+ */
 void dr_exit_guest(struct vcpu *vcpu)
 {
 	if (unlikely(hw_breakpoint_active()))

@@ -10,7 +10,10 @@
  */
 bool hypercall_fix(struct vcpu *vcpu);
 
-/** hypercall_fast() - those that need no sleeping. Context: interrupts off. True: done, RIP moved. */
+/**
+ * hypercall_fast() - those that need no sleeping. Context: interrupts off. True: done, RIP
+ * moved.
+ */
 bool hypercall_fast(struct vcpu *vcpu, struct vcpu_exit *exit);
 int hypercall_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 

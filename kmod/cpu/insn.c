@@ -7,7 +7,10 @@
 #include "cpu/regs.h"
 #include "cpu/tsc.h"
 
-/* INVD would throw away the host's dirty lines, WBINVD has nothing to do: guest memory is coherent. */
+/*
+ * INVD would throw away the host's dirty lines, WBINVD has nothing to do: guest memory is
+ * coherent.
+ */
 int invd_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	return vcpu_skip_insn(vcpu);
@@ -36,7 +39,8 @@ int rdtsc_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 /* As KVM: executed as NOP, unless userspace wants the #UD that CPUID without MONITOR promises. */
 static int monitor_mwait(struct vcpu *vcpu)
 {
-	if (!cap_quirk(vcpu->vm, KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) && !guest_has(vcpu, GUEST_MWAIT))
+	if (!cap_quirk(vcpu->vm, KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) &&
+	    !guest_has(vcpu, GUEST_MWAIT))
 		return inject_ud(vcpu);
 	return vcpu_skip_insn(vcpu);
 }

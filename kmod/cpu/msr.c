@@ -17,7 +17,8 @@
 #include "irq/lapic.h"
 #include "irq/lapic_timer.h"
 
-#define MISC_ENABLE_RESET	(MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL | MSR_IA32_MISC_ENABLE_BTS_UNAVAIL)
+#define MISC_ENABLE_RESET	(MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL | \
+				 MSR_IA32_MISC_ENABLE_BTS_UNAVAIL)
 #define PAT_RESET		0x0007040600070406ull
 #define UCODE_RESET		(1ull << 32)
 #define HWCR_KEPT		(BIT_ULL(18) | BIT_ULL(24))	/* McStatusWrEn, TscFreqSel */
@@ -29,8 +30,9 @@
 #define X2APIC_SELF_IPI		0x83f
 
 /*
- * Registers that guests touch without asking CPUID, of either vendor. They read as a constant, and a
- * write is lost (or refused where a value other than the constant would promise something).
+ * Registers that guests touch without asking CPUID, of either vendor. They read as a constant,
+ * and a write is lost (or refused where a value other than the constant would promise
+ * something).
  */
 static const struct {
 	u32 first, last;
@@ -89,6 +91,12 @@ static bool has_spec_ctrl(struct vcpu *vcpu)
 	return vcpu->arch.features & (BIT_ULL(GUEST_SPEC_CTRL) | BIT_ULL(GUEST_STIBP) |
 				      BIT_ULL(GUEST_SSBD) | BIT_ULL(GUEST_IBPB) |
 				      BIT_ULL(GUEST_AMD_SSBD));
+}
+
+static bool has_ibpb(struct vcpu *vcpu)
+{
+	return boot_cpu_has(X86_FEATURE_IBPB) &&
+	       (guest_has(vcpu, GUEST_SPEC_CTRL) || guest_has(vcpu, GUEST_IBPB));
 }
 
 static bool canonical(struct vcpu *vcpu, u64 addr)
@@ -398,8 +406,7 @@ static int kept_set(struct vcpu *vcpu, u32 msr, u64 val, bool host)
 	case MSR_IA32_SPEC_CTRL:
 		return spec_ctrl_set(vcpu, val, host);
 	case MSR_IA32_PRED_CMD:
-		return command_set(vcpu, msr, val, host, boot_cpu_has(X86_FEATURE_IBPB) &&
-				   (guest_has(vcpu, GUEST_SPEC_CTRL) || guest_has(vcpu, GUEST_IBPB)));
+		return command_set(vcpu, msr, val, host, has_ibpb(vcpu));
 	case MSR_IA32_FLUSH_CMD:
 		return command_set(vcpu, msr, val, host, boot_cpu_has(X86_FEATURE_FLUSH_L1D) &&
 				   guest_has(vcpu, GUEST_FLUSH_L1D));

@@ -20,7 +20,8 @@ void msr_reset(struct vcpu *vcpu, bool init);
  * msr_get(), msr_set() - one MSR
  * @host: userspace asks, with laxer rules: CPUID need not offer the register
  *
- * Return: 0; -EINVAL: the value or access is refused; -ENOENT: no such MSR. Both are #GP to a guest.
+ * Return: 0; -EINVAL: the value or access is refused; -ENOENT: no such MSR. Both are #GP to a
+ * guest.
  * Context: vCPU loaded, vm->srcu held for reading; may sleep.
  */
 int msr_get(struct vcpu *vcpu, u32 msr, u64 *val, bool host);
@@ -33,13 +34,22 @@ const u32 *msr_feature_list(u32 *count);
 /** msr_feature_get() - KVM_GET_MSRS on the system descriptor. Return: 0 or -ENOENT */
 int msr_feature_get(u32 msr, u64 *val);
 
-/** msr_write_fast() - TSC deadline, x2APIC ICR, EOI, self-IPI. Context: interrupts off. True: done, RIP moved. */
+/**
+ * msr_write_fast() - TSC deadline, x2APIC ICR, EOI, self-IPI. Context: interrupts off. True:
+ * done, RIP moved.
+ */
 bool msr_write_fast(struct vcpu *vcpu, struct vcpu_exit *exit);
 
-/** msr_intercepts() - tell the backend which MSRs the guest may touch itself. For REQ_MSR_FILTER too. */
+/**
+ * msr_intercepts() - tell the backend which MSRs the guest may touch itself. For REQ_MSR_FILTER
+ * too.
+ */
 void msr_intercepts(struct vcpu *vcpu);
 
-/* Machine checks: KVM_X86_SETUP_MCE, KVM_X86_SET_MCE, KVM_X86_GET_MCE_CAP_SUPPORTED. 0 or -EINVAL */
+/*
+ * Machine checks: KVM_X86_SETUP_MCE, KVM_X86_SET_MCE, KVM_X86_GET_MCE_CAP_SUPPORTED. 0 or
+ * -EINVAL
+ */
 u64 mce_cap_supported(void);
 int mce_configure(struct vcpu *vcpu, u64 mcg_cap);
 int mce_set(struct vcpu *vcpu, const struct kvm_x86_mce *mce);
@@ -53,11 +63,15 @@ int mtrr_set(struct vcpu *vcpu, u32 msr, u64 val);
 bool mtrr_pat_valid(u64 pat);
 
 /* msr_filter.c */
-/** msr_filter_set() - KVM_X86_SET_MSR_FILTER; reads the bitmaps from userspace. Return: 0 or -errno */
+/**
+ * msr_filter_set() - KVM_X86_SET_MSR_FILTER; reads the bitmaps from userspace. Return: 0 or
+ * -errno
+ */
 int msr_filter_set(struct vm *vm, const struct kvm_msr_filter *filter);
 void msr_filter_destroy(struct vm *vm);
 bool msr_filter_present(struct vcpu *vcpu);
-bool msr_filter_allows(struct vcpu *vcpu, u32 msr, u32 type);	/* type: KVM_MSR_FILTER_READ, _WRITE */
+/* type: KVM_MSR_FILTER_READ, _WRITE */
+bool msr_filter_allows(struct vcpu *vcpu, u32 msr, u32 type);
 
 int rdmsr_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 int wrmsr_exit(struct vcpu *vcpu, struct vcpu_exit *exit);

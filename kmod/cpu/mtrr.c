@@ -38,7 +38,8 @@ static u64 *find(struct vcpu *vcpu, u32 msr)
 	if (msr == MSR_MTRRdefType)
 		return &vcpu->arch.mtrr.deftype;
 	if (msr - 0x200 < 2 * CORBEL_NR_VAR_MTRRS)
-		return &vcpu->arch.mtrr.var[array_index_nospec(msr - 0x200, 2 * CORBEL_NR_VAR_MTRRS)];
+		return &vcpu->arch.mtrr.var[array_index_nospec(msr - 0x200,
+							       2 * CORBEL_NR_VAR_MTRRS)];
 	for (i = 0; i < CORBEL_NR_FIXED_MTRRS; i++)
 		if (fixed_msrs[i] == msr)
 			return &vcpu->arch.mtrr.fixed[i];

@@ -165,8 +165,8 @@ void steal_time_record(struct vcpu *vcpu)
 }
 
 /*
- * Only where the page was at the last record: the slots may change at any time, and the process's own
- * memory may be all that hva is by then, which hurts nobody but the process.
+ * Only where the page was at the last record: the slots may change at any time, and the
+ * process's own memory may be all that hva is by then, which hurts nobody but the process.
  */
 void steal_time_preempted(struct vcpu *vcpu)
 {

@@ -7,7 +7,8 @@
 #include "vcpu.h"
 
 /*
- * PV EOI, for lapic.c: before entry with an ISR bit set that needs no EOI exit, set; after an exit, take.
+ * PV EOI, for lapic.c: before entry with an ISR bit set that needs no EOI exit, set; after an
+ * exit, take.
  * Context: may sleep, vm->srcu held.
  */
 static inline bool pv_eoi_enabled(struct vcpu *vcpu)
@@ -36,7 +37,10 @@ static inline bool pv_take_unhalt(struct vcpu *vcpu)
 }
 
 int pv_steal_msr_set(struct vcpu *vcpu, u64 val);
-/** steal_time_record() - REQ_STEAL_TIME: write the page, serve the TLB flush it asks for. May sleep. */
+/**
+ * steal_time_record() - REQ_STEAL_TIME: write the page, serve the TLB flush it asks for. May
+ * sleep.
+ */
 void steal_time_record(struct vcpu *vcpu);
 /** steal_time_due() - is there something to record. Context: any, on the vCPU's thread. */
 bool steal_time_due(struct vcpu *vcpu);

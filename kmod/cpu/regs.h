@@ -75,8 +75,8 @@ static inline void seg_set(struct vcpu *vcpu, enum seg seg, const struct kvm_seg
 }
 
 /*
- * PE and PG in CR0, and EFER, never change without an exit: the cache is right even where the register
- * as a whole would have to be fetched.
+ * PE and PG in CR0, and EFER, never change without an exit: the cache is right even where the
+ * register as a whole would have to be fetched.
  */
 
 /** regs_cpl() - current privilege level: DPL of SS, 0 in real mode, 3 in virtual-8086 mode */

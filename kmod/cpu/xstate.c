@@ -107,7 +107,8 @@ void xstate_exit(struct vcpu *vcpu)
 /* SDM, "XCR0": FP always, AVX with SSE, the three AVX-512 parts together and with AVX. */
 static bool xcr0_valid(struct vcpu *vcpu, u64 val)
 {
-	if (!(val & XFEATURE_MASK_FP) || (val & ~(vcpu->arch.guest_xcr0_allowed | XFEATURE_MASK_FP)))
+	if (!(val & XFEATURE_MASK_FP) ||
+	    (val & ~(vcpu->arch.guest_xcr0_allowed | XFEATURE_MASK_FP)))
 		return false;
 	if ((val & XFEATURE_MASK_YMM) && !(val & XFEATURE_MASK_SSE))
 		return false;

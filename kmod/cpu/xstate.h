@@ -32,7 +32,10 @@ int xsave_from_user(struct vcpu *vcpu, const void *buf);	/* xstate_size() bytes 
 void xcrs_to_user(struct vcpu *vcpu, struct kvm_xcrs *out);
 int xcrs_from_user(struct vcpu *vcpu, const struct kvm_xcrs *in);
 
-/* Vector registers for the emulator; the guest's FPU state is loaded. Callers bracket with these. */
+/*
+ * Vector registers for the emulator; the guest's FPU state is loaded. Callers bracket with
+ * these.
+ */
 void xstate_vec_begin(void);
 void xstate_vec_end(void);
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * CPUID: nothing is offered that is not named, every leaf is there, the mirrored bits follow state, and
- * lookup finds what a plain search finds. The host here has every bit of every leaf set.
+ * CPUID: nothing is offered that is not named, every leaf is there, the mirrored bits follow
+ * state, and lookup finds what a plain search finds. The host here has every bit of every leaf
+ * set.
  */
 #include <stdlib.h>
 #include <linux/slab.h>

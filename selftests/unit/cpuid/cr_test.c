@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Control registers: which writes are #GP, what follows from those that are not, and that a refusal changes nothing. */
+/*
+ * Control registers: which writes are #GP, what follows from those that are not, and that a
+ * refusal changes nothing.
+ */
 #include <linux/slab.h>
 #include "world.h"
 
@@ -30,7 +33,8 @@ static void cr0_rules(void)
 {
 	static const struct { u64 cr0, cr4, efer, val; bool ok; } rows[] = {
 		{ X86_CR0_ET, 0, 0, X86_CR0_PE | X86_CR0_ET, true },
-		{ X86_CR0_ET, 0, 0, X86_CR0_PG | X86_CR0_ET, false },	/* paging needs protection */
+		/* paging needs protection */
+		{ X86_CR0_ET, 0, 0, X86_CR0_PG | X86_CR0_ET, false },
 		{ X86_CR0_ET, 0, 0, X86_CR0_NW | X86_CR0_ET, false },	/* NW needs CD */
 		{ X86_CR0_ET, 0, 0, X86_CR0_CD | X86_CR0_NW | X86_CR0_ET, true },
 		{ X86_CR0_ET, 0, 0, 1ull << 32 | X86_CR0_ET, false },
@@ -154,7 +158,9 @@ static void efer_rules(void)
 
 static int cr_do(struct vcpu *vcpu, int op, u8 cr, u8 gpr, u16 lmsw)
 {
-	struct vcpu_exit exit = { .kind = EXIT_CR, .cr = { .cr = cr, .gpr = gpr, .op = op, .lmsw = lmsw } };
+	struct vcpu_exit exit = {
+		.kind = EXIT_CR, .cr = { .cr = cr, .gpr = gpr, .op = op, .lmsw = lmsw },
+	};
 
 	return cr_exit(vcpu, &exit);
 }
@@ -166,7 +172,8 @@ static void exits(void)
 	EXPECT_EQ(cr_do(vcpu, CR_CLTS, 0, 0, 0), RESUME);
 	EXPECT_EQ(vcpu->regs.cr0, PROT_CR0);
 	EXPECT_EQ(cr_do(vcpu, CR_LMSW, 0, 0, 0xfffe & ~1), RESUME);
-	EXPECT_EQ(vcpu->regs.cr0, PROT_CR0 | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS);	/* PE stays */
+	/* PE stays */
+	EXPECT_EQ(vcpu->regs.cr0, PROT_CR0 | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS);
 	vcpu->regs.gpr[GPR_RBX] = ~0ul << 32 | PROT_CR0;	/* 32-bit code writes 32 bits */
 	EXPECT_EQ(cr_do(vcpu, CR_WRITE, 0, GPR_RBX, 0), RESUME);
 	EXPECT_EQ(world.gp, 0);
@@ -210,7 +217,8 @@ static void sregs_atomic(void)
 {
 	static const struct { u64 cr0, cr4, efer, base; bool ok; } rows[] = {
 		{ LONG_CR0, X86_CR4_PAE, EFER_LME | EFER_LMA, 0xfee00900, true },
-		{ LONG_CR0 | X86_CR0_CD | X86_CR0_NW, X86_CR4_PAE, EFER_LME | EFER_LMA, 0xfee00900, true },
+		{ LONG_CR0 | X86_CR0_CD | X86_CR0_NW, X86_CR4_PAE, EFER_LME | EFER_LMA,
+		  0xfee00900, true },
 		{ X86_CR0_PG, 0, 0, 0xfee00900, false },
 		{ PROT_CR0, 0, EFER_LMA, 0xfee00900, false },
 		{ LONG_CR0, 0, EFER_LME | EFER_LMA, 0xfee00900, false },
@@ -256,7 +264,8 @@ static void fuzz(void)
 		u64 val = 1ull << world_random() % 64;
 		bool pg, lma;
 
-		r->segs[SEG_CS].l = r->efer & EFER_LMA ? world_random() % 2 : world_random() % 8 == 0;
+		r->segs[SEG_CS].l = r->efer & EFER_LMA ? world_random() % 2 :
+							 world_random() % 8 == 0;
 		switch (world_random() % 4) {
 		case 0:
 			cr0_write(vcpu, world_random() % 3 ? r->cr0 ^ val : world_random());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * MSRs: the index list is what can be saved and restored, refusals change nothing, the filter denies what
- * it says, and no number or value a guest can write does harm.
+ * MSRs: the index list is what can be saved and restored, refusals change nothing, the filter
+ * denies what it says, and no number or value a guest can write does harm.
  */
 #include <stdlib.h>
 #include <linux/slab.h>
@@ -97,7 +97,8 @@ static void reset_values(void)
 {
 	static const struct { u32 msr; u64 val; } rows[] = {
 		{ MSR_IA32_CR_PAT, 0x0007040600070406ull }, { MSR_MTRRcap, 0x508 },
-		{ MSR_MTRRdefType, 0 }, { MSR_IA32_MISC_ENABLE, 0x1800 }, { MSR_IA32_MCG_CAP, 0x20 },
+		{ MSR_MTRRdefType, 0 }, { MSR_IA32_MISC_ENABLE, 0x1800 },
+		{ MSR_IA32_MCG_CAP, 0x20 },
 		{ MSR_PLATFORM_INFO, 0x80000000 }, { MSR_IA32_UCODE_REV, 1ull << 32 },
 		{ MSR_EFER, 0 }, { MSR_IA32_MCG_STATUS, 0 },
 	};
@@ -119,13 +120,16 @@ static const struct { u32 msr; u64 val; int guest, host; } writes[] = {
 	{ MSR_MTRRdefType, 0x806, 0, 0 }, { MSR_MTRRdefType, 0xc06, 0, 0 },
 	{ MSR_MTRRdefType, 0x802, -EINVAL, -EINVAL }, { MSR_MTRRdefType, 0x1000, -EINVAL, -EINVAL },
 	{ 0x200, 0x100000006ull, 0, 0 }, { 0x200, 0x102, -EINVAL, -EINVAL },
-	{ 0x201, 1ull << 46, -EINVAL, -EINVAL }, { 0x201, 0x800, 0, 0 }, { 0x201, 0x400, -EINVAL, -EINVAL },
+	{ 0x201, 1ull << 46, -EINVAL, -EINVAL }, { 0x201, 0x800, 0, 0 },
+	{ 0x201, 0x400, -EINVAL, -EINVAL },
 	{ 0x210, 0, -ENOENT, -ENOENT }, { 0x250, 0x0606060606060606ull, 0, 0 },
 	{ 0x26f, 0x0600000000000002ull, -EINVAL, -EINVAL }, { 0x251, 0, -ENOENT, -ENOENT },
 	{ MSR_EFER, EFER_SCE | EFER_NX, 0, 0 }, { MSR_EFER, 1 << 12, -EINVAL, -EINVAL },
 	{ MSR_EFER, 1 << 1, -EINVAL, -EINVAL },
-	{ MSR_LSTAR, 0x800000000000ull, -EINVAL, -EINVAL }, { MSR_LSTAR, 0xffff800000000000ull, 0, 0 },
-	{ MSR_KERNEL_GS_BASE, 1ull << 62, -EINVAL, -EINVAL }, { MSR_FS_BASE, 0x7fffffffffffull, 0, 0 },
+	{ MSR_LSTAR, 0x800000000000ull, -EINVAL, -EINVAL },
+	{ MSR_LSTAR, 0xffff800000000000ull, 0, 0 },
+	{ MSR_KERNEL_GS_BASE, 1ull << 62, -EINVAL, -EINVAL },
+	{ MSR_FS_BASE, 0x7fffffffffffull, 0, 0 },
 	{ MSR_TSC_AUX, 1ull << 32, -EINVAL, -EINVAL }, { MSR_TSC_AUX, 3, 0, 0 },
 	{ MSR_IA32_SPEC_CTRL, 7, 0, 0 }, { MSR_IA32_SPEC_CTRL, 1ull << 20, -EINVAL, -EINVAL },
 	{ MSR_IA32_PRED_CMD, 1, 0, 0 }, { MSR_IA32_PRED_CMD, 2, -EINVAL, -EINVAL },
@@ -138,7 +142,8 @@ static const struct { u32 msr; u64 val; int guest, host; } writes[] = {
 	{ MSR_IA32_FEAT_CTL, 1, 0, 0 }, { MSR_IA32_FEAT_CTL, 5, -EINVAL, -EINVAL },
 	{ MSR_KVM_STEAL_TIME, 0x1003, -EINVAL, -EINVAL }, { MSR_KVM_STEAL_TIME, 0x1001, 0, 0 },
 	{ MSR_KVM_POLL_CONTROL, 2, -EINVAL, -EINVAL }, { MSR_KVM_ASYNC_PF_EN, 1, -ENOENT, -ENOENT },
-	{ MSR_IA32_MCG_CTL, 1, -EINVAL, -EINVAL }, { 0x400, ~0ull, 0, 0 }, { 0x400, 5, -EINVAL, -EINVAL },
+	{ MSR_IA32_MCG_CTL, 1, -EINVAL, -EINVAL }, { 0x400, ~0ull, 0, 0 },
+	{ 0x400, 5, -EINVAL, -EINVAL },
 	{ 0x401, 1, -EINVAL, 0 }, { 0x401, 0, 0, 0 }, { 0x480, 0, -ENOENT, -ENOENT },
 	{ MSR_K7_HWCR, 1 << 8, 0, 0 }, { MSR_K7_HWCR, 1, -EINVAL, -EINVAL },
 	{ MSR_IA32_UCODE_WRITE, 77, 0, 0 }, { MSR_K7_EVNTSEL0, 5, 0, 0 },
@@ -240,7 +245,8 @@ static void machine_checks(void)
 	EXPECT_EQ(world.mc, 1);
 	EXPECT_EQ(msr_get(vcpu, 0x406, &val, false), 0);
 	EXPECT_EQ(val, 0x1234);
-	vcpu->arch.mce.status = 1 << 2;			/* a second one while the first is handled */
+	/* a second one while the first is handled */
+	vcpu->arch.mce.status = 1 << 2;
 	EXPECT_EQ(mce_set(vcpu, &mce), 0);
 	EXPECT_EQ(world.mc, 1);
 	EXPECT(test_bit(REQ_TRIPLE_FAULT, &vcpu->requests));
@@ -253,7 +259,9 @@ static void set_filter(u32 flags, u32 base, u32 nmsrs, u32 range_flags)
 {
 	struct kvm_msr_filter filter = {
 		.flags = flags,
-		.ranges[3] = { .flags = range_flags, .base = base, .nmsrs = nmsrs, .bitmap = bitmap },
+		.ranges[3] = {
+			.flags = range_flags, .base = base, .nmsrs = nmsrs, .bitmap = bitmap,
+		},
 	};
 
 	EXPECT_EQ(msr_filter_set(&world.vm, &filter), 0);
@@ -288,7 +296,9 @@ static void filter_refused(void)
 	EXPECT_EQ(msr_filter_set(vcpu->vm, &filter), -EINVAL);
 	filter.flags = KVM_MSR_FILTER_DEFAULT_DENY;
 	EXPECT_EQ(msr_filter_set(vcpu->vm, &filter), -EINVAL);
-	filter.ranges[15] = (struct kvm_msr_filter_range){ .flags = 4, .nmsrs = 1, .bitmap = bitmap };
+	filter.ranges[15] = (struct kvm_msr_filter_range){
+		.flags = 4, .nmsrs = 1, .bitmap = bitmap,
+	};
 	EXPECT_EQ(msr_filter_set(vcpu->vm, &filter), -EINVAL);
 	filter.ranges[15].flags = 0;
 	EXPECT_EQ(msr_filter_set(vcpu->vm, &filter), -EINVAL);

@@ -40,7 +40,8 @@ static void set4(u32 *regs[4], u32 a, u32 b, u32 c, u32 d)
 static void xsave_leaf(u32 index, u32 *regs[4])
 {
 	static const struct { u32 size, offset, flags; } area[] = {
-		[2] = { 260, 576 }, [5] = { 64, 1088, 2 /* aligned when compacted */ }, [6] = { 512, 1152 }, [7] = { 1024, 1664 },
+		[2] = { 260, 576 }, [5] = { 64, 1088, 2 /* aligned when compacted */ },
+		[6] = { 512, 1152 }, [7] = { 1024, 1664 },
 		[9] = { 8, 2688 },
 	};
 

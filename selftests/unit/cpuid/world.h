@@ -30,7 +30,8 @@ extern struct world world;
 struct vcpu *world_start(void);
 void world_end(void);
 void world_supported_cpuid(void);	/* KVM_SET_CPUID2 of what is supported */
-void world_cpuid_clear(u32 function, u32 index, int reg, u32 bits);	/* the same without these bits */
+/* the same without these bits */
+void world_cpuid_clear(u32 function, u32 index, int reg, u32 bits);
 u32 world_random(void);
 
 #endif
