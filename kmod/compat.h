@@ -12,6 +12,7 @@
 #include <linux/version.h>
 #include <asm/apic.h>
 #include <asm/idtentry.h>
+#include <asm/vmx.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0) || LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
 #error "Corbel builds for Linux 6.1 to 6.12"

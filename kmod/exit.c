@@ -106,7 +106,7 @@ bool exit_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	switch (exit->kind) {
 	case EXIT_CPUID:
-		return cpuid_exit(vcpu, exit) == RESUME;
+		return exit->insn_len && cpuid_exit(vcpu, exit) == RESUME;
 	case EXIT_HYPERCALL:
 		return hypercall_fast(vcpu, exit);
 	case EXIT_MSR_WRITE:

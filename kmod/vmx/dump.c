@@ -6,7 +6,8 @@
 #include "vmx/vmcs.h"
 #include "vmx/vmx.h"
 
-static const char * const seg_names[NR_SEGS] = { "es", "cs", "ss", "ds", "fs", "gs", "tr", "ldtr" };
+/* in the order of the encodings */
+static const char * const seg_names[NR_SEGS] = { "es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr" };
 
 static void dump_guest(void)
 {
@@ -65,7 +66,7 @@ void vmx_dump(struct vcpu *vcpu)
 
 	if (!__ratelimit(&limit))
 		return;
-	pr_err("vCPU %u: the CPU refused the guest state\n", vcpu->id);
+	pr_err("vCPU %u: the CPU refused the entry\n", vcpu->id);
 	dump_guest();
 	dump_host();
 	dump_controls();

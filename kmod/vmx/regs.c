@@ -171,14 +171,26 @@ static void efer_flush(struct vcpu *vcpu)
 	}
 }
 
-/* SDM, "Checks on Guest Non-Register State": blocking by STI needs IF. */
+#define PENDING_BS	BIT(14)		/* single step, in the pending debug exceptions */
+
+/*
+ * SDM, "Checks on Guest Non-Register State": blocking by STI needs IF, and a single-step trap must be pending
+ * behind a shadow if and only if TF is set.
+ */
 static void shadow_flush(struct vcpu *vcpu)
 {
 	u32 shadow = vcpu->regs.shadow;
+	u64 rflags = rflags_get(vcpu), pending;
 
-	if ((shadow & SHADOW_STI) && !(rflags_get(vcpu) & X86_EFLAGS_IF))
+	if ((shadow & SHADOW_STI) && !(rflags & X86_EFLAGS_IF))
 		shadow &= ~SHADOW_STI;
 	vmcs_write32(GUEST_INTERRUPTIBILITY_INFO, shadow);
+	if (!(shadow & (SHADOW_STI | SHADOW_MOV_SS)))
+		return;
+	pending = vmcs_readl(GUEST_PENDING_DBG_EXCEPTIONS) & ~PENDING_BS;
+	if ((rflags & X86_EFLAGS_TF) && !(vmcs_read64(GUEST_IA32_DEBUGCTL) & DEBUGCTLMSR_BTF))
+		pending |= PENDING_BS;
+	vmcs_writel(GUEST_PENDING_DBG_EXCEPTIONS, pending);
 }
 
 static noinline void reg_flush(struct vcpu *vcpu, enum reg reg)
