@@ -95,7 +95,7 @@ struct vcpu_cpu {
 struct vm_cpu {
 	raw_spinlock_t tsc_lock;	/* tsc_*, clock_*: any context */
 	u32 tsc_khz;			/* of new vCPUs */
-	u64 tsc_last_ns, tsc_last_write, tsc_last_offset, tsc_last_ratio;
+	u64 tsc_last_ns, tsc_last_write, tsc_last_offset;
 	u32 tsc_last_khz;
 
 	bool clock_master;		/* one (TSC, ns) pair serves all vCPUs */

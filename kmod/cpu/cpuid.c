@@ -44,12 +44,7 @@ static const struct {
 	u32 bit;
 } feature_bits[NR_GUEST_FEATURES] = {
 	[GUEST_APIC] = { 1, 0, EDX, F(APIC) },
-	[GUEST_MTRR] = { 1, 0, EDX, F(MTRR) },
-	[GUEST_PAT] = { 1, 0, EDX, F(PAT) },
-	[GUEST_MCE] = { 1, 0, EDX, F(MCE) },
-	[GUEST_PSE36] = { 1, 0, EDX, F(PSE36) },
 	[GUEST_X2APIC] = { 1, 0, ECX, F(X2APIC) },
-	[GUEST_TSC_DEADLINE] = { 1, 0, ECX, F(TSC_DEADLINE_TIMER) },
 	[GUEST_XSAVE] = { 1, 0, ECX, F(XSAVE) },
 	[GUEST_PCID] = { 1, 0, ECX, F(PCID) },
 	[GUEST_MWAIT] = { 1, 0, ECX, F(MWAIT) },
@@ -58,7 +53,6 @@ static const struct {
 	[GUEST_SMEP] = { 7, 0, EBX, F(SMEP) },
 	[GUEST_SMAP] = { 7, 0, EBX, F(SMAP) },
 	[GUEST_INVPCID] = { 7, 0, EBX, F(INVPCID) },
-	[GUEST_RTM] = { 7, 0, EBX, F(RTM) },
 	[GUEST_RDPID] = { 7, 0, ECX, F(RDPID) },
 	[GUEST_WAITPKG] = { 7, 0, ECX, F(WAITPKG) },
 	[GUEST_PKU] = { 7, 0, ECX, F(PKU) },
@@ -73,12 +67,10 @@ static const struct {
 	[GUEST_LM] = { 0x80000001, 0, EDX, F(LM) },
 	[GUEST_NX] = { 0x80000001, 0, EDX, F(NX) },
 	[GUEST_SYSCALL] = { 0x80000001, 0, EDX, F(SYSCALL) },
-	[GUEST_GBPAGES] = { 0x80000001, 0, EDX, F(GBPAGES) },
 	[GUEST_RDTSCP] = { 0x80000001, 0, EDX, F(RDTSCP) },
 	[GUEST_FXSR_OPT] = { 0x80000001, 0, EDX, F(FXSR_OPT) },
 	[GUEST_IBPB] = { 0x80000008, 0, EBX, F(AMD_IBPB) },
 	[GUEST_AMD_SSBD] = { 0x80000008, 0, EBX, F(AMD_SSBD) },
-	[GUEST_VIRT_SSBD] = { 0x80000008, 0, EBX, F(VIRT_SSBD) },
 };
 static_assert(NR_GUEST_FEATURES <= 64);
 
