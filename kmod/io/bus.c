@@ -156,7 +156,10 @@ int bus_attach(struct vm *vm, enum bus_space space, struct bus_dev *dev)
 		return -ENOMEM;
 	bus_copy(new, old, dev);
 	rcu_assign_pointer(vm->io.bus[space], new);
-	if (old)
+	smp_mb();	/* a vCPU that is not counted yet finds the new array */
+	if (!READ_ONCE(vm->nr_vcpus))
+		kfree(old);
+	else if (old)
 		call_srcu(&vm->srcu, &old->rcu, bus_free_rcu);
 	return 0;
 }
