@@ -116,8 +116,9 @@ static void statistics(void)
 /* SREGS' interrupt bitmap: an interrupt that was acknowledged but not delivered. */
 static void bitmap_guest(void)
 {
+	sti();
 	GUEST_SYNC(1);
-	sti_nop_cli();
+	cli();
 	GUEST_CHECK_EQ(trap_count[0x55], 1);
 }
 

@@ -54,16 +54,22 @@ static void real_fault(void)
 /* An interrupt from userspace, taken in real mode. */
 static void real_external(void)
 {
-	/* sti; nop; nop; hlt */
-	struct vcpu *vcpu = RAW(0xfb, 0x90, 0x90, 0xf4);
+	/* nop; nop; hlt */
+	struct vcpu *vcpu = RAW(0x90, 0x90, 0xf4);
 	struct kvm_interrupt irq = { .irq = 0x50 };
+	struct kvm_regs regs;
 
 	vcpu->vm->low[0x2000] = 0xf4;
 	*(u32 *)(vcpu->vm->low + 4 * 0x50) = 0x2000;
 	vcpu_enter_real(vcpu, CODE >> 4, 0);
+	/* KVM_INTERRUPT is for a vCPU that can take it. */
+	regs = vcpu_regs(vcpu);
+	regs.rflags |= X86_EFLAGS_IF;
+	vcpu_set_regs(vcpu, &regs);
 	SYS(ioctl(vcpu->fd, KVM_INTERRUPT, &irq));
 	vcpu_run_exit(vcpu, KVM_EXIT_HLT);
 	CHECK_EQ(vcpu_regs(vcpu).rip, 0x2001);
+	CHECK_EQ(*(u16 *)(vcpu->vm->low + 0x9000 - 6), 0);
 }
 
 /* Into protected mode and back with a 4 GiB limit that stays: "unreal" mode, as SeaBIOS uses it. */
