@@ -22,12 +22,12 @@
 #include "vm.h"
 
 /* Readers of slots, buses and routes: never in the guest or in a halt, where writers would wait for ever. */
-static void srcu_enter(struct vcpu *vcpu)
+static void srcu_enter(struct vcpu *vcpu) __acquires(&vcpu->vm->srcu)
 {
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->vm->srcu);
 }
 
-static void srcu_leave(struct vcpu *vcpu)
+static void srcu_leave(struct vcpu *vcpu) __releases(&vcpu->vm->srcu)
 {
 	srcu_read_unlock(&vcpu->vm->srcu, vcpu->srcu_idx);
 }
