@@ -196,27 +196,36 @@ static void debugfs_counts(void)
 	CHECK_GE(debugfs_value(".", "exits_io"), total + EXITS);	/* past VMs count too */
 }
 
+/* Page tables go back after a grace period: wait for the value, but not for ever. */
+static void expect_live(const char *name, u64 value)
+{
+	int tries = 200;
+
+	while (debugfs_value(".", name) != value && tries--)
+		usleep(10000);
+	CHECK_EQ(debugfs_value(".", name), value);
+}
+
 static void debugfs_live(void)
 {
 	static const char * const names[] = {
 		"live_vms", "live_vcpus", "live_pages", "live_files", "live_mms",
 	};
-	u64 before[ARRAY_SIZE(names)];
 	struct vcpu *vcpu;
 	size_t i;
 
 	debugfs_require();
 	for (i = 0; i < ARRAY_SIZE(names); i++)
-		before[i] = debugfs_value(".", names[i]);
+		expect_live(names[i], 0);	/* the VMs of earlier cases are gone */
 	vcpu = vcpu_start(VM_IRQCHIP | VM_PIT, read_ports, EXITS, 0);
 	run_ports(vcpu);
-	CHECK_EQ(debugfs_value(".", "live_vms"), before[0] + 1);
-	CHECK_EQ(debugfs_value(".", "live_vcpus"), before[1] + 1);
-	CHECK_GE(debugfs_value(".", "live_pages"), before[2] + 4);
-	CHECK_GE(debugfs_value(".", "live_mms"), before[4] + 1);
+	CHECK_EQ(debugfs_value(".", "live_vms"), 1);
+	CHECK_EQ(debugfs_value(".", "live_vcpus"), 1);
+	CHECK_GE(debugfs_value(".", "live_pages"), 4);
+	CHECK_GE(debugfs_value(".", "live_mms"), 1);
 	vm_destroy(vcpu->vm);
 	for (i = 0; i < ARRAY_SIZE(names); i++)
-		CHECK_EQ(debugfs_value(".", names[i]), before[i]);
+		expect_live(names[i], 0);
 }
 
 /* Device attributes, and who answers. */
