@@ -212,6 +212,8 @@ static void serial_write(struct serial *s, unsigned int reg, uint8_t value)
  */
 static bool listening(const struct serial *s)
 {
+	if (s->mcr & UART_MCR_LOOP)
+		return false;
 	return s->interactive || ((s->ier & UART_IER_RDI) && (s->mcr & UART_MCR_OUT2));
 }
 
@@ -241,7 +243,7 @@ static size_t serial_input(void *dev, const uint8_t *data, size_t len)
 	size_t n = 0;
 
 	pthread_mutex_lock(&s->lock);
-	if (listening(s) && !(s->mcr & UART_MCR_LOOP))
+	if (listening(s))
 		while (n < len && s->count < FIFO_SIZE)
 			receive(s, data[n++]);
 	update_irq(s);

@@ -62,7 +62,7 @@ tells() {
 
 hash_of() { sha256sum "$1" | cut -d' ' -f1; }
 
-new_disk() { head -c 4M /dev/urandom > disk.img; }
+new_disk() { dd if=/dev/urandom of=disk.img bs=1M count=4 2> /dev/null; }
 
 # --- the cases ---
 
@@ -175,13 +175,13 @@ t_discard() {
 	new_disk
 	echo 'blkdiscard /dev/vda && echo discarded; sha256sum < /dev/vda' | initrd
 	guest --disk disk.img
-	expect 0 && says discarded && says "$(head -c 4M /dev/zero | sha256sum)" &&
+	expect 0 && says discarded && says "$(head -c 4194304 /dev/zero | sha256sum)" &&
 		[ "$(du -k disk.img | cut -f1)" -lt 64 ]
 }
 
 serve() {
 	mkdir -p www
-	head -c 3M /dev/urandom > www/data
+	dd if=/dev/urandom of=www/data bs=1M count=3 2> /dev/null
 	pidof httpd > /dev/null || httpd -p 8000 -h /root/www
 }
 
@@ -263,10 +263,15 @@ t_rng() {
 }
 
 t_balloon() {
-	echo 'sleep 3; grep MemTotal /proc/meminfo' | initrd
-	guest --balloon 64M --stats
-	expect 0 && tells 'pages inflated *16384' && tells 'total-memory'
-	[ "$(sed -n 's/MemTotal: *\([0-9]*\) kB.*/\1/p' out)" -lt 60000 ]
+	initrd <<-'END'
+		for _ in $(seq 30); do
+			sleep 1
+			[ "$(sed -n 's/MemFree: *\([0-9]*\) kB/\1/p' /proc/meminfo)" -gt 50000 ] || break
+		done
+		grep MemFree /proc/meminfo
+	END
+	guest --balloon 48M --stats
+	expect 0 && tells 'pages inflated *12288' && tells 'total-memory'
 }
 
 t_free_pages_reported() {
@@ -276,7 +281,7 @@ t_free_pages_reported() {
 }
 
 t_memory_memfd() {
-	echo 'sleep 2; echo well' | initrd
+	echo 'sleep 5; echo well' | initrd
 	guest --memory-backend memfd --balloon 32M --stats
 	expect 0 && says well && tells 'pages inflated *8192'
 }
@@ -294,7 +299,7 @@ t_memory_hugetlb() {
 # Two guests with the same random data: KSM finds it; a write in one does not show in the other.
 t_merge() {
 	[ -d /sys/kernel/mm/ksm ] || return 1
-	head -c 8M /dev/urandom > same.img
+	dd if=/dev/urandom of=same.img bs=1M count=8 2> /dev/null
 	echo 1 > /sys/kernel/mm/ksm/run
 	echo 10000 > /sys/kernel/mm/ksm/pages_to_scan
 	initrd <<-'END'
