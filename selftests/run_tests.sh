@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# Run every test program under DIR (default: where this script lies) in one boot, busybox sh is enough.
+# Run every test program under DIR (default: where this script lies) in one boot. BusyBox's sh is
+# enough.
 #
 #	run_tests.sh [DIR [NAME...]]		NAME as x86/smoke
 #
@@ -8,9 +9,9 @@
 #	ok N x86/foo | ok N x86/foo # SKIP reason | not ok N x86/foo # exit=S|TIMEOUT|unlisted skip
 # and at the end "# summary passed=P failed=F skipped=S". The exit status is 1 if anything failed.
 #
-# A skip, of a program or of a case, fails the run unless skips.txt lists it for this bed. TEST_BED names
-# the bed (default: from what selftests/bed/run sets); TEST_STRICT_SKIPS=0 lets every skip pass.
-# TEST_TIME_SCALE=N stretches all limits.
+# A skip, of a program or of a case, fails the run unless skips.txt lists it for this bed. TEST_BED
+# names the bed (default: from what selftests/bed/run sets); TEST_STRICT_SKIPS=0 lets every skip
+# pass. TEST_TIME_SCALE=N stretches all limits.
 
 dir=${1:-$(dirname "$0")}
 [ $# -gt 0 ] && shift

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Round trips as a guest or a client sees them, by RDTSC. In the one-CPU Bochs bed the TSC counts instructions,
- * so the figures are exact. One line per figure on stdout: NAME MEDIAN MINIMUM; notes begin with '#'.
+ * Round trips as a guest or a client sees them, by RDTSC. In the one-CPU Bochs bed the TSC counts
+ * instructions, so the figures are exact. One line per figure on stdout: NAME MEDIAN MINIMUM;
+ * notes begin with '#'.
  *
  *	bench [-n ITERATIONS] [NAME...]
  */
@@ -83,7 +84,8 @@ GUEST_LOOP(mmio_lapic, apic_enable(), xapic_read(APIC_ID))
 GUEST_LOOP(mmio_ioapic, , *(volatile u32 *)IOAPIC_BASE_GPA)
 GUEST_LOOP(msr_read, , rdmsr(MSR_PAT))
 GUEST_LOOP(msr_write, , wrmsr(MSR_MCG_STATUS, 0))
-GUEST_LOOP(tsc_deadline_arm, (apic_enable_x2(), apic_write(APIC_LVTT, TIMER_VECTOR | APIC_LVT_DEADLINE)),
+GUEST_LOOP(tsc_deadline_arm, (apic_enable_x2(), apic_write(APIC_LVTT,
+		TIMER_VECTOR | APIC_LVT_DEADLINE)),
 	   wrmsr(MSR_TSC_DEADLINE, rdtsc() + 1000000000))
 GUEST_LOOP(cr0_write, u64 cr0 = read_cr0(), (write_cr0(cr0 ^ X86_CR0_TS), write_cr0(cr0)))
 GUEST_LOOP(cr4_write, u64 cr4 = read_cr4(), (write_cr4(cr4 ^ X86_CR4_DE), write_cr4(cr4)))
@@ -240,7 +242,8 @@ static void bench_fault(const char *name, u64 stride, u64 n, int advice)
 {
 	struct vcpu *vcpu = vcpu_create(vm_create(0), 0);
 	u64 size = n * stride;
-	u8 *mem = mmap(NULL, size + PAGE_2M, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	u8 *mem = mmap(NULL, size + PAGE_2M, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			-1, 0);
 	u8 *at = (u8 *)(((uintptr_t)mem + PAGE_2M - 1) & ~(PAGE_2M - 1));
 
 	CHECK(mem != MAP_FAILED);
@@ -376,7 +379,10 @@ int main(int argc, char **argv)
 	printf("# device %s, %llu iterations, rdtsc ticks: NAME MEDIAN MINIMUM\n", dev_path(),
 	       (unsigned long long)iterations);
 	bench_all(argc - optind, argv + optind);
-	/* Guest boots are measured by whoever boots them: BENCH_HOOK is a command that prints such lines. */
+	/*
+	 * Guest boots are measured by whoever boots them: BENCH_HOOK is a command that prints
+	 * such lines.
+	 */
 	if (getenv("BENCH_HOOK"))
 		return system(getenv("BENCH_HOOK")) ? TEST_FAIL : TEST_PASS;
 	return TEST_PASS;

@@ -19,7 +19,8 @@ void guest_done(void)
 void guest_fail(const char *file, int line, const char *text, u64 a, u64 b)
 {
 	struct guest_ucall call = {
-		.kind = GUEST_UCALL_FAIL, .file = file, .line = line, .text = text, .args = { a, b },
+		.kind = GUEST_UCALL_FAIL, .file = file, .line = line, .text = text, .args = { a,
+				b },
 	};
 
 	for (;;)
@@ -52,8 +53,8 @@ u64 guest_hypercall(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3)
 }
 
 /*
- * The compiler may call these for copies and fills in guest code; libc's versions use vector registers
- * which a guest does not have switched on.
+ * The compiler may call these for copies and fills in guest code; libc's versions use vector
+ * registers which a guest does not have switched on.
  */
 void *memcpy(void *to, const void *from, size_t n)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What runs inside the guest. Guest code is C beside main(): the program's own image is the guest's memory slot,
- * at the same addresses, so guest functions and globals are shared with the host side as they are.
+ * What runs inside the guest. Guest code is C beside main(): the program's own image is the
+ * guest's memory slot, at the same addresses, so guest functions and globals are shared with the
+ * host side as they are.
  */
 #ifndef SELFTESTS_GUEST_H
 #define SELFTESTS_GUEST_H
@@ -271,8 +272,9 @@ static inline u64 xgetbv(u32 index)
 }
 
 /*
- * Instructions that may fault: the trap code finds the faulting address in a table, records the vector
- * in R9 (with bit 8 set, so that #DE differs from no fault) and the error code in R10, and goes on behind.
+ * Instructions that may fault: the trap code finds the faulting address in a table, records the
+ * vector in R9 (with bit 8 set, so that #DE differs from no fault) and the error code in R10, and
+ * goes on behind.
  */
 #define GUEST_TRY(insn)							\
 	"xor %%r9d, %%r9d\n\t"						\

@@ -57,7 +57,10 @@ asm(".pushsection .rodata\n"
     "smp_code_end:\n"
     ".popsection\n");
 
-/* The trampoline is copied, so nothing behind the entry may be relative: the entry is this function. */
+/*
+ * The trampoline is copied, so nothing behind the entry may be relative: the entry is this
+ * function.
+ */
 static void (*smp_entry)(u64 cpu);
 
 static void ap_main(u64 cpu)

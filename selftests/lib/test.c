@@ -86,7 +86,10 @@ static void child_run(const struct test_case *tc)
 	_exit(TEST_PASS);
 }
 
-/* Wait for @pid without signals, since a busy machine delivers SIGALRM late and wait status never lies. */
+/*
+ * Wait for @pid without signals, since a busy machine delivers SIGALRM late and wait status never
+ * lies.
+ */
 static int child_wait(pid_t pid, unsigned int seconds, bool *late)
 {
 	struct timespec limit = { .tv_sec = seconds };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The harness: a program is a table of cases. Each case runs in a child process, so that a crash, a hang or
- * a leaked VM of one case cannot change the verdict on the next. Output is TAP, exit codes are kselftest's.
+ * The harness: a program is a table of cases. Each case runs in a child process, so that a crash,
+ * a hang or a leaked VM of one case cannot change the verdict on the next. Output is TAP, exit
+ * codes are kselftest's.
  */
 #ifndef SELFTESTS_TEST_H
 #define SELFTESTS_TEST_H

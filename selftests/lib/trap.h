@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The guest's IDT: 256 gates, a C handler per vector, and fixups for instructions that may fault. */
+/*
+ * The guest's IDT: 256 gates, a C handler per vector, and fixups for instructions that may fault.
+ */
 #ifndef SELFTESTS_TRAP_H
 #define SELFTESTS_TRAP_H
 

@@ -109,7 +109,8 @@ static void exit_detail(struct kvm_run *run, char *text, size_t size)
 {
 	switch (run->exit_reason) {
 	case KVM_EXIT_IO:
-		snprintf(text, size, "io %s port %#x size %u count %u", run->io.direction ? "out" : "in",
+		snprintf(text, size, "io %s port %#x size %u count %u",
+				run->io.direction ? "out" : "in",
 			 run->io.port, run->io.size, run->io.count);
 		break;
 	case KVM_EXIT_MMIO:
@@ -171,7 +172,8 @@ struct guest_ucall *vcpu_run_ucall(struct vcpu *vcpu)
 		if (!call)
 			FAIL("no call from the guest but %s", vcpu_exit_text(vcpu));
 		if (call->kind == GUEST_UCALL_FAIL)
-			test_fail(call->file, call->line, "guest, vcpu %u: %s (%#llx, %#llx, %#llx)",
+			test_fail(call->file, call->line,
+					"guest, vcpu %u: %s (%#llx, %#llx, %#llx)",
 				  vcpu->id, call->text, (unsigned long long)call->args[0],
 				  (unsigned long long)call->args[1],
 				  (unsigned long long)call->args[2]);

@@ -23,7 +23,10 @@ struct vcpu {
 	void (*body)(struct vcpu *vcpu);
 };
 
-/* A vCPU as it comes from the kernel, with supported CPUID (vcpu_create) or without any (vcpu_create_raw). */
+/*
+ * A vCPU as it comes from the kernel, with supported CPUID (vcpu_create) or without any
+ * (vcpu_create_raw).
+ */
 struct vcpu *vcpu_create_raw(struct vm *vm, u32 id);
 struct vcpu *vcpu_create(struct vm *vm, u32 id);
 void vcpu_free(struct vcpu *vcpu);

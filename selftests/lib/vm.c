@@ -52,7 +52,10 @@ void *vm_add_anon(struct vm *vm, u32 slot, u32 flags, u64 gpa, u64 size)
 	return hva;
 }
 
-/* Break copy-on-write of the writable part now; what happens to it later is the notifier tests' business. */
+/*
+ * Break copy-on-write of the writable part now; what happens to it later is the notifier tests'
+ * business.
+ */
 static void image_share(struct vm *vm)
 {
 	volatile char *p;

@@ -49,7 +49,10 @@ struct vm {
 struct vm *vm_create(unsigned int flags);
 void vm_destroy(struct vm *vm);
 
-/* KVM_SET_USER_MEMORY_REGION: the result of the call, and the same with failure being the test's failure. */
+/*
+ * KVM_SET_USER_MEMORY_REGION: the result of the call, and the same with failure being the test's
+ * failure.
+ */
 int vm_try_slot(struct vm *vm, u32 slot, u32 flags, u64 gpa, u64 size, const void *hva);
 void vm_set_slot(struct vm *vm, u32 slot, u32 flags, u64 gpa, u64 size, const void *hva);
 void *vm_add_anon(struct vm *vm, u32 slot, u32 flags, u64 gpa, u64 size);
@@ -59,7 +62,10 @@ u64 vm_alloc(struct vm *vm, u64 pages);
 /* Host address of a gpa in the low slot or the arena. */
 void *vm_host(struct vm *vm, u64 gpa);
 
-/* Guest page tables: the 8-byte entry that maps @va at @level (1 = 4K, 2 = 2M), splitting on the way. */
+/*
+ * Guest page tables: the 8-byte entry that maps @va at @level (1 = 4K, 2 = 2M), splitting on the
+ * way.
+ */
 u64 *vm_pte(struct vm *vm, u64 va, int level);
 
 #define PTE_P	BIT(0)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: a paravirtual clock that runs back, at the wrong rate or apart from the host's; a TSC that the ioctls
- * and the guest's writes do not move as they should; steal time, PV EOI and kicks that do nothing.
+ * Catches: a paravirtual clock that runs back, at the wrong rate or apart from the host's; a TSC
+ * that the ioctls and the guest's writes do not move as they should; steal time, PV EOI and kicks
+ * that do nothing.
  */
 #define _GNU_SOURCE
 #include <linux/kvm_para.h>
@@ -36,7 +37,8 @@ static u64 pv_now(void)
 		barrier();
 		delta = rdtsc() - c->tsc;
 		delta = c->shift < 0 ? delta >> -c->shift : delta << c->shift;
-		asm("mul %3" : "=a"(product_low), "=d"(product_high) : "0"(delta), "rm"((u64)c->mul));
+		asm("mul %3" : "=a"(product_low), "=d"(product_high) : "0"(delta),
+				"rm"((u64)c->mul));
 		now = c->system_time + (product_low >> 32 | product_high << 32);
 		barrier();
 	} while ((version & 1) || version != c->version);

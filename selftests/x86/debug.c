@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: a debugger's step or breakpoint that stops in the wrong place, leaks TF into the guest's flags, or
- * takes away the debug registers that the guest uses itself.
+ * Catches: a debugger's step or breakpoint that stops in the wrong place, leaks TF into the
+ * guest's flags, or takes away the debug registers that the guest uses itself.
  */
 #include "trap.h"
 #include "vcpu.h"
@@ -136,7 +136,8 @@ static void own_guest(void)
 	GUEST_CHECK_EQ(db_dr6, 0xffff0ff1);
 	write_dr7(0x400);
 	/* TF over CPUID, which exits. */
-	asm volatile("pushfq\n orq $0x100, (%%rsp)\n xor %%eax, %%eax\n popfq\n cpuid\n own_step: nop\n"
+	asm volatile("pushfq\n orq $0x100, (%%rsp)\n xor %%eax, %%eax\n"
+		     "popfq\n cpuid\n own_step: nop\n"
 		     : : : "rax", "rbx", "rcx", "rdx", "memory");
 	GUEST_CHECK_EQ(trap_count[DB_VECTOR], 2);
 	GUEST_CHECK_EQ(db_dr6, 0xffff4ff0);
@@ -150,7 +151,10 @@ static void own_guest(void)
 	GUEST_CHECK_EQ(db_dr6, 0xffff0ff2);
 }
 
-/* General detect: an access of a debug register itself. The handler's own accesses are free: #DB clears GD. */
+/*
+ * General detect: an access of a debug register itself. The handler's own accesses are free: #DB
+ * clears GD.
+ */
 static void detect_guest(void)
 {
 	trap_set(DB_VECTOR, db_handler);
@@ -172,7 +176,10 @@ static void guests_own(void)
 	vcpu_run_done(vcpu_start(0, own_guest, 0, 0));
 }
 
-/* The host's debug registers are not the guest's: a vCPU with breakpoints on, one without, by turns. */
+/*
+ * The host's debug registers are not the guest's: a vCPU with breakpoints on, one without, by
+ * turns.
+ */
 static void turns_guest(u64 value)
 {
 	u64 i;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: a dirty page that the log misses (the bug that corrupts migrated guests), one that stays dirty after
- * it was fetched, and a big mapping that keeps its write permission when logging is switched on.
+ * Catches: a dirty page that the log misses (the bug that corrupts migrated guests), one that
+ * stays dirty after it was fetched, and a big mapping that keeps its write permission when
+ * logging is switched on.
  */
 #define _GNU_SOURCE
 #include <sched.h>
@@ -49,7 +50,8 @@ static u64 dirty_count(void)
 
 static u8 *slot_add(struct vm *vm, u32 flags)
 {
-	u8 *mem = mmap(NULL, 2 * NR * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	u8 *mem = mmap(NULL, 2 * NR * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			0);
 
 	CHECK(mem != MAP_FAILED);
 	mem = (u8 *)(((uintptr_t)mem + PAGE_2M - 1) & ~(PAGE_2M - 1));
@@ -148,7 +150,8 @@ static void manual(void)
 	u64 ones[NR / 64];
 
 	dev_require_cap(KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2);
-	vm_enable_cap(vcpu->vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE);
+	vm_enable_cap(vcpu->vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+			KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE);
 	vcpu_enter(vcpu, write_guest, 0);
 	slot_add(vcpu->vm, KVM_MEM_LOG_DIRTY_PAGES);
 	memset(ones, 0xff, sizeof(ones));
@@ -200,7 +203,10 @@ static void initially_set(void)
 	expect_pattern(11, 2);
 }
 
-/* The first read may map a page writable and so make it dirty; once fetched, reads leave it clean. */
+/*
+ * The first read may map a page writable and so make it dirty; once fetched, reads leave it
+ * clean.
+ */
 static void read_guest(void)
 {
 	u64 i, stage, sum = 0;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: an irqfd that injects nothing or keeps injecting after it is gone, a resample that is not told of the
- * EOI, an ioeventfd that swallows what it should not or lets through what it should swallow.
+ * Catches: an irqfd that injects nothing or keeps injecting after it is gone, a resample that is
+ * not told of the EOI, an ioeventfd that swallows what it should not or lets through what it
+ * should swallow.
  */
 #include <sys/eventfd.h>
 #include <unistd.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: vector or FPU registers of one vCPU that show in another or in the host, or get lost on the way through
- * userspace; XCR0 that is not checked or not the guest's own; lazily switched SYSCALL MSRs that stay behind.
+ * Catches: vector or FPU registers of one vCPU that show in another or in the host, or get lost
+ * on the way through userspace; XCR0 that is not checked or not the guest's own; lazily switched
+ * SYSCALL MSRs that stay behind.
  */
 #define _GNU_SOURCE
 #include <cpuid.h>

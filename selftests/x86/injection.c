@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: an event that is lost, doubled or delivered where the CPU would not take it: interrupt shadow, NMI
- * blocking, windows, faults during delivery, double and triple faults, error codes and return addresses.
+ * Catches: an event that is lost, doubled or delivered where the CPU would not take it: interrupt
+ * shadow, NMI blocking, windows, faults during delivery, double and triple faults, error codes
+ * and return addresses.
  */
 #define _GNU_SOURCE
 #include <sys/mman.h>
@@ -158,7 +159,10 @@ static void cold_guest(void)
 	apic_enable();
 	trap_set(VECTOR, trap_count_irq);
 	for (i = 0; i < COLD_PAGES; i++) {
-		/* The call's return address is the last word of the page above; the frame goes below it. */
+		/*
+		 * The call's return address is the last word of the page above; the frame goes
+		 * below it.
+		 */
 		stack = COLD + (2 * i + 1) * PAGE + 8;
 		self_ipi(VECTOR);
 		on_stack(cold_sti, stack);

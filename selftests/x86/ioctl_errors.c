@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: an ioctl that answers a wrong call with success or another error than KVM's, which is what
- * clients probe for; an unknown ioctl that is taken for a known one because only its number was looked at.
+ * Catches: an ioctl that answers a wrong call with success or another error than KVM's, which is
+ * what clients probe for; an unknown ioctl that is taken for a known one because only its number
+ * was looked at.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -45,7 +46,8 @@ static struct kvm_enable_cap cap_split_late = { .cap = KVM_CAP_SPLIT_IRQCHIP, .a
 static struct kvm_enable_cap cap_dirty_bit1 = {
 	.cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, .args = { 2 },
 };
-static struct kvm_enable_cap cap_quirk_bad = { .cap = KVM_CAP_DISABLE_QUIRKS2, .args = { BIT(40) } };
+static struct kvm_enable_cap cap_quirk_bad = { .cap = KVM_CAP_DISABLE_QUIRKS2,
+		.args = { BIT(40) } };
 static struct kvm_cpuid2 cpuid_none = { .nent = 0 };
 static struct kvm_cpuid2 cpuid_many = { .nent = 257 };
 static struct kvm_msr_list msrs_none = { .nmsrs = 0 };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: an ioctl that hurts the host when it is called with garbage: bad pointers, sizes, flags, order. Nothing
- * is asserted about the answers; the host must live, and a VM made afterwards must work.
+ * Catches: an ioctl that hurts the host when it is called with garbage: bad pointers, sizes,
+ * flags, order. Nothing is asserted about the answers; the host must live, and a VM made
+ * afterwards must work.
  *
  *	ioctl_fuzz [--seed=N] [--count=N]
  */
@@ -41,7 +42,8 @@ static const u32 known[] = {
 	KVM_GET_SUPPORTED_CPUID, KVM_GET_EMULATED_CPUID, KVM_GET_MSR_INDEX_LIST,
 	KVM_GET_MSR_FEATURE_INDEX_LIST, KVM_X86_GET_MCE_CAP_SUPPORTED,
 	KVM_CREATE_VCPU, KVM_GET_DIRTY_LOG, KVM_CLEAR_DIRTY_LOG, KVM_SET_NR_MMU_PAGES,
-	KVM_GET_NR_MMU_PAGES, KVM_SET_USER_MEMORY_REGION, KVM_SET_TSS_ADDR, KVM_SET_IDENTITY_MAP_ADDR,
+	KVM_GET_NR_MMU_PAGES, KVM_SET_USER_MEMORY_REGION, KVM_SET_TSS_ADDR,
+	KVM_SET_IDENTITY_MAP_ADDR,
 	KVM_CREATE_IRQCHIP, KVM_IRQ_LINE, KVM_IRQ_LINE_STATUS, KVM_GET_IRQCHIP, KVM_SET_IRQCHIP,
 	KVM_CREATE_PIT, KVM_CREATE_PIT2, KVM_GET_PIT, KVM_SET_PIT, KVM_GET_PIT2, KVM_SET_PIT2,
 	KVM_REINJECT_CONTROL, KVM_REGISTER_COALESCED_MMIO, KVM_UNREGISTER_COALESCED_MMIO,
@@ -59,7 +61,10 @@ static const u32 known[] = {
 	KVM_SET_PMU_EVENT_FILTER, KVM_MEMORY_ENCRYPT_OP, KVM_HYPERV_EVENTFD, KVM_XEN_HVM_CONFIG,
 };
 
-/* Values at which code turns: small, at the page, at the sign, at the guest's memory, and real pointers. */
+/*
+ * Values at which code turns: small, at the page, at the sign, at the guest's memory, and real
+ * pointers.
+ */
 static u64 value(void)
 {
 	switch (below(12)) {
@@ -133,7 +138,10 @@ static void one(struct fuzz *f)
 	int ret, fd = fds[below(ARRAY_SIZE(fds))];
 	u32 cmd = command();
 
-	/* A VM that is limited to no memory or stops the world is no use afterwards; a new one comes soon. */
+	/*
+	 * A VM that is limited to no memory or stops the world is no use afterwards; a new one
+	 * comes soon.
+	 */
 	if (cmd == KVM_RUN)
 		return;
 	ret = ioctl(fd, cmd, below(8) ? argument() : (void *)below(16));
@@ -167,8 +175,8 @@ static void good_guest(u64 a)
 }
 
 /*
- * Batches in processes of their own: the garbage of one does not blunt the next. A batch may end early, when an
- * answer lands in its own stack; what it did not call, others do.
+ * Batches in processes of their own: the garbage of one does not blunt the next. A batch may end
+ * early, when an answer lands in its own stack; what it did not call, others do.
  */
 static void garbage(void)
 {
@@ -184,7 +192,8 @@ static void garbage(void)
 		if (!pid)
 			batch(seed + batches, left < 20000 ? left : 20000);
 		SYS(waitpid(pid, &status, 0));
-		if (WIFSIGNALED(status) && WTERMSIG(status) != SIGSEGV && WTERMSIG(status) != SIGBUS)
+		if (WIFSIGNALED(status) && WTERMSIG(status) != SIGSEGV &&
+				WTERMSIG(status) != SIGBUS)
 			FAIL("batch with seed %llu died by signal %d",
 			     (unsigned long long)(seed + batches), WTERMSIG(status));
 		if (++batches % 10 == 0)
@@ -247,8 +256,10 @@ static void bent_state(void)
 		if (!pid)
 			state_batch(seed + i, test_option("states", 40));
 		SYS(waitpid(pid, &status, 0));
-		if (WIFSIGNALED(status) && WTERMSIG(status) != SIGSEGV && WTERMSIG(status) != SIGBUS)
-			FAIL("batch %llu died by signal %d", (unsigned long long)i, WTERMSIG(status));
+		if (WIFSIGNALED(status) && WTERMSIG(status) != SIGSEGV &&
+				WTERMSIG(status) != SIGBUS)
+			FAIL("batch %llu died by signal %d", (unsigned long long)i,
+					WTERMSIG(status));
 	}
 	vcpu_run_done(vcpu_start(VM_IRQCHIP, good_guest, 5, 0));
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: an inter-processor interrupt that reaches the wrong CPUs, none, or too many, in any ICR mode; an AP
- * that INIT and SIPI do not start; a sleeping CPU that an IPI does not wake.
+ * Catches: an inter-processor interrupt that reaches the wrong CPUs, none, or too many, in any
+ * ICR mode; an AP that INIT and SIPI do not start; a sleeping CPU that an IPI does not wake.
  */
 #include <unistd.h>
 
@@ -188,7 +188,8 @@ static volatile u64 in_service_seen;
 
 static void check_isr(struct trap_frame *frame)
 {
-	in_service_seen = apic_pending(APIC_ISR, frame->vector) && !apic_pending(APIC_IRR, frame->vector);
+	in_service_seen = apic_pending(APIC_ISR, frame->vector) && !apic_pending(APIC_IRR,
+			frame->vector);
 	/* A second one of the same vector waits until EOI. */
 	apic_icr(0, APIC_DEST_SELF | (u8)frame->vector);
 	asm volatile("sti; nop; nop; nop; cli" : : : "memory");
@@ -221,7 +222,10 @@ static void in_service_x2(void)
 	vcpu_run_done(vcpu_start(VM_IRQCHIP, isr_guest, 0, 0));
 }
 
-/* The x2APIC's registers that do not exist fault, as do reserved bits; the mode cannot go back to xAPIC. */
+/*
+ * The x2APIC's registers that do not exist fault, as do reserved bits; the mode cannot go back to
+ * xAPIC.
+ */
 static void x2_rules_guest(void)
 {
 	u64 value;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: an interrupt line that does not arrive through PIC or IOAPIC, arrives twice or is lost behind a mask;
- * level and edge mixed up; EOI that frees nothing; a PIT that does not tick; MSI decoded wrongly.
+ * Catches: an interrupt line that does not arrive through PIC or IOAPIC, arrives twice or is lost
+ * behind a mask; level and edge mixed up; EOI that frees nothing; a PIT that does not tick; MSI
+ * decoded wrongly.
  */
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -310,7 +311,8 @@ static void route_msi(struct vm *vm, u32 gsi, u64 address, u32 data)
 		.head.nr = 1,
 		.entry = {
 			.gsi = gsi, .type = KVM_IRQ_ROUTING_MSI,
-			.u.msi = { .address_lo = address, .address_hi = address >> 32, .data = data },
+			.u.msi = { .address_lo = address, .address_hi = address >> 32,
+					.data = data },
 		},
 	};
 
@@ -333,7 +335,10 @@ static void msi(void)
 	vcpu_run_sync(vcpu, 3);
 	vm_irq_line(vcpu->vm, 100, 0);
 	vm_irq_line(vcpu->vm, 100, 1);
-	/* The table was replaced as a whole: the pins are not routed any more, and that is no error. */
+	/*
+	 * The table was replaced as a whole: the pins are not routed any more, and that is no
+	 * error.
+	 */
 	vm_irq_line(vcpu->vm, PIN, 1);
 	vcpu_run_done(vcpu);
 }
@@ -351,8 +356,10 @@ static void routing_rejects(void)
 {
 	struct vm *vm = vm_create(VM_IRQCHIP | VM_BARE);
 	struct kvm_irq_routing_entry two[2] = {
-		{ .gsi = 4, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip = { KVM_IRQCHIP_IOAPIC, 4 } },
-		{ .gsi = 4, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip = { KVM_IRQCHIP_PIC_MASTER, 4 } },
+		{ .gsi = 4, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip = { KVM_IRQCHIP_IOAPIC,
+		  4 } },
+		{ .gsi = 4, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip = { KVM_IRQCHIP_PIC_MASTER,
+		  4 } },
 	};
 
 	CHECK_EQ(route_try(vm, 2, two), 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: a LAPIC timer that fires too early, not at all, or not often enough in one of its three modes, and
- * a HLT that the timer does not end.
+ * Catches: a LAPIC timer that fires too early, not at all, or not often enough in one of its
+ * three modes, and a HLT that the timer does not end.
  */
 #include "apic.h"
 #include "trap.h"

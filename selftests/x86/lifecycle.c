@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: a VM that leaves something behind: pages, references, a module that cannot be unloaded; and a VM that
- * takes the host along when its process is killed, its CPU goes away or its memory is unmapped under it.
+ * Catches: a VM that leaves something behind: pages, references, a module that cannot be
+ * unloaded; and a VM that takes the host along when its process is killed, its CPU goes away or
+ * its memory is unmapped under it.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -423,8 +424,8 @@ static const struct test_case cases[] = {
 	{ "memory_goes", memory_goes },
 	{ "exec_away", exec_away },
 	{ "inherited", inherited },
-	{ "thousand_cycles", thousand_cycles, 120 },
-	{ "sigkill", sigkill, 120 },
+	{ "thousand_cycles", thousand_cycles, 240 },
+	{ "sigkill", sigkill, 240 },
 	{ "migration", migration },
 	{ "cpu_hotplug", cpu_hotplug, 60 },
 	{ "module", module, 60 },

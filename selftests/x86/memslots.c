@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: a wrong verdict on a slot change, and a guest that goes on seeing memory of a slot which was
- * deleted, moved or made read-only.
+ * Catches: a wrong verdict on a slot change, and a guest that goes on seeing memory of a slot
+ * which was deleted, moved or made read-only.
  */
 #define _GNU_SOURCE
 #include <sys/mman.h>
@@ -52,7 +52,10 @@ static void rejects(void)
 	vm_set_slot(vm, SLOT, 0, GPA, SIZE, mem);
 }
 
-/* All slot numbers, then all of them again after deletion; the guest finds the right ones in between. */
+/*
+ * All slot numbers, then all of them again after deletion; the guest finds the right ones in
+ * between.
+ */
 static void probe_guest(u64 base, u64 stride, u64 nr)
 {
 	u64 i;
@@ -174,7 +177,10 @@ static void read_only(void)
 	CHECK_EQ(mem[0], 0xabc);
 }
 
-/* The host may map a slot read-only: reads work, a write is an error of KVM_RUN, not a silent success. */
+/*
+ * The host may map a slot read-only: reads work, a write is an error of KVM_RUN, not a silent
+ * success.
+ */
 static void write_guest(u64 value)
 {
 	GUEST_CHECK_EQ(*(volatile u64 *)GPA, 5);
@@ -233,7 +239,10 @@ static void alias(void)
 	CHECK_EQ(mem[0], 2);
 }
 
-/* A slot comes and goes under a running vCPU: memory or hole, never anything else, never a lost access. */
+/*
+ * A slot comes and goes under a running vCPU: memory or hole, never anything else, never a lost
+ * access.
+ */
 static volatile u64 churn_stop, churn_reads;
 
 static void churn_guest(void)

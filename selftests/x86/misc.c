@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: smaller promises of the API that nothing else holds: statistics descriptors, asynchronous page faults,
- * PAUSE loops, WBINVD and friends, the interrupt bitmap, a boot CPU other than 0, a limit on vCPU ids.
+ * Catches: smaller promises of the API that nothing else holds: statistics descriptors,
+ * asynchronous page faults, PAUSE loops, WBINVD and friends, the interrupt bitmap, a boot CPU
+ * other than 0, a limit on vCPU ids.
  */
 #define _GNU_SOURCE
 #include <linux/kvm_para.h>
@@ -94,7 +95,8 @@ static void stats_check(int fd)
 	CHECK_GE(pread(fd, id, sizeof(id), header.id_offset), 4);
 	stride = sizeof(*desc) + header.name_size;
 	CHECK_LE(stride * header.num_desc, sizeof(descs));
-	CHECK_EQ(pread(fd, descs, stride * header.num_desc, header.desc_offset), stride * header.num_desc);
+	CHECK_EQ(pread(fd, descs, stride * header.num_desc, header.desc_offset),
+			stride * header.num_desc);
 	for (i = 0; i < header.num_desc; i++) {
 		desc = (void *)(descs + i * stride);
 		CHECK_GE(desc->size, 1);
@@ -139,8 +141,9 @@ static void interrupt_bitmap(void)
 }
 
 /*
- * Asynchronous page faults by interrupt: the guest registers, the host makes a page slow (not there yet, brought by
- * the file), and the guest never sees a fault that it did not ask for. What arrives is a matter of timing.
+ * Asynchronous page faults by interrupt: the guest registers, the host makes a page slow (not
+ * there yet, brought by the file), and the guest never sees a fault that it did not ask for. What
+ * arrives is a matter of timing.
  */
 static struct {
 	u32 flags, token;
@@ -153,7 +156,8 @@ static void async_guest(u64 pages)
 
 	apic_enable();
 	trap_set(0x71, trap_count_irq);
-	GUEST_CHECK_EQ(wrmsr_safe(MSR_KVM_ASYNC_PF_EN, (u64)&async_page | BIT(5) | 1).vector, GP_VECTOR);
+	GUEST_CHECK_EQ(wrmsr_safe(MSR_KVM_ASYNC_PF_EN, (u64)&async_page | BIT(5) | 1).vector,
+			GP_VECTOR);
 	wrmsr(MSR_KVM_ASYNC_PF_INT, 0x71);
 	wrmsr(MSR_KVM_ASYNC_PF_EN, (u64)&async_page | BIT(3) | 1);
 	GUEST_CHECK_EQ(rdmsr(MSR_KVM_ASYNC_PF_INT), 0x71);
@@ -182,11 +186,13 @@ static void async_page_fault(void)
 static void promised_caps(void)
 {
 	static const int needed[] = {
-		KVM_CAP_IRQCHIP, KVM_CAP_HLT, KVM_CAP_USER_MEMORY, KVM_CAP_SET_TSS_ADDR, KVM_CAP_EXT_CPUID,
+		KVM_CAP_IRQCHIP, KVM_CAP_HLT, KVM_CAP_USER_MEMORY, KVM_CAP_SET_TSS_ADDR,
+		KVM_CAP_EXT_CPUID,
 		KVM_CAP_MP_STATE, KVM_CAP_COALESCED_MMIO, KVM_CAP_DESTROY_MEMORY_REGION_WORKS,
 		KVM_CAP_USER_NMI, KVM_CAP_IRQ_ROUTING, KVM_CAP_IRQ_INJECT_STATUS,
 		KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, KVM_CAP_MCE, KVM_CAP_IRQFD, KVM_CAP_PIT2,
-		KVM_CAP_PIT_STATE2, KVM_CAP_IOEVENTFD, KVM_CAP_SET_IDENTITY_MAP_ADDR, KVM_CAP_ADJUST_CLOCK,
+		KVM_CAP_PIT_STATE2, KVM_CAP_IOEVENTFD, KVM_CAP_SET_IDENTITY_MAP_ADDR,
+		KVM_CAP_ADJUST_CLOCK,
 		KVM_CAP_INTERNAL_ERROR_DATA, KVM_CAP_VCPU_EVENTS, KVM_CAP_DEBUGREGS,
 		KVM_CAP_X86_ROBUST_SINGLESTEP, KVM_CAP_XSAVE, KVM_CAP_XCRS, KVM_CAP_GET_TSC_KHZ,
 		KVM_CAP_TSC_DEADLINE_TIMER, KVM_CAP_SIGNAL_MSI, KVM_CAP_SPLIT_IRQCHIP,

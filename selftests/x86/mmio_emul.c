@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: an instruction that gives another result at a device's address than in memory. Each form runs twice
- * in the guest, on plain memory by the CPU and on an address where every access goes through the emulator to a
- * userspace device; registers, flags and memory must agree. In 64-bit, 32-bit and 16-bit code.
+ * Catches: an instruction that gives another result at a device's address than in memory. Each
+ * form runs twice in the guest, on plain memory by the CPU and on an address where every access
+ * goes through the emulator to a userspace device; registers, flags and memory must agree. In
+ * 64-bit, 32-bit and 16-bit code.
  */
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -132,7 +133,8 @@ static void __attribute__((noinline)) form_##name(struct state *s, void *mem)	\
 	X(xadd, "lock xaddl %%ecx, (%%rbx)", 0)					\
 	X(cmpxchg_miss, "lock cmpxchgl %%ecx, (%%rbx)", 0)			\
 	X(cmpxchg_hit, "movl (%%rbx), %%eax\n lock cmpxchgl %%ecx, (%%rbx)", 0)	\
-	X(cmpxchg8b_miss, "push %%rbx\n mov %%rbx, %%rdi\n mov $5, %%ebx\n cmpxchg8b (%%rdi)\n pop %%rbx\n xor %%edi, %%edi", PF | AF | SF | OF | CF) \
+	X(cmpxchg8b_miss, "push %%rbx\n mov %%rbx, %%rdi\n mov $5, %%ebx\n" \
+	  "cmpxchg8b (%%rdi)\n pop %%rbx\n xor %%edi, %%edi", PF | AF | SF | OF | CF) \
 	X(bt_reg, "btl %%ecx, (%%rbx)", OF | SF | AF | PF)			\
 	X(bt_imm, "btl $13, (%%rbx)", OF | SF | AF | PF)			\
 	X(bts_imm, "btsl $12, (%%rbx)", OF | SF | AF | PF)			\
@@ -163,12 +165,17 @@ static void __attribute__((noinline)) form_##name(struct state *s, void *mem)	\
 	X(movdqu, "movdqu (%%rbx), %%xmm1\n movdqu %%xmm1, 16(%%rbx)", 0)	\
 	X(movaps, "movaps 16(%%rbx), %%xmm1\n movaps %%xmm1, (%%rbx)", 0)	\
 	X(stos, "mov %%rbx, %%rdi\n mov $3, %%ecx\n rep stosl\n sub %%rbx, %%rdi", 0) \
-	X(stos_down, "std\n lea 16(%%rbx), %%rdi\n mov $3, %%ecx\n rep stosl\n sub %%rbx, %%rdi\n cld", 0) \
+	X(stos_down, "std\n lea 16(%%rbx), %%rdi\n mov $3, %%ecx\n rep stosl\n" \
+	  "sub %%rbx, %%rdi\n cld", 0) \
 	X(lods, "mov %%rbx, %%rsi\n lodsl\n sub %%rbx, %%rsi", 0)		\
-	X(movs, "mov %%rbx, %%rsi\n lea 32(%%rbx), %%rdi\n mov $4, %%ecx\n rep movsl\n sub %%rbx, %%rsi\n sub %%rbx, %%rdi", 0) \
-	X(movsb, "mov %%rbx, %%rsi\n lea 32(%%rbx), %%rdi\n mov $5, %%ecx\n rep movsb\n sub %%rbx, %%rsi\n sub %%rbx, %%rdi", 0) \
-	X(scas, "mov %%rbx, %%rdi\n mov $16, %%ecx\n mov 9(%%rbx), %%al\n repne scasb\n sub %%rbx, %%rdi", 0) \
-	X(cmps, "mov %%rbx, %%rsi\n lea 32(%%rbx), %%rdi\n mov $8, %%ecx\n repe cmpsb\n sub %%rbx, %%rsi\n sub %%rbx, %%rdi", 0)
+	X(movs, "mov %%rbx, %%rsi\n lea 32(%%rbx), %%rdi\n mov $4, %%ecx\n rep movsl\n" \
+	  "sub %%rbx, %%rsi\n sub %%rbx, %%rdi", 0) \
+	X(movsb, "mov %%rbx, %%rsi\n lea 32(%%rbx), %%rdi\n mov $5, %%ecx\n rep movsb\n" \
+	  "sub %%rbx, %%rsi\n sub %%rbx, %%rdi", 0) \
+	X(scas, "mov %%rbx, %%rdi\n mov $16, %%ecx\n mov 9(%%rbx), %%al\n repne scasb\n" \
+	  "sub %%rbx, %%rdi", 0) \
+	X(cmps, "mov %%rbx, %%rsi\n lea 32(%%rbx), %%rdi\n mov $8, %%ecx\n" \
+	  "repe cmpsb\n sub %%rbx, %%rsi\n sub %%rbx, %%rdi", 0)
 
 #define X(name, insn, undefined)	FORM(name, insn)
 FORMS
@@ -229,7 +236,8 @@ static void compare(const char *name, u64 undefined)
 		return;
 	for (size_t i = 0; i < sizeof(plain_state) / 8; i++) {
 		if (((u64 *)&plain_state)[i] != ((u64 *)&device_state)[i])
-			test_note("%s: word %zu is %#llx, by the CPU %#llx, at the start %#llx", name, i,
+			test_note("%s: word %zu is %#llx, by the CPU %#llx, at the start %#llx",
+					name, i,
 				  (unsigned long long)((u64 *)&device_state)[i],
 				  (unsigned long long)((u64 *)&plain_state)[i],
 				  (unsigned long long)((u64 *)&start_state)[i]);
@@ -259,8 +267,8 @@ static void forms64(void)
 }
 
 /*
- * 32-bit and 16-bit code as bytes, EBX = the device. Each ends in HLT; the expected register and memory values
- * are worked out by hand.
+ * 32-bit and 16-bit code as bytes, EBX = the device. Each ends in HLT; the expected register and
+ * memory values are worked out by hand.
  */
 struct raw_case {
 	const char *name;
@@ -270,7 +278,8 @@ struct raw_case {
 };
 
 static const struct raw_case raw32[] = {
-	{ "mov eax, [ebx]", { 0x8b, 0x03, 0xf4 }, 0x1122334455667788, 0x55667788, 0x1122334455667788 },
+	{ "mov eax, [ebx]", { 0x8b, 0x03, 0xf4 }, 0x1122334455667788, 0x55667788,
+	  0x1122334455667788 },
 	{ "mov ax, [ebx]", { 0x66, 0x8b, 0x03, 0xf4 }, 0x7788, 0xa5a57788, 0x7788 },
 	{ "mov [ebx+1], al", { 0x88, 0x43, 0x01, 0xf4 }, 0, 0xa5a5a5a5, 0xa500 },
 	{ "mov al, moffs", { 0xa0, 0, 0, 0, 0xa0, 0xf4 }, 0x42, 0xa5a5a542, 0x42 },
@@ -283,7 +292,8 @@ static const struct raw_case raw32[] = {
 	{ "es mov eax, [ebx]", { 0x26, 0x8b, 0x03, 0xf4 }, 0x55, 0x55, 0x55 },
 	{ "mov eax, [ebx+ecx*4]", { 0xb9, 1, 0, 0, 0, 0x8b, 0x04, 0x8b, 0xf4 }, 0x3300000000, 0x33,
 	  0x3300000000 },
-	{ "rep stosb", { 0x89, 0xdf, 0xb9, 3, 0, 0, 0, 0xf3, 0xaa, 0xf4 }, 0, 0xa5a5a5a5, 0xa5a5a5 },
+	{ "rep stosb", { 0x89, 0xdf, 0xb9, 3, 0, 0, 0, 0xf3, 0xaa, 0xf4 }, 0, 0xa5a5a5a5,
+	  0xa5a5a5 },
 	{ "lods", { 0x89, 0xde, 0xad, 0xf4 }, 0x1234, 0x1234, 0x1234 },
 	{ "daa-free and", { 0x80, 0x23, 0x0f, 0xf4 }, 0xff, 0xa5a5a5a5, 0x0f },
 };
@@ -294,7 +304,8 @@ static const struct raw_case raw16[] = {
 	{ "mov eax, [ebx]", { 0x66, 0x67, 0x8b, 0x03, 0xf4 }, 0x11223344, 0x11223344, 0x11223344 },
 	{ "mov [ebx], ax", { 0x67, 0x89, 0x03, 0xf4 }, 0, 0xa5a5a5a5, 0xa5a5 },
 	{ "add word [ebx], 5", { 0x67, 0x83, 0x03, 0x05, 0xf4 }, 0xfffe, 0xa5a5a5a5, 3 },
-	{ "es mov al, [ebx+2]", { 0x26, 0x67, 0x8a, 0x43, 0x02, 0xf4 }, 0x330000, 0xa5a5a533, 0x330000 },
+	{ "es mov al, [ebx+2]", { 0x26, 0x67, 0x8a, 0x43, 0x02, 0xf4 }, 0x330000, 0xa5a5a533,
+	  0x330000 },
 	{ "stosd by edi", { 0x66, 0x89, 0xdf, 0x67, 0x66, 0xab, 0xf4 }, 0, 0xa5a5a5a5, 0xa5a5a5a5 },
 };
 
@@ -336,7 +347,10 @@ static void forms16(void)
 /* Real mode: the device lies in the hole at 0xb8000, segment and offset. */
 static void real_mode(void)
 {
-	/* mov ax, 0xb800; mov es, ax; mov di, 4; mov ax, 0x0741; mov cx, 2; rep stosw; mov bl, es:[4]; hlt */
+	/*
+	 * mov ax, 0xb800; mov es, ax; mov di, 4; mov ax, 0x0741; mov cx, 2; rep stosw; mov bl,
+	 * es:[4]; hlt
+	 */
 	static const u8 code[] = {
 		0xb8, 0x00, 0xb8, 0x8e, 0xc0, 0xbf, 0x04, 0x00, 0xb8, 0x41, 0x07, 0xb9, 0x02, 0x00,
 		0xf3, 0xab, 0x26, 0x8a, 0x1e, 0x04, 0x00, 0xf4,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: port and memory exits of a wrong shape (size, count, splitting), RIP moved too early or too late,
- * and completions that do not reach the guest's register.
+ * Catches: port and memory exits of a wrong shape (size, count, splitting), RIP moved too early
+ * or too late, and completions that do not reach the guest's register.
  */
 #include "vcpu.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: a processor mode that does not run, or a change between two of them that loses state: real mode with
- * its interrupts and big segments, 32-bit with and without paging, PAE, compatibility mode, and back down again.
+ * Catches: a processor mode that does not run, or a change between two of them that loses state:
+ * real mode with its interrupts and big segments, 32-bit with and without paging, PAE,
+ * compatibility mode, and back down again.
  */
 #include "vcpu.h"
 
@@ -76,8 +77,8 @@ static void real_external(void)
 static void big_real(void)
 {
 	/*
-	 * lgdt cs:[0x40]; mov eax, cr0; or al, 1; mov cr0, eax; mov bx, 8; mov ds, bx; and al, 0xfe; mov cr0, eax;
-	 * mov ebx, 0x80000; mov byte ds:[ebx], 0x5a; hlt
+	 * lgdt cs:[0x40]; mov eax, cr0; or al, 1; mov cr0, eax; mov bx, 8; mov ds, bx; and al,
+	 * 0xfe; mov cr0, eax; mov ebx, 0x80000; mov byte ds:[ebx], 0x5a; hlt
 	 */
 	static const u8 code[] = {
 		0x2e, 0x0f, 0x01, 0x16, 0x40, 0x00, 0x0f, 0x20, 0xc0, 0x0c, 0x01, 0x0f, 0x22, 0xc0,
@@ -123,11 +124,12 @@ static void tables_pae(struct vm *vm)
 }
 
 /*
- * mov eax, 0x10000; mov cr3, eax; mov eax, cr4; or eax, ecx; mov cr4, eax; mov eax, cr0; or eax, 0x80010000;
- * mov cr0, eax; jmp $+2; mov eax, [0x400000]; mov [0x400004], ebx; hlt
+ * mov eax, 0x10000; mov cr3, eax; mov eax, cr4; or eax, ecx; mov cr4, eax; mov eax, cr0; or eax,
+ * 0x80010000; mov cr0, eax; jmp $+2; mov eax, [0x400000]; mov [0x400004], ebx; hlt
  */
 static const u8 paging_code[] = {
-	0xb8, 0x00, 0x00, 0x01, 0x00, 0x0f, 0x22, 0xd8, 0x0f, 0x20, 0xe0, 0x09, 0xc8, 0x0f, 0x22, 0xe0,
+	0xb8, 0x00, 0x00, 0x01, 0x00, 0x0f, 0x22, 0xd8, 0x0f, 0x20, 0xe0, 0x09, 0xc8, 0x0f, 0x22,
+	0xe0,
 	0x0f, 0x20, 0xc0, 0x0d, 0x00, 0x00, 0x01, 0x80, 0x0f, 0x22, 0xc0, 0xeb, 0x00,
 	0xa1, 0x00, 0x00, 0x40, 0x00, 0x89, 0x1d, 0x04, 0x00, 0x40, 0x00, 0xf4,
 };
@@ -186,7 +188,10 @@ static void translate(void)
 	CHECK_EQ(tr.valid, 0);
 }
 
-/* A write to a read-only page with paging faults when CR0.WP is set: through a 32-bit IDT to a handler. */
+/*
+ * A write to a read-only page with paging faults when CR0.WP is set: through a 32-bit IDT to a
+ * handler.
+ */
 static void fault_32(void)
 {
 	/* ... paging on as above, then mov [0x401000], ebx; the handler pops the error code */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: an MSR in the index list that cannot be read and written back (QEMU aborts), one that lets the
- * guest see or change the host's, a bad value that is taken, a filter that is not obeyed.
+ * Catches: an MSR in the index list that cannot be read and written back (QEMU aborts), one that
+ * lets the guest see or change the host's, a bad value that is taken, a filter that is not
+ * obeyed.
  */
 #include <stdlib.h>
 

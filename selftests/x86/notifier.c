@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: a guest that goes on using a host page which the process has given back, remapped, protected or
- * shared since; the kind of bug that corrupts the host.
+ * Catches: a guest that goes on using a host page which the process has given back, remapped,
+ * protected or shared since; the kind of bug that corrupts the host.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -127,7 +127,10 @@ static void protect(void)
 	CHECK_EQ(mem[3 * 512], 0x34);
 }
 
-/* After fork both sides share the page until one writes; the guest's write must not reach the child. */
+/*
+ * After fork both sides share the page until one writes; the guest's write must not reach the
+ * child.
+ */
 static void fork_cow(void)
 {
 	u64 *mem = map(RW, ANON, -1);
@@ -344,7 +347,10 @@ static void ksm(void)
 	ksm_write("run", "2");
 }
 
-/* Pages come and go while a vCPU writes counters into them; what is read back is a counter or zero. */
+/*
+ * Pages come and go while a vCPU writes counters into them; what is read back is a counter or
+ * zero.
+ */
 static volatile u64 storm_stop;
 
 static void storm_guest(void)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: a guest page-table change that is not seen after the flush that the SDM asks for, or protection that is
- * not enforced: WP, NX, SMEP, SMAP, PCID, global pages, large pages, user pages.
+ * Catches: a guest page-table change that is not seen after the flush that the SDM asks for, or
+ * protection that is not enforced: WP, NX, SMEP, SMAP, PCID, global pages, large pages, user
+ * pages.
  */
 #include "trap.h"
 #include "vcpu.h"
@@ -180,7 +181,8 @@ static void pcid_guest(volatile u64 *pte)
 		GUEST_CHECK_EQ(*va_word(), 0xb);
 	}
 	GUEST_CHECK_EQ(read_cr3(), cr3 | 1);
-	GUEST_CHECK_EQ(GUEST_INSN_SAFE("mov %%rax, %%cr0", "a"(read_cr0() & ~X86_CR0_PG)).vector, GP_VECTOR);
+	GUEST_CHECK_EQ(GUEST_INSN_SAFE("mov %%rax, %%cr0", "a"(read_cr0() & ~X86_CR0_PG)).vector,
+			GP_VECTOR);
 	write_cr3(cr3);
 	write_cr4(read_cr4() & ~X86_CR4_PCIDE);
 }
@@ -249,7 +251,8 @@ static void large_over_pieces(void)
 	u64 i;
 
 	for (i = 0; i < 8; i++)
-		vm_add_anon(vcpu->vm, VM_SLOT_TEST + (7 - i), 0, VM_TEST_GPA + i * 64 * PAGE, 64 * PAGE);
+		vm_add_anon(vcpu->vm, VM_SLOT_TEST + (7 - i), 0, VM_TEST_GPA + i * 64 * PAGE,
+				64 * PAGE);
 	vcpu_run_done(vcpu);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: a register that does not survive the way in or out, a reset value that is not the CPU's, and bad
- * state that is taken instead of refused with nothing changed.
+ * Catches: a register that does not survive the way in or out, a reset value that is not the
+ * CPU's, and bad state that is taken instead of refused with nothing changed.
  */
 #include <stdlib.h>
 
@@ -229,7 +229,10 @@ static void cpuid_guest(void)
 		write_cr4(read_cr4() & ~X86_CR4_OSXSAVE);
 		GUEST_CHECK(!(cpuid(1, 0).c & BIT(27)));
 	}
-	/* An index beyond the last subleaf reads zero in EAX to EDX, or the EDX of the topology leaf. */
+	/*
+	 * An index beyond the last subleaf reads zero in EAX to EDX, or the EDX of the topology
+	 * leaf.
+	 */
 	GUEST_CHECK_EQ(cpuid(7, 1000).b, 0);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: a vCPU that cannot be stopped by a signal, a lost kick, an exit that is replayed or skipped after an
- * interrupted KVM_RUN, a signal mask that is not obeyed.
+ * Catches: a vCPU that cannot be stopped by a signal, a lost kick, an exit that is replayed or
+ * skipped after an interrupted KVM_RUN, a signal mask that is not obeyed.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -111,7 +111,10 @@ static void immediate_exit(void)
 	CHECK_EQ(stores, 3);
 }
 
-/* A signal blocked in the thread but let through by KVM_SET_SIGNAL_MASK ends the run, and stays pending. */
+/*
+ * A signal blocked in the thread but let through by KVM_SET_SIGNAL_MASK ends the run, and stays
+ * pending.
+ */
 static void signal_mask(void)
 {
 	struct vcpu *vcpu = vcpu_start(0, spin_guest, 0, 0);

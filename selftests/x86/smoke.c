@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: a VM entry that does not happen. One instruction in each mode, without and with an irqchip, in the
- * order in which a new backend learns to walk.
+ * Catches: a VM entry that does not happen. One instruction in each mode, without and with an
+ * irqchip, in the order in which a new backend learns to walk.
  */
 #include <cpuid.h>
 
@@ -97,7 +97,8 @@ static void real_memory(void)
 static void protected_hlt(void)
 {
 	/* mov $0x12345678, %eax; mov %eax, 0x2000; hlt */
-	struct vcpu *vcpu = RAW(0, 0xb8, 0x78, 0x56, 0x34, 0x12, 0xa3, 0x00, 0x20, 0x00, 0x00, 0xf4);
+	struct vcpu *vcpu = RAW(0, 0xb8, 0x78, 0x56, 0x34, 0x12, 0xa3, 0x00, 0x20, 0x00, 0x00,
+			0xf4);
 
 	vcpu_enter_protected(vcpu, 0x1000);
 	vcpu_run_exit(vcpu, KVM_EXIT_HLT);
@@ -194,7 +195,8 @@ static void triple_fault(void)
 static void mmio(void)
 {
 	/* mov $0xb0000, %ebx; mov (%ebx), %eax; mov %eax, 4(%ebx); hlt */
-	struct vcpu *vcpu = RAW(0, 0xbb, 0x00, 0x00, 0x0b, 0x00, 0x8b, 0x03, 0x89, 0x43, 0x04, 0xf4);
+	struct vcpu *vcpu = RAW(0, 0xbb, 0x00, 0x00, 0x0b, 0x00, 0x8b, 0x03, 0x89, 0x43, 0x04,
+			0xf4);
 	struct kvm_run *run = vcpu->run;
 
 	vcpu_enter_protected(vcpu, 0x1000);

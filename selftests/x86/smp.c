@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: APs that do not start by INIT and SIPI as Linux sends them, or start somewhere else; atomic operations
- * that are not; page-table changes that other CPUs do not see after a shootdown; a CPU that INIT does not stop.
+ * Catches: APs that do not start by INIT and SIPI as Linux sends them, or start somewhere else;
+ * atomic operations that are not; page-table changes that other CPUs do not see after a
+ * shootdown; a CPU that INIT does not stop.
  */
 #include "apic.h"
 #include "smp.h"
@@ -74,7 +75,10 @@ static void boot_split(void)
 	smp_run(VM_SPLIT, NR, boot_bsp, boot_ap);
 }
 
-/* One CPU changes a mapping and sends IPIs; the others invalidate and from then on see the new page only. */
+/*
+ * One CPU changes a mapping and sends IPIs; the others invalidate and from then on see the new
+ * page only.
+ */
 #define VA	0x5000000000
 
 static u64 *shoot_pte;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: a split irqchip whose LAPIC does not tell userspace of the EOIs it has to know, or tells of others; whose
- * ExtINT from userspace is lost; APIC ids above 255 that are cut off.
+ * Catches: a split irqchip whose LAPIC does not tell userspace of the EOIs it has to know, or
+ * tells of others; whose ExtINT from userspace is lost; APIC ids above 255 that are cut off.
  */
 #include <stdlib.h>
 

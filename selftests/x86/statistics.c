@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Catches: statistics that tools cannot parse, counters that do not count, objects that a VM leaves behind; device
- * attributes that answer with the wrong value or take what they should refuse.
+ * Catches: statistics that tools cannot parse, counters that do not count, objects that a VM
+ * leaves behind; device attributes that answer with the wrong value or take what they should
+ * refuse.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -206,6 +207,28 @@ static void expect_live(const char *name, u64 value)
 	CHECK_EQ(debugfs_value(".", name), value);
 }
 
+/* A VM that its vCPU keeps alive keeps its name; the next with that descriptor gets another. */
+static void debugfs_same_name(void)
+{
+	struct vcpu *vcpus[3];
+	char path[256];
+	int i;
+
+	debugfs_require();
+	for (i = 0; i < 3; i++) {
+		vcpus[i] = vcpu_start(0, read_ports, EXITS, 0);
+		if (i)
+			CHECK_EQ(vcpus[i]->vm->fd, vcpus[0]->vm->fd);
+		close(vcpus[i]->vm->fd);
+		if (i)
+			snprintf(path, sizeof(path), "%d-%d-%d", getpid(), vcpus[0]->vm->fd, i + 1);
+		else
+			snprintf(path, sizeof(path), "%d-%d", getpid(), vcpus[0]->vm->fd);
+		run_ports(vcpus[i]);
+		CHECK_GE(debugfs_value(path, "exits_io"), EXITS);
+	}
+}
+
 static void debugfs_live(void)
 {
 	static const char * const names[] = {
@@ -322,6 +345,7 @@ static const struct test_case cases[] = {
 	{ "binary_vcpu", binary_vcpu },
 	{ "binary_after_close", binary_after_close },
 	{ "debugfs_counts", debugfs_counts },
+	{ "debugfs_same_name", debugfs_same_name },
 	{ "debugfs_live", debugfs_live },
 	{ "tsc_offset", tsc_offset },
 	{ "guest_xcr0", guest_xcr0 },
