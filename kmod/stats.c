@@ -166,17 +166,16 @@ static void stats_create_counters(struct dentry *dir)
  * stats_lock held. A VM whose descriptor was closed but whose vCPUs live on may still own the
  * name: then the new one takes the next that is free.
  */
-static struct dentry *stats_create_dir(const char *name)
+static struct dentry *stats_create_dir(const char *base)
 {
-	struct dentry *old = debugfs_lookup(name, stats_root);
-	char other[sizeof_field(struct vm, name) + 12];
+	char name[sizeof_field(struct vm, name) + 12];
+	struct dentry *other;
 	int i;
 
-	for (i = 2; old; i++) {
-		dput(old);
-		snprintf(other, sizeof(other), "%s-%d", name, i);
-		name = other;
-		old = debugfs_lookup(name, stats_root);
+	strscpy(name, base, sizeof(name));
+	for (i = 2; (other = debugfs_lookup(name, stats_root)); i++) {
+		dput(other);
+		snprintf(name, sizeof(name), "%.31s-%d", base, i);
 	}
 	return debugfs_create_dir(name, stats_root);
 }
