@@ -287,20 +287,34 @@ static int complete_last_exit(struct vcpu *vcpu)
 	return complete ? complete(vcpu) : RESUME;
 }
 
-static int run_locked(struct vcpu *vcpu)
+static int run_with_fpu(struct vcpu *vcpu)
 {
-	int next = irq_run_begin(vcpu);
+	int next;
 
-	if (next)
-		return next;
 	if (vcpu->irq.mp_state == KVM_MP_STATE_UNINITIALIZED)
-		return compat_immediate_exit(vcpu->run) ? -EINTR : wait_for_sipi(vcpu);
+		return wait_for_sipi(vcpu);
 	next = complete_last_exit(vcpu);
 	if (next != RESUME)
 		return next;
 	if (compat_immediate_exit(vcpu->run))
 		return -EINTR;
 	return run_loop(vcpu);
+}
+
+static int run_locked(struct vcpu *vcpu)
+{
+	int next = irq_run_begin(vcpu);
+
+	if (next)
+		return next;
+	if (compat_immediate_exit(vcpu->run) && !vcpu->complete)
+		return -EINTR;
+	xstate_load_guest(vcpu);
+	vcpu->in_run = true;
+	next = run_with_fpu(vcpu);
+	vcpu->in_run = false;
+	xstate_put_guest(vcpu);
+	return next;
 }
 
 static void remember_thread(struct vcpu *vcpu)
@@ -325,16 +339,12 @@ int run_vcpu(struct vcpu *vcpu)
 		return -EIO;
 	remember_thread(vcpu);
 	vcpu->arch.has_run = true;
-	xstate_load_guest(vcpu);
-	vcpu->in_run = true;
 	srcu_enter(vcpu);
 
 	next = run_locked(vcpu);
 
 	irq_run_end(vcpu);
 	srcu_leave(vcpu);
-	vcpu->in_run = false;
-	xstate_put_guest(vcpu);
 	vcpu->stats.user_exits++;
 	return next == TO_USER ? 0 : next;
 }
