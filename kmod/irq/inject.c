@@ -144,12 +144,18 @@ int inject_irq_vector(struct vcpu *vcpu)
 {
 	const struct event *entry = &vcpu->events.entry;
 
-	return entry->type == EVENT_IRQ ? entry->vector : -1;
+	if (entry->type == EVENT_IRQ)
+		return entry->vector;
+	return vcpu->vm->irq.mode == IRQCHIP_NONE ? vcpu->irq.user_irq : -1;
 }
 
 void inject_irq_requeue(struct vcpu *vcpu, u8 vector)
 {
-	vcpu->events.entry = (struct event){ .type = EVENT_IRQ, .vector = vector };
+	/* Without a LAPIC in the kernel it is userspace's own, which waits until the guest can take it. */
+	if (vcpu->vm->irq.mode == IRQCHIP_NONE)
+		vcpu->irq.user_irq = vector;
+	else
+		vcpu->events.entry = (struct event){ .type = EVENT_IRQ, .vector = vector };
 	vcpu_request(vcpu, REQ_EVENT);
 }
 

@@ -6,6 +6,7 @@
 #include <linux/rculist.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
+#include <linux/wait_bit.h>
 #include "vm.h"
 #include "mem/notifier.h"
 #include "mem/slots.h"
@@ -30,6 +31,25 @@ static struct mmu_notifier *alloc_notifier(struct mm_struct *mm)
 static void free_notifier(struct mmu_notifier *mn)
 {
 	kfree(to_mem(mn));
+}
+
+/*
+ * Callbacks that walk the list of VMs are counted, so that a VM that goes waits for those in flight and
+ * not for a grace period of all notifiers in the system.
+ */
+static void walk_begin(struct mem_notifier *n)
+{
+	spin_lock(&n->lock);
+	n->walkers++;
+	spin_unlock(&n->lock);
+}
+
+static void walk_end(struct mem_notifier *n)
+{
+	spin_lock(&n->lock);
+	if (!--n->walkers)
+		wake_up_var(&n->walkers);
+	spin_unlock(&n->lock);
 }
 
 static void zap_vm(struct vm *vm, hva_t start, hva_t end, bool may_yield)
@@ -60,9 +80,11 @@ static int invalidate_start(struct mmu_notifier *mn, const struct mmu_notifier_r
 		WRITE_ONCE(n->end, r->end);
 	}
 	smp_store_release(&n->in_progress, n->in_progress + 1);
+	n->walkers++;
 	spin_unlock(&n->lock);
 	list_for_each_entry_rcu(vm, &n->vms, mem.attached, true)
 		zap_vm(vm, r->start, r->end, mmu_notifier_range_blockable(r));
+	walk_end(n);
 	return 0;
 }
 
@@ -84,12 +106,14 @@ static int age(struct mem_notifier *n, hva_t start, hva_t end, bool clear, bool 
 	bool young = false;
 	int idx;
 
+	walk_begin(n);
 	list_for_each_entry_rcu(vm, &n->vms, mem.attached, true) {
 		idx = srcu_read_lock(&vm->srcu);
 		slots_for_each_hva(slots_current(vm), start, end, &range)
 			young |= tdp_age(vm, range.start, range.end, clear, flush);
 		srcu_read_unlock(&vm->srcu, idx);
 	}
+	walk_end(n);
 	return young;
 }
 
@@ -120,11 +144,13 @@ static void release(struct mmu_notifier *mn, struct mm_struct *mm)
 
 	spin_lock(&n->lock);
 	n->released = true;
+	n->walkers++;
 	spin_unlock(&n->lock);
 	list_for_each_entry_rcu(vm, &n->vms, mem.attached, true) {
 		vm_kill(vm);
 		tdp_zap_all(vm);
 	}
+	walk_end(n);
 }
 
 static const struct mmu_notifier_ops notifier_ops = {
@@ -164,7 +190,9 @@ void notifier_detach(struct vm *vm)
 	list_del_rcu(&vm->mem.attached);
 	spin_unlock(&n->lock);
 	vm->mem.notifier = NULL;
-	mmu_notifier_synchronize();
+	wait_var_event(&n->walkers, !READ_ONCE(n->walkers));
+	spin_lock(&n->lock);	/* the last walker's wake-up, which still looks at n, is over */
+	spin_unlock(&n->lock);
 	mmu_notifier_put(&n->mn);
 	stats_live(LIVE_MMS, -1);
 }
