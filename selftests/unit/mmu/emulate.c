@@ -46,6 +46,7 @@ void inject_nmi_reblock(struct vcpu *v) { (void)v; }
 void xstate_vec_begin(void) { }
 void xstate_vec_end(void) { }
 int pfn_host_level(struct mm_struct *m, hva_t hva) { return hva ? 1 : 0; }
+unsigned int pfn_resolve_more(hva_t hva, unsigned int n, hfn_t *hfns) { return 0; }
 void pfn_set_accessed(hfn_t hfn) { (void)hfn; }
 void pfn_set_dirty(hfn_t hfn) { (void)hfn; }
 

@@ -49,7 +49,7 @@ struct vm vm;
 struct vcpu vcpus[MODEL_CPUS];
 void (*model_in_fault)(struct vcpu *vcpu);
 unsigned long model_mmio_exits, model_faults, model_flushes, model_poison_signals;
-bool model_poisoned;
+bool model_poisoned, model_in_more;
 unsigned char model_truth[MODEL_PAGES * 4];
 
 hva_t model_hva(unsigned long index)
@@ -372,6 +372,12 @@ static void fault_in(unsigned long index)
 	frame_give(index, frames_new(1));
 }
 
+void host_populate(unsigned long index)
+{
+	if (!host[index].hfn)
+		fault_in(index);
+}
+
 static void copy_page(unsigned long index)
 {
 	frame_free(index);
@@ -440,9 +446,23 @@ int pfn_resolve(hva_t hva, bool write, bool want_write, struct pfn *pfn)
 	pfn->writable = (write || want_write) && host[index].writable;
 	pfn->page = true;
 	pfn->mmio = false;
-	if (model_in_fault)
+	if (model_in_fault && !model_in_more)
 		other_start();
 	return 0;
+}
+
+unsigned int pfn_resolve_more(hva_t hva, unsigned int n, hfn_t *hfns)
+{
+	unsigned long index = hva_index(hva);
+	unsigned int i;
+
+	MODEL(n <= PFN_MORE, "more than there is room for");
+	for (i = 0; i < n && index + i < MODEL_PAGES && host[index + i].hfn &&
+	     host[index + i].writable; i++)
+		hfns[i] = host[index + i].hfn;
+	if (model_in_fault)
+		other_start();
+	return i;
 }
 
 int pfn_host_level(struct mm_struct *mm, hva_t hva)
@@ -543,7 +563,7 @@ void model_start(enum model_kind kind)
 	model_truth_reset();
 	next_frame = 0;
 	model_in_fault = NULL;
-	model_poisoned = false;
+	model_poisoned = model_in_more = false;
 	shim_page_freed = table_freed;
 	vm.mm = &mm;
 	MODEL(!tdp_module_init(), "no format");

@@ -39,6 +39,7 @@ extern struct vcpu vcpus[MODEL_CPUS];
  */
 extern void (*model_in_fault)(struct vcpu *vcpu);
 extern unsigned long model_mmio_exits, model_faults, model_flushes, model_poison_signals;
+extern bool model_in_more;	/* model_in_fault: only after neighbours were looked up, too */
 extern bool model_poisoned;	/* every frame looked up is poisoned */
 
 void model_start(enum model_kind kind);
@@ -53,6 +54,7 @@ void model_speculate(int cpu, gfn_t gfn);
 
 /* The host changes its page tables, with the notifier around. @index of host page */
 void host_invalidate(unsigned long first, unsigned long n, void (*change)(unsigned long index));
+void host_populate(unsigned long index);
 void host_unmap(unsigned long index);
 void host_cow(unsigned long index);		/* share it: read-only until a write copies it */
 bool host_collapse(unsigned long index);	/* its 2 MiB into a huge page */

@@ -66,6 +66,33 @@ static void dirty_and_accessed_come_back(void)
 	}
 }
 
+/* Pages that the host has already come along, neither accessed nor dirty. */
+static void neighbours_come_along(void)
+{
+	FOR_EACH_MODEL(kind) {
+		unsigned long i, n = kind == MODEL_EPT_NO_AD ? 1 : 8;
+
+		model_start(kind);
+		model_slot(0, 0, 61, model_hva(0), 0);
+		for (i = 0; i < 64; i++)
+			host_populate(i);
+		model_access(0, 0x10000, ACCESS_WRITE);
+		EXPECT_EQ(vm.stats.pages_4k, n);
+		model_access(0, 0x1a000, ACCESS_READ);
+		EXPECT_EQ(vm.stats.pages_4k, n + (n == 8 ? 6 : 1));
+		model_access(0, 0x3b000, ACCESS_READ);	/* the slot ends behind the next one */
+		EXPECT_EQ(vm.stats.pages_4k, n + (n == 8 ? 8 : 2));
+		host_start(0, 64);
+		EXPECT(host[16].dirty && host[16].accessed);
+		EXPECT(!host[17].dirty && !host[17].accessed && !host[0x1b].accessed);
+		host_end(0, 64);
+		model_slot(0, 0, 61, model_hva(0), LOG);
+		model_access(0, 0x10000, ACCESS_WRITE);
+		EXPECT_EQ(vm.stats.pages_4k, 1);
+		model_end();
+	}
+}
+
 static void huge_pages_follow_the_host(void)
 {
 	FOR_EACH_MODEL(kind) {
@@ -113,6 +140,12 @@ static void start_page_3(struct vcpu *vcpu)
 	host_unmap(3);
 }
 
+static void start_page_10(struct vcpu *vcpu)
+{
+	host_start(10, 1);
+	host_unmap(10);
+}
+
 static void fault_races_with_invalidation(void)
 {
 	FOR_EACH_MODEL(kind) {
@@ -137,6 +170,13 @@ static void fault_races_with_invalidation(void)
 		}
 		host_end(3, 1);
 		EXPECT(model_access(0, 0x3000, ACCESS_READ));
+		/* The neighbour goes while the fault is about another page. */
+		host_populate(10);
+		model_in_fault = start_page_10;
+		model_in_more = kind != MODEL_EPT_NO_AD;
+		model_access(0, 0x9000, ACCESS_READ);
+		host_end(10, 1);
+		EXPECT(model_access(0, 0xa000, ACCESS_READ));
 		model_end();
 	}
 }
@@ -481,6 +521,7 @@ static void fuzz_step(void)
 	if (what < 60) {
 		if (!rnd(6))
 			model_in_fault = rnd(3) ? fuzz_host : fuzz_any_slot;
+		model_in_more = rnd(2);
 		model_access(rnd(MODEL_CPUS), gfn << 12, rnd(3));
 		model_in_fault = NULL;
 	} else if (what < 75) {
@@ -519,6 +560,7 @@ int main(int argc, char **argv)
 		{ "a fault maps, an invalidation unmaps everywhere", fault_and_unmap },
 		{ "copy on write is seen", copy_on_write },
 		{ "dirty and accessed are told to the page", dirty_and_accessed_come_back },
+		{ "neighbours come along", neighbours_come_along },
 		{ "large pages follow the host's", huge_pages_follow_the_host },
 		{ "large pages need alignment and room", huge_pages_need_alignment },
 		{ "an invalidation in mid-fault wins", fault_races_with_invalidation },
