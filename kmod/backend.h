@@ -52,6 +52,7 @@ struct backend_ops {
 	void (*teardown)(void);
 	int (*cpu_on)(void);			/* interrupts off */
 	void (*cpu_off)(void);			/* interrupts off; clears what is loaded here first */
+	void (*emergency)(void);		/* cpu_off() from NMI, before a reset or a crash kernel */
 	/* vCPU life. load and put: preemption off. */
 	int (*vcpu_create)(struct vcpu *vcpu);
 	void (*vcpu_destroy)(struct vcpu *vcpu);

@@ -8,6 +8,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/reboot.h>
+#include <asm/reboot.h>
 #include "api/api.h"
 #include "backend.h"
 #include "compat.h"
@@ -112,27 +113,47 @@ static struct notifier_block virt_reboot_notifier = {
 
 /*
  * The hotplug state is KVM's own: that it is taken is the honest sign of a loaded KVM, whose use of VMX may
- * not show in CR4 before its first VM.
+ * not show in CR4 before its first VM. So it comes before everything else that only one can have.
  */
-static int virt_start(void)
+static int virt_claim(void)
+{
+	int ret = cpuhp_setup_state_nocalls_cpuslocked(COMPAT_CPUHP_STATE, "virt/corbel:online", cpu_on,
+						       cpu_off);
+
+	if (ret == -EBUSY)
+		pr_err("KVM is loaded and holds the CPU's virtualization: unload it with 'modprobe -r %s' and load corbel again\n",
+		       boot_cpu_has(X86_FEATURE_VMX) ? "kvm_intel" : "kvm_amd");
+	return ret;
+}
+
+static void virt_off(void)
+{
+	on_each_cpu(cpu_off_ipi, NULL, 1);
+	cpu_emergency_unregister_virt_callback(backend.emergency);
+	cpuhp_remove_state_nocalls_cpuslocked(COMPAT_CPUHP_STATE);
+}
+
+static int virt_on_all(void)
 {
 	atomic_t failed = ATOMIC_INIT(0);
+	int ret = virt_claim();
+
+	if (ret)
+		return ret;
+	cpu_emergency_register_virt_callback(backend.emergency);
+	on_each_cpu(cpu_on_ipi, &failed, 1);
+	if (!atomic_read(&failed))
+		return 0;
+	virt_off();
+	return -EIO;
+}
+
+static int virt_start(void)
+{
 	int ret;
 
 	cpus_read_lock();
-	ret = cpuhp_setup_state_nocalls_cpuslocked(COMPAT_CPUHP_STATE, "virt/corbel:online", cpu_on,
-						   cpu_off);
-	if (!ret) {
-		on_each_cpu(cpu_on_ipi, &failed, 1);
-		if (atomic_read(&failed)) {
-			on_each_cpu(cpu_off_ipi, NULL, 1);
-			cpuhp_remove_state_nocalls_cpuslocked(COMPAT_CPUHP_STATE);
-			ret = -EIO;
-		}
-	} else if (ret == -EBUSY) {
-		pr_err("KVM is loaded and holds the CPU's virtualization: unload it with 'modprobe -r %s' and load corbel again\n",
-		       boot_cpu_has(X86_FEATURE_VMX) ? "kvm_intel" : "kvm_amd");
-	}
+	ret = virt_on_all();
 	cpus_read_unlock();
 	if (ret)
 		return ret;
@@ -146,8 +167,7 @@ static void virt_stop(void)
 	unregister_reboot_notifier(&virt_reboot_notifier);
 	compat_syscore_unregister(&virt_syscore);
 	cpus_read_lock();
-	on_each_cpu(cpu_off_ipi, NULL, 1);
-	cpuhp_remove_state_nocalls_cpuslocked(COMPAT_CPUHP_STATE);
+	virt_off();
 	cpus_read_unlock();
 }
 

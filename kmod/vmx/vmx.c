@@ -3,7 +3,6 @@
 #include <linux/percpu.h>
 #include <linux/slab.h>
 #include <asm/intel_pt.h>
-#include <asm/reboot.h>
 #include <asm/tlbflush.h>
 #include "backend.h"
 #include "compat.h"
@@ -118,13 +117,11 @@ static int vmx_setup(struct backend_caps *out)
 	}
 	vmx_run_setup();
 	l1d_setup();
-	cpu_emergency_register_virt_callback(vmx_emergency);
 	return 0;
 }
 
 static void vmx_teardown(void)
 {
-	cpu_emergency_unregister_virt_callback(vmx_emergency);
 	l1d_teardown();
 	free_regions();
 	vmx_user_msrs_teardown();
@@ -209,6 +206,7 @@ const struct backend_ops vmx_backend = {
 	.teardown = vmx_teardown,
 	.cpu_on = vmx_cpu_on,
 	.cpu_off = vmx_cpu_off,
+	.emergency = vmx_emergency,
 	.vcpu_create = vmx_vcpu_create,
 	.vcpu_destroy = vmx_vcpu_destroy,
 	.vcpu_reset = vmx_vcpu_reset,
