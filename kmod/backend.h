@@ -2,8 +2,9 @@
 /*
  * The whole Intel/AMD seam. Vendor code decodes and programs hardware; behaviour is above.
  *
- * What needs no operation because enter() writes it when it is dirty: registers (cpu/regs.h), the event to
- * inject (events.entry), interrupt and NMI windows (events.want_*), the paging root (mmu.root), the TPR threshold.
+ * What needs no operation because enter() writes it when it is dirty: registers (cpu/regs.h), the
+ * event to inject (events.entry), interrupt and NMI windows (events.want_*), the paging root
+ * (mmu.root), the TPR threshold.
  */
 #ifndef CORBEL_BACKEND_H
 #define CORBEL_BACKEND_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The one file that includes KVM's own header. xfer_to_guest_mode_handle_work() notes a signal in the
- * kvm_vcpu it is given: hand it a scratch one, never ours.
+ * The one file that includes KVM's own header. xfer_to_guest_mode_handle_work() notes a signal in
+ * the kvm_vcpu it is given: hand it a scratch one, never ours.
  */
 #include <linux/entry-kvm.h>
 #include <linux/kvm_host.h>

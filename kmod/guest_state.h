@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Telling the kernel that this CPU goes into a guest and comes back: RCU, context tracking, lockdep.
- * Between enter and exit only noinstr code may run. (linux/kvm_host.h has the like, but cannot be
- * included beside our own names.)
+ * Telling the kernel that this CPU goes into a guest and comes back: RCU, context tracking,
+ * lockdep. Between enter and exit only noinstr code may run. (linux/kvm_host.h has the like, but
+ * cannot be included beside our own names.)
  */
 #ifndef CORBEL_GUEST_STATE_H
 #define CORBEL_GUEST_STATE_H

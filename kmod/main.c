@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Load and unload: pick the backend, switch virtualization on on every CPU and keep it right across CPU
- * hotplug, suspend, reboot and kexec; register the device node.
+ * Load and unload: pick the backend, switch virtualization on on every CPU and keep it right
+ * across CPU hotplug, suspend, reboot and kexec; register the device node.
  */
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
@@ -21,7 +21,8 @@
 
 static bool alias_kvm;
 module_param(alias_kvm, bool, 0444);
-MODULE_PARM_DESC(alias_kvm, "Also register /dev/kvm, for clients that know no other name (default: no)");
+MODULE_PARM_DESC(alias_kvm,
+		 "Also register /dev/kvm, for clients that know no other name (default: no)");
 
 struct backend_ops backend __ro_after_init;
 struct backend_caps caps __ro_after_init;
@@ -99,7 +100,10 @@ static void virt_resume(COMPAT_SYSCORE_ARGS)
 
 COMPAT_SYSCORE(virt_syscore, virt_suspend, virt_resume);
 
-/* INIT is blocked while VMX is on, and a kexec'd kernel expects none: vCPUs that still run fail to enter. */
+/*
+ * INIT is blocked while VMX is on, and a kexec'd kernel expects none: vCPUs that still run fail to
+ * enter.
+ */
 static int virt_reboot(struct notifier_block *nb, unsigned long action, void *unused)
 {
 	rebooting = true;
@@ -112,8 +116,9 @@ static struct notifier_block virt_reboot_notifier = {
 };
 
 /*
- * The hotplug state is KVM's own: that it is taken is the honest sign of a loaded KVM, whose use of VMX may
- * not show in CR4 before its first VM. So it comes before everything else that only one can have.
+ * The hotplug state is KVM's own: that it is taken is the honest sign of a loaded KVM, whose use
+ * of VMX may not show in CR4 before its first VM. So it comes before everything else that only one
+ * can have.
  */
 static int virt_claim(void)
 {

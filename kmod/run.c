@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The loop. KVM_RUN comes in with the vCPU locked and loaded and the guest is entered, again and again,
- * until somebody in userspace is wanted: Documentation/run-loop.rst.
+ * The loop. KVM_RUN comes in with the vCPU locked and loaded and the guest is entered, again and
+ * again, until somebody in userspace is wanted: Documentation/run-loop.rst.
  */
 #include <linux/entry-kvm.h>
 #include <linux/pid.h>
@@ -21,7 +21,10 @@
 #include "trace.h"
 #include "vm.h"
 
-/* Readers of slots, buses and routes: never in the guest or in a halt, where writers would wait for ever. */
+/*
+ * Readers of slots, buses and routes: never in the guest or in a halt, where writers would wait
+ * for ever.
+ */
 static void srcu_enter(struct vcpu *vcpu) __acquires(&vcpu->vm->srcu)
 {
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->vm->srcu);
@@ -77,7 +80,10 @@ SERVE(serve_apicv, irq_apicv_refresh)
 SERVE(serve_msr_filter, msr_intercepts)
 SERVE(serve_controls, backend.controls_changed)
 
-/* The order is a contract: Documentation/run-loop.rst. REQ_EVENT comes after all of them, in run_once(). */
+/*
+ * The order is a contract: Documentation/run-loop.rst. REQ_EVENT comes after all of them, in
+ * run_once().
+ */
 static const struct {
 	enum vcpu_req req;
 	int (*serve)(struct vcpu *vcpu);
@@ -153,7 +159,10 @@ static bool enter_begin(struct vcpu *vcpu)
 	return true;
 }
 
-/* Round trips until an exit needs more than interrupts-off code can do. False: just left, nothing to handle. */
+/*
+ * Round trips until an exit needs more than interrupts-off code can do. False: just left, nothing
+ * to handle.
+ */
 static bool enter_guest(struct vcpu *vcpu)
 {
 	struct vcpu_exit *exit = &vcpu->exit;
@@ -271,7 +280,10 @@ static int run_loop(struct vcpu *vcpu)
 	}
 }
 
-/* A processor that was never started waits here for INIT and SIPI; its thread is then told to call again. */
+/*
+ * A processor that was never started waits here for INIT and SIPI; its thread is then told to call
+ * again.
+ */
 static int wait_for_sipi(struct vcpu *vcpu)
 {
 	int next = stay_halted(vcpu);

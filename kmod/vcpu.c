@@ -206,7 +206,9 @@ static int id_check(struct vm *vm, u32 id)
 	return vm_vcpu_by_id(vm, id) ? -EEXIST : 0;
 }
 
-/* Context: vm->lock held. The descriptor comes last of what may fail, publication after it cannot. */
+/*
+ * Context: vm->lock held. The descriptor comes last of what may fail, publication after it cannot.
+ */
 static int create_locked(struct vm *vm, u32 id)
 {
 	struct vcpu *vcpu;

@@ -2,8 +2,8 @@
 /*
  * struct vcpu: one virtual CPU, its lifetime, its requests and its kick.
  *
- * Everything not marked otherwise is guarded by vcpu->lock, which the ioctl row takes; KVM_RUN holds
- * it for as long as it runs.
+ * Everything not marked otherwise is guarded by vcpu->lock, which the ioctl row takes; KVM_RUN
+ * holds it for as long as it runs.
  */
 #ifndef CORBEL_VCPU_H
 #define CORBEL_VCPU_H

@@ -130,8 +130,8 @@ static struct vm *vm_alloc(void)
 }
 
 /*
- * No descriptor is left, so no vCPU runs. First whatever could still raise an interrupt, then the vCPUs, then
- * the memory they used.
+ * No descriptor is left, so no vCPU runs. First whatever could still raise an interrupt, then the
+ * vCPUs, then the memory they used.
  */
 static void vm_destroy(struct kref *users)
 {

@@ -7,6 +7,7 @@
 #include <linux/string.h>
 #include <asm/apicdef.h>
 #include <linux/kvm_para.h>
+#include "spin.h"
 #include "vm.h"
 #include "cpu/cap.h"
 #include "cpu/clock.h"
@@ -25,20 +26,8 @@ struct hypercall {
 
 static void yield_to_vcpu(struct vcpu *self, struct vcpu *target)
 {
-	struct task_struct *task = NULL;
-	struct pid *pid;
-
-	if (!target || target == self || READ_ONCE(target->in_run) == false)
-		return;
-	rcu_read_lock();
-	pid = rcu_dereference(target->pid);
-	if (pid)
-		task = get_pid_task(pid, PIDTYPE_PID);
-	rcu_read_unlock();
-	if (!task)
-		return;
-	yield_to(task, true);
-	put_task_struct(task);
+	if (target && target != self && READ_ONCE(target->in_run))
+		spin_yield_to(target);
 }
 
 /* Of a time before PV EOI: injection looks at the TPR by itself. */

@@ -36,7 +36,8 @@ struct bus_dev {
 
 /*
  * Callbacks: 0 handled, -EOPNOTSUPP not mine (or NULL). They run in a vCPU thread, interrupts on,
- * vm->srcu held for reading, and must not sleep: the fault path calls them without leaving the vCPU.
+ * vm->srcu held for reading, and must not sleep: the fault path calls them without leaving the
+ * vCPU.
  */
 struct bus_dev_ops {
 	int (*read)(struct vcpu *vcpu, struct bus_dev *dev, u64 addr, int len, void *val);

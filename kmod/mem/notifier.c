@@ -34,8 +34,8 @@ static void free_notifier(struct mmu_notifier *mn)
 }
 
 /*
- * Callbacks that walk the list of VMs are counted, so that a VM that goes waits for those in flight and
- * not for a grace period of all notifiers in the system.
+ * Callbacks that walk the list of VMs are counted, so that a VM that goes waits for those in
+ * flight and not for a grace period of all notifiers in the system.
  */
 static void walk_begin(struct mem_notifier *n)
 {

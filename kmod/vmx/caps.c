@@ -12,7 +12,8 @@
 
 struct vmx_caps vmx_caps __ro_after_init;
 
-static const u32 pin_required = PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING | PIN_BASED_VIRTUAL_NMIS;
+static const u32 pin_required = PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING |
+	PIN_BASED_VIRTUAL_NMIS;
 static const u32 pin_optional = PIN_BASED_VMX_PREEMPTION_TIMER | PIN_BASED_POSTED_INTR;
 
 static const u32 exec_required = CPU_BASED_HLT_EXITING | CPU_BASED_UNCOND_IO_EXITING |
@@ -31,6 +32,9 @@ static const u32 exec2_optional = SECONDARY_EXEC_UNRESTRICTED_GUEST | SECONDARY_
 	SECONDARY_EXEC_APIC_REGISTER_VIRT | SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY |
 	SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES;
 
+static const u64 ept_required = VMX_EPT_PAGE_WALK_4_BIT | VMX_EPTP_WB_BIT | VMX_EPT_INVEPT_BIT |
+	VMX_EPT_EXTENT_GLOBAL_BIT;
+
 static const u32 exit_required = VM_EXIT_SAVE_DEBUG_CONTROLS | VM_EXIT_HOST_ADDR_SPACE_SIZE |
 	VM_EXIT_ACK_INTR_ON_EXIT | VM_EXIT_LOAD_IA32_EFER | VM_EXIT_SAVE_IA32_PAT |
 	VM_EXIT_LOAD_IA32_PAT;
@@ -42,8 +46,8 @@ static const u32 entry_optional = VM_ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL | VM_ENTRY
 	VM_ENTRY_IA32E_MODE;
 
 /*
- * SDM, "VMX Controls": low half of the capability MSR are the bits that must be 1, high half those that
- * may be. The 'true' variants tell which default-1 bits may be cleared.
+ * SDM, "VMX Controls": low half of the capability MSR are the bits that must be 1, high half those
+ * that may be. The 'true' variants tell which default-1 bits may be cleared.
  */
 static int control(const char *what, u32 msr, u32 required, u32 optional, u32 *out)
 {
@@ -192,8 +196,7 @@ int caps_setup(struct backend_caps *out)
 	rdmsrl(MSR_IA32_VMX_MISC, vmx_caps.misc);
 	vmx_caps.timer_shift = vmx_caps.misc & 0x1f;
 
-	if (!(vmx_caps.ept_vpid & VMX_EPT_PAGE_WALK_4_BIT) || !(vmx_caps.ept_vpid & VMX_EPTP_WB_BIT) ||
-	    !(vmx_caps.ept_vpid & VMX_EPT_INVEPT_BIT) || !(vmx_caps.ept_vpid & VMX_EPT_EXTENT_GLOBAL_BIT)) {
+	if ((vmx_caps.ept_vpid & ept_required) != ept_required) {
 		pr_err("this CPU's EPT lacks 4-level write-back walks or INVEPT\n");
 		return -EOPNOTSUPP;
 	}

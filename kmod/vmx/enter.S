@@ -125,7 +125,10 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	pop	%rdi
 	pop	%rsi
 
-	/* The host's SPEC_CTRL, before the first return. With kernel IBRS the exit itself must be followed by a write. */
+	/*
+	 * The host's SPEC_CTRL, before the first return. With kernel IBRS the exit itself must be
+	 * followed by a write.
+	 */
 	ALTERNATIVE "jmp .Lspec_host", "", X86_FEATURE_MSR_SPEC_CTRL
 	mov	$MSR_IA32_SPEC_CTRL, %ecx
 	btl	$VMX_CTX_SAVE_SPEC_CTRL, VMX_CTX_FLAGS(%rsi)

@@ -31,8 +31,9 @@ enum {
 };
 
 /*
- * Only an exit that may come in the middle of delivering an event needs a look at the IDT-vectoring field.
- * One that an instruction caused is nearly always followed by a step over that instruction.
+ * Only an exit that may come in the middle of delivering an event needs a look at the
+ * IDT-vectoring field. One that an instruction caused is nearly always followed by a step over
+ * that instruction.
  */
 struct reason_row {
 	u8 kind;
@@ -361,8 +362,8 @@ static noinline void decode_failure(struct vcpu *vcpu, struct vcpu_exit *exit)
 }
 
 /*
- * Hot reasons need nothing but their kind. Whatever was being injected has been delivered, unless the
- * vectoring field says otherwise.
+ * Hot reasons need nothing but their kind. Whatever was being injected has been delivered, unless
+ * the vectoring field says otherwise.
  */
 void vmx_exit_decode(struct vcpu *vcpu, struct vcpu_exit *exit)
 {

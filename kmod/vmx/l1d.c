@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * L1 data cache flush before entry, against L1TF on CPUs that have it. Which one follows the kernel's
- * l1tf= parameter: before every entry (full), or before those after code that may have brought others'
- * secrets into the cache: the vCPU was loaded, the host took an interrupt, an exit read memory at large.
+ * L1 data cache flush before entry, against L1TF on CPUs that have it. Which one follows the
+ * kernel's l1tf= parameter: before every entry (full), or before those after code that may have
+ * brought others' secrets into the cache: the vCPU was loaded, the host took an interrupt, an exit
+ * read memory at large.
  */
 #include <linux/gfp.h>
 #include <linux/jump_label.h>
@@ -65,7 +66,9 @@ void l1d_teardown(void)
 	l1d_pages = NULL;
 }
 
-/* Read one byte in each @step of the pages; the first pass, by page, fills the TLB for the second. */
+/*
+ * Read one byte in each @step of the pages; the first pass, by page, fills the TLB for the second.
+ */
 static __always_inline void read_all(long step)
 {
 	long i = -(long)(PAGE_SIZE << L1D_ORDER);

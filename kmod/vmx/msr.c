@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* MSRs that live in the VMCS or in the CPU while the guest runs, and the bitmap that lets it at them. */
+/*
+ * MSRs that live in the VMCS or in the CPU while the guest runs, and the bitmap that lets it at
+ * them.
+ */
 #include <linux/percpu.h>
 #include <linux/user-return-notifier.h>
 #include <asm/apicdef.h>
@@ -266,7 +269,8 @@ void vmx_msr_intercept(struct vcpu *vcpu, u32 msr, bool read, bool write)
  */
 static const struct { u16 first, last; } x2apic_reads[] = {
 	{ APIC_ID, APIC_LVR }, { APIC_TASKPRI, APIC_TASKPRI }, { APIC_PROCPRI, APIC_PROCPRI },
-	{ APIC_LDR, APIC_LDR }, { APIC_SPIV, APIC_ESR }, { APIC_LVTT, APIC_TMICT }, { APIC_TDCR, APIC_TDCR },
+	{ APIC_LDR, APIC_LDR }, { APIC_SPIV, APIC_ESR }, { APIC_LVTT, APIC_TMICT },
+	{ APIC_TDCR, APIC_TDCR },
 };
 
 /* SDM, "Virtualizing MSR-Based APIC Accesses": three writes are virtualized. */

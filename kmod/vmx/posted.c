@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * APICv: virtual-interrupt delivery and posted interrupts. Without posting, a sender sets IRR itself and
- * kicks; with it, the bit goes into the descriptor and a notification reaches the CPU in the guest.
+ * APICv: virtual-interrupt delivery and posted interrupts. Without posting, a sender sets IRR
+ * itself and kicks; with it, the bit goes into the descriptor and a notification reaches the CPU
+ * in the guest.
  */
 #include <asm/irq_vectors.h>
 #include "backend.h"
@@ -12,8 +13,8 @@
 #include "vmx/vmx.h"
 
 /*
- * Sender: the bit, then ON, then the notification; the entry does it the other way round (mode, barrier,
- * then ON), so one of the two sees the other.
+ * Sender: the bit, then ON, then the notification; the entry does it the other way round (mode,
+ * barrier, then ON), so one of the two sees the other.
  */
 bool vmx_posted_post(struct vcpu *vcpu, u8 vector)
 {

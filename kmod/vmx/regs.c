@@ -174,8 +174,8 @@ static void efer_flush(struct vcpu *vcpu)
 #define PENDING_BS	BIT(14)		/* single step, in the pending debug exceptions */
 
 /*
- * SDM, "Checks on Guest Non-Register State": blocking by STI needs IF, and a single-step trap must be pending
- * behind a shadow if and only if TF is set.
+ * SDM, "Checks on Guest Non-Register State": blocking by STI needs IF, and a single-step trap must
+ * be pending behind a shadow if and only if TF is set.
  */
 static void shadow_flush(struct vcpu *vcpu)
 {

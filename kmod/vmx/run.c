@@ -49,8 +49,8 @@ static void host_cr_update(struct vmx_vcpu *vmx)
 }
 
 /*
- * The guest must not count into the host's performance counters, and PEBS must not write through the
- * guest's page tables. Without our own vPMU the guest's value is always "off".
+ * The guest must not count into the host's performance counters, and PEBS must not write through
+ * the guest's page tables. Without our own vPMU the guest's value is always "off".
  */
 static void perf_switch(struct vmx_vcpu *vmx)
 {
@@ -162,7 +162,10 @@ bool vmx_run_timer_set(struct vcpu *vcpu, u64 guest_tsc)
 	return armed || guest_tsc == ~0ULL;
 }
 
-/* The NMI that ended the guest is the host's; it must run before anything can be interrupted by another. */
+/*
+ * The NMI that ended the guest is the host's; it must run before anything can be interrupted by
+ * another.
+ */
 static noinstr void round_trip(struct vcpu *vcpu, struct vmx_vcpu *vmx, bool again)
 {
 	int fail;
@@ -235,13 +238,17 @@ void vmx_run_enter(struct vcpu *vcpu, bool again)
 		vcpu->arch.spec_ctrl = vmx->ctx.spec_ctrl;
 	if (likely(!(vmx->reason.full & VMX_REASON_ENTRY_FAILED)))
 		vmx->ctx.flags |= BIT(VMX_CTX_LAUNCHED);
-	/* Kept over an exit: what we intercept every write of, and the general registers that enter.S saved. */
+	/*
+	 * Kept over an exit: what we intercept every write of, and the general registers that
+	 * enter.S saved.
+	 */
 	vcpu->regs.avail = ((BIT_ULL(16) - 1) & ~BIT_ULL(GPR_RSP)) | BIT_ULL(REG_EFER) | BIT_ULL(REG_DR7);
 }
 
 /*
- * An interrupt that was acknowledged by the exit is given to the host's own gate. Before it, so that whoever
- * interrupted us to read the dirty log finds all that was written, the page-modification log is emptied.
+ * An interrupt that was acknowledged by the exit is given to the host's own gate. Before it, so
+ * that whoever interrupted us to read the dirty log finds all that was written, the
+ * page-modification log is emptied.
  */
 void vmx_run_host_events(struct vcpu *vcpu)
 {

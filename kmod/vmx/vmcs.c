@@ -73,7 +73,10 @@ void vmcs_clear_cpu(void)
 		clear_here(vmx);
 }
 
-/* From NMI: other code on this CPU may be amid a list change, so walk forward only and change nothing. */
+/*
+ * From NMI: other code on this CPU may be amid a list change, so walk forward only and change
+ * nothing.
+ */
 void vmcs_emergency_clear(void)
 {
 	struct vmx_vcpu *vmx;
@@ -245,8 +248,9 @@ static u32 want_exec(struct vcpu *vcpu)
 }
 
 /*
- * SDM, "APIC Virtualization and Virtual Interrupts": the two ways to reach the registers exclude each other.
- * Where the APIC-access page is mapped, its accesses must never reach the page itself: they exit while APICv is off.
+ * SDM, "APIC Virtualization and Virtual Interrupts": the two ways to reach the registers exclude
+ * each other. Where the APIC-access page is mapped, its accesses must never reach the page itself:
+ * they exit while APICv is off.
  */
 static u32 apicv_off(struct vcpu *vcpu)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Typed access to VMCS fields: the encoding tells the width, and the wrong one does not compile.
- * SDM, "Field Encoding in the VMCS". A fault is ignored: it means an emergency turned VMX off under us.
+ * SDM, "Field Encoding in the VMCS". A fault is ignored: it means an emergency turned VMX off
+ * under us.
  */
 #ifndef CORBEL_VMCS_H
 #define CORBEL_VMCS_H

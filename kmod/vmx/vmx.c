@@ -32,7 +32,9 @@ static void vmxoff(void)
 	asm volatile("1: vmxoff\n2:\n" _ASM_EXTABLE(1b, 2b) : : : "cc", "memory");
 }
 
-/* SDM, "Enabling and Entering VMX Operation": CR4.VMXE, then VMXON under a locked feature control. */
+/*
+ * SDM, "Enabling and Entering VMX Operation": CR4.VMXE, then VMXON under a locked feature control.
+ */
 static int vmx_cpu_on(void)
 {
 	u64 fc;

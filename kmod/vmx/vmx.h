@@ -127,7 +127,7 @@ bool vmx_run_timer_set(struct vcpu *vcpu, u64 guest_tsc);
 
 /* host.c */
 void vmx_host_save(struct vmx_vcpu *vmx);	/* before the first entry since vmcs_load() */
-void vmx_host_restore(struct vmx_vcpu *vmx);	/* before the thread leaves the CPU or goes to userspace */
+void vmx_host_restore(struct vmx_vcpu *vmx);	/* before the thread leaves the CPU */
 
 /* exit.c */
 void vmx_exit_decode(struct vcpu *vcpu, struct vcpu_exit *exit);
