@@ -29,6 +29,7 @@ NOTE_PHYS32_ENTRY = 18
 MEGABYTE = 1 << 20
 
 UNPACKERS = {
+    b"\x1f\x8b": ["gzip", "-dcq"],
     b"\xfd7zXZ\0": ["xz", "-dcq"],
     b"\x28\xb5\x2f\xfd": ["zstd", "-dcq"],
     b"\x02\x21\x4c\x18": ["lz4", "-dcq"],
@@ -47,8 +48,9 @@ def unpack_bzimage(path):
     payload = image[start:start + length]
     for magic, command in UNPACKERS.items():
         if payload.startswith(magic):
-            # The last four bytes are the unpacked size, for the kernel's own stub.
-            result = subprocess.run(command, input=payload[:-4], capture_output=True, check=False)
+            # The last four bytes are the unpacked size, for the kernel's own stub; gzip's are its own.
+            packed = payload if command[0] == "gzip" else payload[:-4]
+            result = subprocess.run(command, input=packed, capture_output=True, check=False)
             if result.stdout.startswith(b"\x7fELF"):
                 return result.stdout
             raise BedError(f"{command[0]} could not unpack {path}: {result.stderr.decode()}")
