@@ -79,7 +79,7 @@ struct backend_ops {
 	void (*dump)(struct vcpu *vcpu);			/* readable state into the log, rate-limited */
 };
 
-extern const struct backend_ops vmx_backend;
+extern const struct backend_ops vmx_backend, svm_backend;
 extern struct backend_ops backend;	/* copy of the chosen one; written once at load */
 extern struct backend_caps caps;
 

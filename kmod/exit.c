@@ -84,6 +84,7 @@ static const struct {
 	ROW(APIC_ACCESS, apic_access_exit),
 	ROW(APIC_WRITE, apic_write_exit),
 	ROW(EOI, apic_eoi_exit),
+	ROW(INSN, insn_exit),
 	ROW(DESC_TABLE, emulate_exit),
 	ROW(PAGE_FAULT, fault_exit),
 	ROW(MISCONFIG, fault_exit),

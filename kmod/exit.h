@@ -38,6 +38,7 @@ enum exit_kind {
 	EXIT_APIC_ACCESS,
 	EXIT_APIC_WRITE,	/* trap-like, the register is already in the virtual-APIC page */
 	EXIT_EOI,		/* virtualized EOI of a vector in the EOI-exit bitmap */
+	EXIT_INSN,		/* an instruction the hardware did not decode: CR, DR access on SVM */
 	EXIT_DESC_TABLE,	/* GDTR, IDTR, LDTR or TR access under UMIP emulation */
 	EXIT_PAGE_FAULT,	/* guest-physical: EPT violation, nested page fault */
 	EXIT_MISCONFIG,		/* EPT misconfiguration: cached MMIO, or a broken entry */

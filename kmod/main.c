@@ -115,6 +115,18 @@ static struct notifier_block virt_reboot_notifier = {
 	.notifier_call = virt_reboot,
 };
 
+/* By maker, so that the refusal names what this CPU could have. */
+static const struct backend_ops *pick_backend(void)
+{
+	switch (boot_cpu_data.x86_vendor) {
+	case X86_VENDOR_AMD:
+	case X86_VENDOR_HYGON:
+		return &svm_backend;
+	default:
+		return &vmx_backend;
+	}
+}
+
 /*
  * The hotplug state is KVM's own: that it is taken is the honest sign of a loaded KVM, whose use
  * of VMX may not show in CR4 before its first VM. So it comes before everything else that only one
@@ -127,7 +139,7 @@ static int virt_claim(void)
 
 	if (ret == -EBUSY)
 		pr_err("KVM is loaded and holds the CPU's virtualization: unload it with 'modprobe -r %s' and load corbel again\n",
-		       boot_cpu_has(X86_FEATURE_VMX) ? "kvm_intel" : "kvm_amd");
+		       pick_backend() == &vmx_backend ? "kvm_intel" : "kvm_amd");
 	return ret;
 }
 
@@ -230,7 +242,7 @@ static int __init corbel_init(void)
 {
 	int i, ret;
 
-	backend = vmx_backend;
+	backend = *pick_backend();
 	ret = backend.probe();
 	if (ret)
 		return ret;

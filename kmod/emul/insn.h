@@ -165,7 +165,7 @@ emul_handler flow_jcc, flow_jmp, flow_call, flow_jmp_indirect, flow_call_indirec
 
 /* sys.c */
 int sys_pio_check(struct emul *e, u16 port, unsigned int size);
-emul_handler sys_in, sys_out, sys_cli, sys_sti, sys_hlt, sys_wbinvd, sys_invlpg, sys_cpuid,
+emul_handler sys_in, sys_out, sys_cli, sys_sti, sys_elsewhere, sys_hlt, sys_wbinvd, sys_invlpg, sys_cpuid,
 	     sys_rdmsr, sys_wrmsr, sys_rdtsc, sys_mov_from_cr, sys_mov_to_cr, sys_clts,
 	     sys_smsw, sys_lmsw;
 

@@ -78,6 +78,11 @@ int sys_sti(struct emul *e)
 #define SYS_OP(_e, _op, ...) \
 	((_e)->ops->_op ? (_e)->ops->_op(_e, ##__VA_ARGS__) : EMUL_UNHANDLEABLE)
 
+int sys_elsewhere(struct emul *e)
+{
+	return EMUL_UNHANDLEABLE;
+}
+
 int sys_hlt(struct emul *e)
 {
 	return SYS_OP(e, hlt);

@@ -167,8 +167,12 @@ static const struct emul_insn group7_mem[8] = {
 	[7] = ROW(F_CPL0, ADDR, NONE, NONE, sys_invlpg),
 };
 
-/* Register forms of the other rows are VMCALL, XGETBV, SWAPGS and their like. */
+/*
+ * Register forms of the other rows are SWAPGS and its like, and what always exits by itself: MWAIT,
+ * XSETBV, VMMCALL. Those are known for their length.
+ */
 static const struct emul_insn group7_reg[8] = {
+	[1 ... 3] = ROW(0, NONE, NONE, NONE, sys_elsewhere),
 	[4] = ROW(F_NOREAD, RMV16, NONE, NONE, sys_smsw),
 	[6] = ROW(F_CPL0, NONE, RM16, NONE, sys_lmsw),
 };

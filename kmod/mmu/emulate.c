@@ -117,6 +117,15 @@ static bool is_prefix(u8 byte)
 	}
 }
 
+static unsigned int skip_prefixes(const struct emul_decoded *d)
+{
+	unsigned int i = 0;
+
+	while (i < d->len && is_prefix(d->bytes[i]))
+		i++;
+	return i;
+}
+
 /*
  * MOV, MOVZX, MOVSX, STOS, MOVS: nearly all that drivers use on their devices. In 64-bit mode these
  * look at no segment but FS and GS, which spares some thirty VMREADs. Return: how many memory
@@ -125,12 +134,10 @@ static bool is_prefix(u8 byte)
 static unsigned int plain_move(const struct emul *e)
 {
 	const struct emul_decoded *d = &e->d;
-	unsigned int i = 0;
+	unsigned int i = skip_prefixes(d);
 
 	if (e->state.mode != EMUL_MODE_64)
 		return 0;
-	while (i < d->len && is_prefix(d->bytes[i]))
-		i++;
 	switch (i < d->len ? d->bytes[i] : 0) {
 	case 0x88 ... 0x8b: case 0xa0 ... 0xa3: case 0xaa: case 0xab: case 0xc6: case 0xc7:
 		return 1;
@@ -377,15 +384,17 @@ static int decode(struct emulation *em)
 	return emul_decode(&em->e);
 }
 
+static int execute(struct emulation *em)
+{
+	load_rest(em);
+	return finish(em, emul_exec(&em->e));
+}
+
 static int emulate(struct emulation *em)
 {
 	int result = decode(em);
 
-	if (result == EMUL_CONTINUE) {
-		load_rest(em);
-		result = emul_exec(&em->e);
-	}
-	return finish(em, result);
+	return result == EMUL_CONTINUE ? execute(em) : finish(em, result);
 }
 
 int emulate_insn(struct vcpu *vcpu)
@@ -435,6 +444,51 @@ unsigned int emulate_insn_len(struct vcpu *vcpu)
 
 	em->hint.valid = false;
 	return decode(em) == EMUL_CONTINUE ? em->e.d.len : 0;
+}
+
+/* MOV to and from control and debug registers, and CLTS, as an exit tells them. */
+static bool control_exit(const struct emul_decoded *d, struct vcpu_exit *exit)
+{
+	unsigned int i = skip_prefixes(d);
+
+	if (i + 1 >= d->len || d->bytes[i] != 0x0f)
+		return false;
+	exit->insn_len = d->len;
+	switch (d->bytes[i + 1]) {
+	case 0x06:
+		exit->kind = EXIT_CR;
+		exit->cr.op = CR_CLTS;
+		return true;
+	case 0x20:
+	case 0x22:
+		exit->kind = EXIT_CR;
+		exit->cr.op = d->bytes[i + 1] == 0x20 ? CR_READ : CR_WRITE;
+		exit->cr.cr = d->reg;
+		exit->cr.gpr = d->rm;
+		return true;
+	case 0x21:
+	case 0x23:
+		exit->kind = EXIT_DR;
+		exit->dr.read = d->bytes[i + 1] == 0x21;
+		exit->dr.dr = d->reg;
+		exit->dr.gpr = d->rm;
+		return true;
+	}
+	return false;
+}
+
+int insn_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	struct emulation *em = vcpu->mmu.emulation;
+	int result;
+
+	em->hint.valid = false;
+	result = decode(em);
+	if (result != EMUL_CONTINUE)
+		return finish(em, result);
+	if (control_exit(&em->e.d, exit))
+		return exit_handle(vcpu, exit);
+	return execute(em);	/* LMSW and SMSW */
 }
 
 int emulate_exit(struct vcpu *vcpu, struct vcpu_exit *exit)

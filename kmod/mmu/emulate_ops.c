@@ -5,6 +5,7 @@
 #include <asm/processor-flags.h>
 #include "vm.h"
 #include "trace.h"
+#include "cpu/cr.h"
 #include "cpu/regs.h"
 #include "cpu/xstate.h"
 #include "io/io.h"
@@ -423,6 +424,22 @@ static int op_set_xmm(struct emul *e, unsigned int reg, const void *buf, unsigne
 	return move_vector(reg, (void *)buf, len, true);
 }
 
+/* LMSW alone comes here: MOV to control registers exits by itself. */
+static int op_set_cr(struct emul *e, unsigned int nr, u64 value)
+{
+	struct vcpu *vcpu = to_em(e)->vcpu;
+
+	if (nr)
+		return EMUL_UNHANDLEABLE;
+	if (!cr0_write(vcpu, value)) {
+		e->exception = (struct emul_exception){ .vector = EMUL_GP, .has_error = true };
+		return EMUL_FAULT;
+	}
+	e->state.cr0 = cr0_get(vcpu);
+	e->state.efer = efer_get(vcpu);
+	return EMUL_CONTINUE;
+}
+
 static void op_commit(struct emul *e)
 {
 	to_em(e)->log_len = to_em(e)->log_pos = 0;
@@ -438,5 +455,6 @@ const struct emul_ops emulate_ops = {
 	.pio_out	= op_pio_out,
 	.get_xmm	= op_get_xmm,
 	.set_xmm	= op_set_xmm,
+	.set_cr		= op_set_cr,
 	.commit		= op_commit,
 };

@@ -96,6 +96,9 @@ unsigned int emulate_insn_len(struct vcpu *vcpu);
 /** emulate_failed() - KVM_EXIT_INTERNAL_ERROR, suberror 1, with what is known of the instruction */
 int emulate_failed(struct vcpu *vcpu);
 
+/* EXIT_INSN: decodes what the hardware has not, and hands it to the handler of its kind */
+int insn_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
+
 /* EXIT_DESC_TABLE, EXIT_TASK_SWITCH */
 int emulate_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 

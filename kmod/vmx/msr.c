@@ -3,12 +3,11 @@
  * MSRs that live in the VMCS or in the CPU while the guest runs, and the bitmap that lets it at
  * them.
  */
-#include <linux/percpu.h>
-#include <linux/user-return-notifier.h>
 #include <asm/apicdef.h>
 #include <asm/msr.h>
 #include "backend.h"
 #include "cpu/regs.h"
+#include "cpu/user_msr.h"
 #include "vmx/vmcs.h"
 #include "vmx/vmx.h"
 
@@ -16,94 +15,26 @@ static const u32 user_msr_index[NR_USER_MSRS] = {
 	[USER_MSR_STAR] = MSR_STAR,
 	[USER_MSR_LSTAR] = MSR_LSTAR,
 	[USER_MSR_SFMASK] = MSR_SYSCALL_MASK,
-	[USER_MSR_TSC_AUX] = MSR_TSC_AUX,
+	[USER_MSR_TSC_AUX] = MSR_TSC_AUX,	/* the last one: not every CPU has it */
 };
 
-/* What these MSRs hold on a CPU; the host's values return when the CPU next goes to user mode. */
-struct user_msrs {
-	struct user_return_notifier notifier;
-	bool registered;
-	u64 host[NR_USER_MSRS];
-	u64 now[NR_USER_MSRS];
-};
-
-static struct user_msrs __percpu *user_msrs;
-
-static void user_msrs_restore(struct user_return_notifier *notifier)
+static int nr_user_msrs(void)
 {
-	struct user_msrs *msrs = container_of(notifier, struct user_msrs, notifier);
-	unsigned long flags;
-	int i;
-
-	local_irq_save(flags);
-	if (msrs->registered) {
-		msrs->registered = false;
-		user_return_notifier_unregister(notifier);
-	}
-	for (i = 0; i < NR_USER_MSRS; i++) {
-		if (msrs->now[i] == msrs->host[i])
-			continue;
-		wrmsrl(user_msr_index[i], msrs->host[i]);
-		msrs->now[i] = msrs->host[i];
-	}
-	local_irq_restore(flags);
-}
-
-static void user_msr_load(struct user_msrs *msrs, int i, u64 val)
-{
-	if (msrs->now[i] == val)
-		return;
-	if (i == USER_MSR_TSC_AUX && !caps.rdtscp)
-		return;
-	wrmsrl(user_msr_index[i], val);
-	msrs->now[i] = val;
-	if (msrs->registered)
-		return;
-	msrs->notifier.on_user_return = user_msrs_restore;
-	user_return_notifier_register(&msrs->notifier);
-	msrs->registered = true;
+	return caps.rdtscp ? NR_USER_MSRS : USER_MSR_TSC_AUX;
 }
 
 /* Context: preemption off */
 void vmx_user_msrs_load(struct vmx_vcpu *vmx)
 {
-	struct user_msrs *msrs = this_cpu_ptr(user_msrs);
 	int i;
 
-	for (i = 0; i < NR_USER_MSRS; i++)
-		user_msr_load(msrs, i, vmx->user_msrs[i]);
-}
-
-void vmx_user_msrs_cpu_on(void)
-{
-	struct user_msrs *msrs = this_cpu_ptr(user_msrs);
-	int i;
-
-	for (i = 0; i < NR_USER_MSRS; i++) {
-		if (i == USER_MSR_TSC_AUX && !caps.rdtscp)
-			continue;
-		rdmsrl(user_msr_index[i], msrs->host[i]);
-		msrs->now[i] = msrs->host[i];
-	}
-}
-
-void vmx_user_msrs_cpu_off(void)
-{
-	struct user_msrs *msrs = this_cpu_ptr(user_msrs);
-
-	if (msrs->registered)
-		user_msrs_restore(&msrs->notifier);
+	for (i = 0; i < nr_user_msrs(); i++)
+		user_msr_load(i, vmx->user_msrs[i]);
 }
 
 int vmx_user_msrs_setup(void)
 {
-	user_msrs = alloc_percpu(struct user_msrs);
-	return user_msrs ? 0 : -ENOMEM;
-}
-
-void vmx_user_msrs_teardown(void)
-{
-	free_percpu(user_msrs);
+	return user_msr_setup(user_msr_index, nr_user_msrs());
 }
 
 static int user_msr_find(u32 msr)
@@ -189,8 +120,8 @@ static void user_msr_set(struct vmx_vcpu *vmx, int i, u64 val)
 {
 	preempt_disable();
 	vmx->user_msrs[i] = val;
-	if (vmx->host.loaded)
-		user_msr_load(this_cpu_ptr(user_msrs), i, val);
+	if (vmx->host.loaded && i < nr_user_msrs())
+		user_msr_load(i, val);
 	preempt_enable();
 }
 

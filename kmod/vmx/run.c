@@ -148,7 +148,7 @@ bool vmx_run_timer_set(struct vcpu *vcpu, u64 guest_tsc)
 	struct vmx_vcpu *vmx = vmx_of(vcpu);
 	u64 host_tsc = guest_tsc == ~0ULL ? ~0ULL : guest_tsc - vcpu->arch.tsc_offset;
 	bool armed = caps.timer && guest_tsc != ~0ULL &&
-		     vcpu->arch.tsc_ratio == BIT_ULL(caps.tsc_frac_bits) &&
+		     (!caps.tsc_scaling || vcpu->arch.tsc_ratio == BIT_ULL(caps.tsc_frac_bits)) &&
 		     (s64)(host_tsc - rdtsc()) >> vmx_caps.timer_shift <= (s64)U32_MAX;
 	u32 pin = vmx->pin & ~PIN_BASED_VMX_PREEMPTION_TIMER;
 

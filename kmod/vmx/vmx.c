@@ -7,6 +7,7 @@
 #include "backend.h"
 #include "compat.h"
 #include "cpu/regs.h"
+#include "cpu/user_msr.h"
 #include "irq/lapic.h"
 #include "stats.h"
 #include "vm.h"
@@ -47,7 +48,7 @@ static int vmx_cpu_on(void)
 	else if (!(fc & FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX))
 		return -EOPNOTSUPP;
 
-	vmx_user_msrs_cpu_on();
+	user_msr_cpu_on();
 	intel_pt_handle_vmx(1);
 	cr4_set_bits(X86_CR4_VMXE);
 	if (vmxon(__pa(this_cpu_read(vmxon_region)))) {
@@ -65,7 +66,7 @@ static void vmx_cpu_off(void)
 	vmxoff();
 	cr4_clear_bits(X86_CR4_VMXE);
 	intel_pt_handle_vmx(0);
-	vmx_user_msrs_cpu_off();
+	user_msr_cpu_off();
 }
 
 /* NMI context on a CPU that is about to be reset or to start the crash kernel. */
@@ -114,7 +115,7 @@ static int vmx_setup(struct backend_caps *out)
 		return ret;
 	ret = alloc_regions();
 	if (ret) {
-		vmx_user_msrs_teardown();
+		user_msr_teardown();
 		return ret;
 	}
 	vmx_run_setup();
@@ -126,7 +127,7 @@ static void vmx_teardown(void)
 {
 	l1d_teardown();
 	free_regions();
-	vmx_user_msrs_teardown();
+	user_msr_teardown();
 }
 
 static int alloc_pages_of(struct vmx_vcpu *vmx)

@@ -112,11 +112,8 @@ int vmx_msr_get(struct vcpu *vcpu, u32 msr, u64 *val);
 int vmx_msr_set(struct vcpu *vcpu, u32 msr, u64 val);
 void vmx_msr_intercept(struct vcpu *vcpu, u32 msr, bool read, bool write);
 void vmx_msr_x2apic(struct vcpu *vcpu, bool apicv);
-void vmx_user_msrs_cpu_on(void);
-void vmx_user_msrs_cpu_off(void);
 void vmx_user_msrs_load(struct vmx_vcpu *vmx);
 int vmx_user_msrs_setup(void);
-void vmx_user_msrs_teardown(void);
 
 /* run.c */
 extern unsigned long vmx_host_idt;

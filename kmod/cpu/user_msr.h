@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * MSRs that only matter in user mode: the guest's value stays in the CPU until it next goes there,
+ * when the kernel's user-return notifier brings back the host's.
+ */
+#ifndef CORBEL_USER_MSR_H
+#define CORBEL_USER_MSR_H
+
+#include <linux/types.h>
+
+#define USER_MSRS_MAX	4
+
+/**
+ * user_msr_setup() - at load: which MSRs, known by their place in @index from now on
+ * Return: 0 or -ENOMEM
+ */
+int user_msr_setup(const u32 *index, int nr);
+void user_msr_teardown(void);
+
+/* The CPU's own values are read when it is switched on. Context: interrupts off. */
+void user_msr_cpu_on(void);
+void user_msr_cpu_off(void);
+
+/** user_msr_load() - give MSR number @i the guest's value. Context: preemption off */
+void user_msr_load(int i, u64 val);
+
+#endif

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Is SVM there, may we have it, and what can it do. */
+#include <linux/cpu.h>
+#include <linux/cpufeature.h>
+#include <linux/pgtable.h>
+#include <asm/msr.h>
+#include <asm/processor.h>
+#include "mmu/fmt.h"
+#include "svm/svm.h"
+
+#define CPUID_SVM	0x8000000a
+
+struct svm_caps svm_caps __ro_after_init;
+
+static void svme_seen(void *count)
+{
+	u64 efer;
+
+	rdmsrl(MSR_EFER, efer);
+	if (efer & EFER_SVME)
+		atomic_inc(count);
+}
+
+int svm_probe(void)
+{
+	atomic_t users = ATOMIC_INIT(0);
+	u64 vm_cr;
+
+	if (!boot_cpu_has(X86_FEATURE_SVM)) {
+		pr_err("this CPU has no AMD-V (SVM), or it is switched off in the firmware setup\n");
+		return -ENODEV;
+	}
+	if (rdmsrl_safe(MSR_VM_CR, &vm_cr) || (vm_cr & SVM_VM_CR_SVM_DIS_MASK)) {
+		pr_err("AMD-V is locked off by the firmware: enable SVM in its setup\n");
+		return -EOPNOTSUPP;
+	}
+	on_each_cpu(svme_seen, &users, 1);
+	if (atomic_read(&users)) {
+		pr_err("another hypervisor (kvm_amd, VirtualBox's vboxdrv, VMware's vmmon) holds AMD-V: unload it first, for KVM 'modprobe -r kvm_amd'\n");
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static void caps_publish(struct backend_caps *out)
+{
+	*out = (struct backend_caps) {
+		.tdp_format = &fmt_npt,
+		.name = "svm",
+		.tdp = true,
+		.tdp_ad = true,
+		.tdp_max_level = boot_cpu_has(X86_FEATURE_GBPAGES) ? 3 : 2,
+		/* The CPU walks nested tables in the host's own paging mode. */
+		.tdp_levels = pgtable_l5_enabled() ? 5 : 4,
+		.any_mode = true,
+		.flush_by_tag = true,
+		.xsaves = boot_cpu_has(X86_FEATURE_XSAVES),
+		.invpcid = boot_cpu_has(X86_FEATURE_INVPCID),
+		.rdtscp = boot_cpu_has(X86_FEATURE_RDTSCP),
+		.umip = boot_cpu_has(X86_FEATURE_UMIP),
+		.cr4_allowed = ~(u64)X86_CR4_LA57,
+	};
+}
+
+int svm_caps_setup(struct backend_caps *out)
+{
+	if (!boot_cpu_has(X86_FEATURE_NPT)) {
+		pr_err("this CPU's SVM has no nested paging: it cannot run Corbel's guests\n");
+		return -EOPNOTSUPP;
+	}
+	svm_caps.nr_asids = cpuid_ebx(CPUID_SVM);
+	if (svm_caps.nr_asids < 2) {
+		pr_err("this CPU has no ASID for a guest (%u)\n", svm_caps.nr_asids);
+		return -EOPNOTSUPP;
+	}
+	svm_caps.next_rip = boot_cpu_has(X86_FEATURE_NRIPS);
+	svm_caps.flush_by_asid = boot_cpu_has(X86_FEATURE_FLUSHBYASID);
+	svm_caps.lbr = boot_cpu_has(X86_FEATURE_LBRV);
+	caps_publish(out);
+	return 0;
+}
