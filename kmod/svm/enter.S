@@ -67,10 +67,13 @@ SYM_FUNC_START(svm_enter_guest)
 	mov	GPR(7)(%rdi), %rdi
 
 	CLEAR_BUFFERS
+	/*
+	 * GIF is clear: this only says that the host's interrupts end the guest. Not right before
+	 * VMRUN, so that the shadow it casts ends here.
+	 */
+	sti
 .Lload_guest:
 	vmload	%rax
-	/* GIF is clear: this only says that the host's interrupts end the guest. */
-	sti
 .Lrun:
 	vmrun	%rax
 .Lran:

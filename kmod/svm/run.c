@@ -227,6 +227,7 @@ void svm_run_host_events(struct vcpu *vcpu)
 	if (code == SVM_EXIT_INTR) {
 		vcpu->stats.host_irqs++;
 		local_irq_enable();
+		asm volatile("nop");	/* the shadow of STI */
 		local_irq_disable();
 	} else if (code == SVM_EXIT_EXCP_BASE + X86_TRAP_MC) {
 		compat_machine_check();
