@@ -56,6 +56,16 @@ static struct syscore_ops name = { .suspend = suspend_fn, .resume = resume_fn }
 #define compat_nmi_entry	asm_exc_nmi_noist
 #endif
 
+/* Does the host take events by FRED instead of the IDT? */
+static inline bool compat_fred(void)
+{
+#ifdef X86_FEATURE_FRED
+	return cpu_feature_enabled(X86_FEATURE_FRED);
+#else
+	return false;
+#endif
+}
+
 /* asm/vmx.h renamed it. */
 #ifndef SECONDARY_EXEC_ENABLE_XSAVES
 #define SECONDARY_EXEC_ENABLE_XSAVES	SECONDARY_EXEC_XSAVES

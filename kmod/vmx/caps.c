@@ -91,6 +91,11 @@ int vmx_probe(void)
 		pr_err("this CPU has no VT-x (VMX), or it is switched off in the firmware setup\n");
 		return -ENODEV;
 	}
+	/* An interrupt that ended a guest is handed to the IDT's gate. */
+	if (compat_fred()) {
+		pr_err("FRED event delivery is on, which Corbel does not support: boot with fred=off\n");
+		return -EOPNOTSUPP;
+	}
 	if (!firmware_allows()) {
 		pr_err("VT-x is locked off by the firmware: enable Intel Virtualization Technology in its setup\n");
 		return -EOPNOTSUPP;

@@ -34,7 +34,6 @@ void vmx_host_save(struct vmx_vcpu *vmx)
 	vmcs_writel(HOST_FS_BASE, current->thread.fsbase);
 	vmcs_write16(HOST_GS_SELECTOR, host_selector(host->gs_sel));
 
-	host->debugctl = get_debugctlmsr();
 	wrmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
 	vmx_user_msrs_load(vmx);
 	host->loaded = true;

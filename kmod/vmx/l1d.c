@@ -7,6 +7,7 @@
  */
 #include <linux/gfp.h>
 #include <linux/jump_label.h>
+#include <linux/sched/smt.h>
 #include <asm/cpufeature.h>
 #include <asm/hardirq.h>
 #include <asm/msr.h>
@@ -43,6 +44,23 @@ static enum vmx_l1d_flush_state l1d_choose(void)
 	}
 }
 
+/* An administrator who chose so knows it already. */
+static void l1d_warn(enum vmx_l1d_flush_state state)
+{
+	if (!boot_cpu_has_bug(X86_BUG_L1TF) || state == VMENTER_L1D_FLUSH_NOT_REQUIRED)
+		return;
+	switch (l1tf_mitigation) {
+	case L1TF_MITIGATION_FLUSH:
+	case L1TF_MITIGATION_FLUSH_NOSMT:
+	case L1TF_MITIGATION_FULL:
+		if (sched_smt_active())
+			pr_warn("this CPU has the L1TF bug and SMT is on: a guest can read what the other thread brings into the cache; see the kernel's l1tf= parameter\n");
+		break;
+	default:
+		break;
+	}
+}
+
 void l1d_setup(void)
 {
 	enum vmx_l1d_flush_state state = l1d_choose();
@@ -55,6 +73,7 @@ void l1d_setup(void)
 			static_branch_enable(&l1d_every_entry);
 	}
 	l1tf_vmx_mitigation = state;	/* what sysfs reports */
+	l1d_warn(state);
 }
 
 void l1d_teardown(void)

@@ -6,6 +6,7 @@
 #include <asm/debugreg.h>
 #include <asm/desc.h>
 #include <asm/mmu_context.h>
+#include <asm/nospec-branch.h>
 #include <asm/perf_event.h>
 #include <asm/tlbflush.h>
 #include "backend.h"
@@ -173,6 +174,8 @@ static noinstr void round_trip(struct vcpu *vcpu, struct vmx_vcpu *vmx, bool aga
 	guest_state_enter(again);
 	if (static_branch_unlikely(&l1d_wanted))
 		l1d_flush(vcpu);
+	else if (static_branch_unlikely(&mmio_stale_data_clear))
+		x86_clear_cpu_buffers();	/* slots may map device memory */
 	if (vcpu->regs.cr2 != native_read_cr2())
 		native_write_cr2(vcpu->regs.cr2);
 
@@ -197,6 +200,7 @@ static noinline void prepare(struct vcpu *vcpu)
 	if (unlikely(!vmx->host.loaded))
 		vmx_host_save(vmx);
 	host_cr_update(vmx);
+	vmx->host.debugctl = get_debugctlmsr();	/* perf may change it while interrupts are on */
 	perf_switch(vmx);
 	windows_update(vcpu);
 	tpr_threshold_update(vcpu);
@@ -209,7 +213,7 @@ static noinline void prepare(struct vcpu *vcpu)
 		inject(vcpu, &vcpu->events.entry);
 }
 
-/* What an exit turned off and somebody uses. */
+/* What an exit, or prepare(), turned off and somebody uses. */
 static noinline void debug_restore(struct vmx_vcpu *vmx)
 {
 	if (vmx->host.debugctl)
@@ -232,8 +236,6 @@ void vmx_run_enter(struct vcpu *vcpu, bool again)
 
 	round_trip(vcpu, vmx, again);
 
-	if (unlikely(vmx->host.debugctl | vmx->host.pebs))
-		debug_restore(vmx);
 	if (vcpu->arch.spec_ctrl_live)
 		vcpu->arch.spec_ctrl = vmx->ctx.spec_ctrl;
 	if (likely(!(vmx->reason.full & VMX_REASON_ENTRY_FAILED)))
@@ -246,7 +248,7 @@ void vmx_run_enter(struct vcpu *vcpu, bool again)
 }
 
 /*
- * An interrupt that was acknowledged by the exit is given to the host's own gate. Before it, so
+ * The end of a stay. An interrupt that was acknowledged by the exit is given to the host's own gate. Before it, so
  * that whoever interrupted us to read the dirty log finds all that was written, the
  * page-modification log is emptied.
  */
@@ -255,6 +257,8 @@ void vmx_run_host_events(struct vcpu *vcpu)
 	struct vmx_vcpu *vmx = vmx_of(vcpu);
 	gate_desc *gate;
 
+	if (unlikely(vmx->host.debugctl | vmx->host.pebs))
+		debug_restore(vmx);
 	if (vmx->pml)
 		vmx_exit_pml_drain(vcpu);
 	if (vmx->reason.full != EXIT_REASON_EXTERNAL_INTERRUPT)
