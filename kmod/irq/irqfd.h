@@ -4,16 +4,13 @@
 #define CORBEL_IRQFD_H
 
 #include <linux/list.h>
-#include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include "types.h"
 
 struct vm_irqfd {
 	spinlock_t lock;		/* interrupts off: the list, and every cached route */
 	struct list_head items;
-	struct list_head resamplers;	/* vm->irq_lock */
-	struct mutex wq_lock;		/* wq from NULL to its one value */
-	struct workqueue_struct *wq;	/* where irqfds end; NULL while there was none */
+	struct workqueue_struct *wq;	/* where irqfds end; NULL, then one value under irq_lock */
 };
 
 void irqfd_vm_init(struct vm *vm);

@@ -37,6 +37,11 @@ void lapic_irq_from_msi(struct vm *vm, u32 lo, u32 hi, u32 data, struct lapic_ir
 				   .trig_mode = data >> 15 & 1, .level = 1 };
 }
 
+bool lapic_matches(struct lapic *lapic, const struct lapic_irq *irq)
+{
+	return irq->dest_id == 0;
+}
+
 int lapic_mmio_read(struct vcpu *vcpu, gpa_t gpa, int len, void *val)
 {
 	return -EOPNOTSUPP;
