@@ -11,7 +11,6 @@
 #include <linux/fs.h>
 #include <linux/poll.h>
 #include <linux/rculist.h>
-#include <linux/seqlock.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 #include "compat.h"
@@ -27,9 +26,6 @@ struct irqfd {
 	poll_table pt;
 	struct work_struct inject;
 	struct work_struct shutdown;
-	seqcount_spinlock_t route_seq;	/* irqfd.lock */
-	struct kvm_irq_routing_msi msi;
-	bool is_msi;			/* else it drives pins, by @inject */
 	struct eventfd_ctx *resamplefd;	/* NULL: edge-triggered; else signalled at each EOI */
 	struct route_ack ack;
 };
@@ -52,23 +48,6 @@ static void irqfd_inject(struct work_struct *work)
 		irq_set_gsi(irqfd->vm, IRQ_SOURCE_USER, irqfd->gsi, 1);
 		irq_set_gsi(irqfd->vm, IRQ_SOURCE_USER, irqfd->gsi, 0);
 	}
-}
-
-static void irqfd_fire(struct irqfd *irqfd)
-{
-	struct kvm_irq_routing_msi msi;
-	unsigned int seq;
-	bool is_msi;
-
-	do {
-		seq = read_seqcount_begin(&irqfd->route_seq);
-		is_msi = irqfd->is_msi;
-		msi = irqfd->msi;
-	} while (read_seqcount_retry(&irqfd->route_seq, seq));
-	if (is_msi)
-		route_send(irqfd->vm, &msi);
-	else
-		schedule_work(&irqfd->inject);
 }
 
 static void irqfd_acked(struct route_ack *ack)
@@ -95,7 +74,8 @@ static int irqfd_wakeup(wait_queue_entry_t *wait, unsigned int mode, int sync, v
 
 	if (events & EPOLLIN) {
 		eventfd_ctx_do_read(irqfd->eventfd, &count);
-		irqfd_fire(irqfd);
+		if (irqfd->resamplefd || !route_send_gsi(vm, irqfd->gsi))
+			schedule_work(&irqfd->inject);
 	}
 	if (events & EPOLLHUP) {
 		spin_lock_irqsave(&vm->irq.irqfd.lock, flags);
@@ -139,28 +119,6 @@ static void irqfd_shutdown(struct work_struct *work)
 	irqfd_free(irqfd);
 }
 
-/* Routes */
-
-/* irq_lock (or vm->srcu) and irqfd.lock held. */
-static void irqfd_update_route(struct irqfd *irqfd)
-{
-	write_seqcount_begin(&irqfd->route_seq);
-	irqfd->is_msi = !irqfd->resamplefd &&
-			route_lookup_msi(irqfd->vm, irqfd->gsi, &irqfd->msi);
-	write_seqcount_end(&irqfd->route_seq);
-}
-
-void irqfd_routing_changed(struct vm *vm)
-{
-	struct irqfd *irqfd;
-
-	lockdep_assert_held(&vm->irq_lock);
-	spin_lock_irq(&vm->irq.irqfd.lock);
-	list_for_each_entry(irqfd, &vm->irq.irqfd.items, link)
-		irqfd_update_route(irqfd);
-	spin_unlock_irq(&vm->irq.irqfd.lock);
-}
-
 /* Assignment */
 
 static int irqfd_resample(struct irqfd *irqfd, int fd)
@@ -182,7 +140,6 @@ static int irqfd_resample(struct irqfd *irqfd, int fd)
 	return 0;
 }
 
-/* vm->srcu held: the route is read, and the end of the irqfd waits until it is polled. */
 static int irqfd_publish(struct irqfd *irqfd)
 {
 	struct vm_irqfd *all = &irqfd->vm->irq.irqfd;
@@ -190,14 +147,11 @@ static int irqfd_publish(struct irqfd *irqfd)
 	int err = 0;
 
 	spin_lock_irq(&all->lock);
-	list_for_each_entry(other, &all->items, link) {
+	list_for_each_entry(other, &all->items, link)
 		if (other->eventfd == irqfd->eventfd)
 			err = -EBUSY;
-	}
-	if (!err) {
-		irqfd_update_route(irqfd);
+	if (!err)
 		list_add_tail(&irqfd->link, &all->items);
-	}
 	spin_unlock_irq(&all->lock);
 	return err;
 }
@@ -214,7 +168,6 @@ static struct irqfd *irqfd_alloc(struct vm *vm, struct eventfd_ctx *eventfd, u32
 	INIT_LIST_HEAD(&irqfd->link);
 	INIT_WORK(&irqfd->inject, irqfd_inject);
 	INIT_WORK(&irqfd->shutdown, irqfd_shutdown);
-	seqcount_spinlock_init(&irqfd->route_seq, &vm->irq.irqfd.lock);
 	init_waitqueue_func_entry(&irqfd->wait, irqfd_wakeup);
 	init_poll_funcptr(&irqfd->pt, irqfd_poll_queue);
 	stats_live(LIVE_FILES, 1);
@@ -236,7 +189,7 @@ static int irqfd_assign_file(struct vm *vm, const struct kvm_irqfd *args, struct
 	}
 	if (args->flags & KVM_IRQFD_FLAG_RESAMPLE)
 		err = irqfd_resample(irqfd, args->resamplefd);
-	srcu = srcu_read_lock(&vm->srcu);
+	srcu = srcu_read_lock(&vm->srcu);	/* its end waits until it is polled */
 	if (!err)
 		err = irqfd_publish(irqfd);
 	/* What was signalled before is an interrupt too. */

@@ -8,7 +8,7 @@
 #include "types.h"
 
 struct vm_irqfd {
-	spinlock_t lock;		/* interrupts off: the list, and every cached route */
+	spinlock_t lock;		/* interrupts off: the list */
 	struct list_head items;
 	struct workqueue_struct *wq;	/* where irqfds end; NULL, then one value under irq_lock */
 };
@@ -20,8 +20,5 @@ int irqfd_set(struct vm *vm, const struct kvm_irqfd *args);
 
 /** irqfd_release() - the VM descriptor was closed: drop all, wait until none can fire any more */
 void irqfd_release(struct vm *vm);
-
-/** irqfd_routing_changed() - refresh the cached routes. Context: vm->irq_lock held */
-void irqfd_routing_changed(struct vm *vm);
 
 #endif

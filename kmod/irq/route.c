@@ -53,7 +53,7 @@ static bool route_msi_valid(struct vm *vm, u32 address_hi)
 	return !vm->irq.x2apic_32bit_ids || !(address_hi & 0xff);
 }
 
-int route_send(struct vm *vm, const struct kvm_irq_routing_msi *msi)
+static int route_send(struct vm *vm, const struct kvm_irq_routing_msi *msi)
 {
 	struct lapic_irq irq;
 
@@ -104,14 +104,16 @@ int irq_set_gsi(struct vm *vm, int source, u32 gsi, int level)
 	return status;
 }
 
-bool route_lookup_msi(struct vm *vm, u32 gsi, struct kvm_irq_routing_msi *msi)
+bool route_send_gsi(struct vm *vm, u32 gsi)
 {
+	int srcu = srcu_read_lock(&vm->srcu);
 	const struct kvm_irq_routing_entry *entry;
+	bool is_msi = route_lookup(vm, gsi, &entry) && entry->type == KVM_IRQ_ROUTING_MSI;
 
-	if (route_lookup(vm, gsi, &entry) != 1 || entry->type != KVM_IRQ_ROUTING_MSI)
-		return false;
-	*msi = entry->u.msi;
-	return true;
+	if (is_msi)
+		route_send(vm, &entry->u.msi);
+	srcu_read_unlock(&vm->srcu, srcu);
+	return is_msi;
 }
 
 /* Acknowledgement: from the pin back to the GSI. */
@@ -321,7 +323,6 @@ int route_set(struct vm *vm, const struct kvm_irq_routing_entry *entries, unsign
 	mutex_lock(&vm->irq_lock);
 	old = route_table(vm);
 	rcu_assign_pointer(vm->irq.routing, table);
-	irqfd_routing_changed(vm);
 	mutex_unlock(&vm->irq_lock);
 	if (old)
 		call_srcu(&vm->srcu, &old->rcu, route_free_rcu);

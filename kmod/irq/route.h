@@ -49,14 +49,11 @@ int irq_set_gsi(struct vm *vm, int source, u32 gsi, int level);
 /** route_msi() - KVM_SIGNAL_MSI. Return: > 0 delivered, 0 blocked, -1 no target, -EINVAL */
 int route_msi(struct vm *vm, const struct kvm_msi *msi);
 
-/** route_send() - send a message. Context: any, hard interrupt included. */
-int route_send(struct vm *vm, const struct kvm_irq_routing_msi *msi);
-
 /**
- * route_lookup_msi() - the only entry of a GSI if it is an MSI; else false. vm->srcu or irq_lock
- * held.
+ * route_send_gsi() - fire a GSI that is a message
+ * Context: any, hard interrupt included. Return: false: no message; irq_set_gsi() drives its pins
  */
-bool route_lookup_msi(struct vm *vm, u32 gsi, struct kvm_irq_routing_msi *msi);
+bool route_send_gsi(struct vm *vm, u32 gsi);
 
 /**
  * route_acked() - PIC: vector acknowledged (or EOI in AEOI); IOAPIC: EOI of a level interrupt

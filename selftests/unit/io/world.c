@@ -61,11 +61,6 @@ void irq_apicv_inhibit(struct vm *vm, enum apicv_inhibit reason, bool on)
 {
 }
 
-void irqfd_routing_changed(struct vm *vm)
-{
-	world.route_changes++;
-}
-
 struct eventfd_ctx *eventfd_ctx_fdget(int fd)
 {
 	if (fd == 10)
