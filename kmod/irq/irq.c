@@ -4,7 +4,6 @@
  */
 #include <linux/bitops.h>
 #include <linux/gfp.h>
-#include <linux/log2.h>
 #include <linux/mm.h>
 #include <asm/apicdef.h>
 #include "vm.h"
@@ -208,27 +207,6 @@ int apic_access_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 	return emulate_insn(vcpu);
 }
 
-int apic_write_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
-{
-	struct lapic *lapic = vcpu->irq.lapic;
-	unsigned int offset = exit->apic.offset & 0xff0;
-
-	/*
-	 * Trap-like: RIP is past the instruction, the value in the page. A refused write stays
-	 * without effect.
-	 */
-	if (lapic && lapic_write(lapic, offset, lapic_reg(lapic, offset)))
-		lapic_report_error(lapic, ilog2(APIC_ESR_ILLREGA));
-	return RESUME;
-}
-
-int apic_eoi_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
-{
-	if (vcpu->irq.lapic)
-		lapic_eoi_vector(vcpu->irq.lapic, exit->eoi.vector);
-	return RESUME;
-}
-
 int tpr_below_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	vcpu_request(vcpu, REQ_EVENT);
@@ -323,7 +301,7 @@ int irqchip_create(struct vm *vm)
 
 int irqchip_create_split(struct vm *vm, unsigned int pins)
 {
-	int ret = pins > ROUTE_NR_GSIS ? -EINVAL : may_create(vm) ?: route_set_empty(vm);
+	int ret = pins > ROUTE_NR_GSIS ? -EINVAL : may_create(vm) ?: route_set(vm, NULL, 0);
 
 	if (ret)
 		return ret;

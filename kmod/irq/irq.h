@@ -120,7 +120,7 @@ int irq_run_begin(struct vcpu *vcpu);
 void irq_run_end(struct vcpu *vcpu);
 bool irq_window_exit_wanted(struct vcpu *vcpu);
 
-/* Exit handlers: irq.c */
+/* Exit handlers: irq.c, lapic.c, lapic_timer.c, inject.c */
 int apic_access_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 int apic_write_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 int apic_eoi_exit(struct vcpu *vcpu, struct vcpu_exit *exit);

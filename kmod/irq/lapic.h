@@ -99,13 +99,6 @@ void lapic_irq_from_msi(struct vm *vm, u32 address_lo, u32 address_hi, u32 data,
 			struct lapic_irq *irq);
 
 /*
- * Registers by offset, as MMIO and MSR accesses reach them. 0, or -EINVAL: none such in this
- * mode.
- */
-int lapic_read(struct lapic *lapic, unsigned int offset, u32 *val);
-int lapic_write(struct lapic *lapic, unsigned int offset, u32 val);
-
-/*
  * State by MSR and by control register; the vCPU's own thread. lapic_base_get(),
  * lapic_base_set(), cr8 work without a LAPIC too. Set: 0, or -EINVAL: #GP. lapic_msr_*: MSRs
  * 0x800-0x8ff; -EINVAL also when not in x2APIC mode.
@@ -137,10 +130,8 @@ int lapic_highest_irq(struct lapic *lapic);
 int lapic_highest_irr(struct lapic *lapic);	/* of the page: without what is only posted */
 void lapic_collect(struct lapic *lapic);	/* posted vectors into IRR. Context: vCPU loaded */
 int lapic_highest_isr(struct lapic *lapic);
-u32 lapic_ppr(struct lapic *lapic);
 int lapic_ack(struct lapic *lapic);	/* IRR -> ISR of lapic_highest_irq(); its vector or -1 */
 void lapic_eoi(struct lapic *lapic);
-void lapic_eoi_vector(struct lapic *lapic, u8 vector);	/* EXIT_EOI: the ISR bit is already clear */
 bool lapic_accepts_extint(struct vcpu *vcpu); /* the PIC's output reaches this vCPU through LINT0 */
 
 /**

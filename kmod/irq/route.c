@@ -353,11 +353,6 @@ int route_set_default(struct vm *vm)
 	return err;
 }
 
-int route_set_empty(struct vm *vm)
-{
-	return route_set(vm, NULL, 0);
-}
-
 void route_vm_destroy(struct vm *vm)
 {
 	kvfree(rcu_dereference_protected(vm->irq.routing, 1));

@@ -32,12 +32,8 @@ void route_vm_destroy(struct vm *vm);
  */
 int route_set(struct vm *vm, const struct kvm_irq_routing_entry *entries, unsigned int nr);
 
-/*
- * For irqchip creation: GSI 0-15 to PIC and IOAPIC pins, 16-23 to the IOAPIC; or nothing
- * (split).
- */
+/* For irqchip creation: GSI 0-15 to PIC and IOAPIC pins, 16-23 to the IOAPIC. */
 int route_set_default(struct vm *vm);
-int route_set_empty(struct vm *vm);
 
 /**
  * irq_set_gsi() - drive a line

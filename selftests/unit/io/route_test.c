@@ -127,7 +127,7 @@ static void all_or_nothing(void)
 	line(7, 1);
 	EXPECT_EQ(world.ioapic_level, BIT(5));
 	EXPECT_EQ(line(8, 1), -1);
-	EXPECT_EQ(route_set_empty(&world.vm), 0);
+	EXPECT_EQ(route_set(&world.vm, NULL, 0), 0);
 	EXPECT_EQ(line(7, 1), -1);
 	world_end();
 }
