@@ -264,16 +264,8 @@ int inject_events(struct vcpu *vcpu)
 	return RESUME;
 }
 
-int irq_window_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+int inject_window_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
-	vcpu->events.want_irq_window = false;
-	vcpu_request(vcpu, REQ_EVENT);
-	return RESUME;
-}
-
-int nmi_window_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
-{
-	vcpu->events.want_nmi_window = false;
 	vcpu_request(vcpu, REQ_EVENT);
 	return RESUME;
 }

@@ -207,12 +207,6 @@ int apic_access_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 	return emulate_insn(vcpu);
 }
 
-int tpr_below_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
-{
-	vcpu_request(vcpu, REQ_EVENT);
-	return RESUME;
-}
-
 /* Life */
 
 int irq_vm_init(struct vm *vm)

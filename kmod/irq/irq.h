@@ -124,9 +124,7 @@ bool irq_window_exit_wanted(struct vcpu *vcpu);
 int apic_access_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 int apic_write_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 int apic_eoi_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
-int tpr_below_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 int lapic_timer_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
-int irq_window_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
-int nmi_window_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
+int inject_window_exit(struct vcpu *vcpu, struct vcpu_exit *exit);	/* and TPR_BELOW */
 
 #endif
