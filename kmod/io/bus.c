@@ -27,10 +27,10 @@ static struct bus *bus_deref(struct vm *vm, enum bus_space space)
 				      lockdep_is_held(&vm->irq_lock) || !kref_read(&vm->users));
 }
 
-/* Index of the first range whose base is above @addr. */
+/* Index of the first range whose base is above @addr. No bus: as if it were empty. */
 static int bus_upper_bound(const struct bus *bus, u64 addr)
 {
-	int low = 0, high = bus->nr;
+	int low = 0, high = bus ? bus->nr : 0;
 
 	while (low < high) {
 		int mid = (low + high) / 2;
@@ -77,8 +77,6 @@ int bus_read(struct vcpu *vcpu, enum bus_space space, u64 addr, int len, void *v
 
 	if (space == BUS_MMIO && !lapic_mmio_read(vcpu, addr, len, val))
 		return 0;	/* one page per vCPU: not on the bus of the VM */
-	if (!bus)
-		return -EOPNOTSUPP;
 	index = bus_upper_bound(bus, addr);
 	while ((dev = bus_next(bus, &index, addr, len))) {
 		if (dev->ops->read && !dev->ops->read(vcpu, dev, addr, len, val))
@@ -95,8 +93,6 @@ int bus_write(struct vcpu *vcpu, enum bus_space space, u64 addr, int len, const 
 
 	if (space == BUS_MMIO && !lapic_mmio_write(vcpu, addr, len, val))
 		return 0;
-	if (!bus)
-		return -EOPNOTSUPP;
 	index = bus_upper_bound(bus, addr);
 	while ((dev = bus_next(bus, &index, addr, len))) {
 		if (dev->ops->write && !dev->ops->write(vcpu, dev, addr, len, val))

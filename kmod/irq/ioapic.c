@@ -33,15 +33,12 @@ static_assert(sizeof(ioapic_entry) == 8);
 
 static struct lapic_irq entry_irq(const ioapic_entry *e)
 {
-	return (struct lapic_irq){
-		.dest_id = e->fields.dest_id,
-		.dest_mode = e->fields.dest_mode,
-		.vector = e->fields.vector,
-		.delivery_mode = e->fields.delivery_mode,
-		.level = 1,
-		.trig_mode = e->fields.trig_mode,
-		.msi_redir_hint = e->fields.delivery_mode == LAPIC_LOWEST,
-	};
+	struct lapic_irq irq = lapic_irq_decode(e->bits);
+
+	irq.dest_id = e->fields.dest_id;
+	irq.dest_mode = e->fields.dest_mode;
+	irq.msi_redir_hint = e->fields.delivery_mode == LAPIC_LOWEST;
+	return irq;
 }
 
 /* Send what a pin asks for. Under ioapic->lock. */

@@ -228,18 +228,14 @@ static void icr_store(struct lapic *lapic, u32 lo, u32 hi)
 
 static void icr_send(struct lapic *lapic, u32 lo, u32 hi)
 {
-	struct lapic_irq irq = {
-		.dest_id = lapic_mode(lapic->vcpu) == LAPIC_X2APIC ? hi : hi >> 24,
-		.vector = lo & APIC_VECTOR_MASK,
-		.delivery_mode = GET_APIC_DELIVERY_MODE(lo),
-		.dest_mode = !!(lo & APIC_DEST_LOGICAL),
-		.level = !!(lo & APIC_INT_ASSERT),
-		.trig_mode = !!(lo & APIC_INT_LEVELTRIG),
-		.shorthand = (lo >> 18) & 3,
-		.src = lapic->vcpu,
-	};
+	struct lapic_irq irq = lapic_irq_decode(lo);
 	bool fixed = irq.delivery_mode == LAPIC_FIXED || irq.delivery_mode == LAPIC_LOWEST;
 
+	irq.dest_id = lapic_mode(lapic->vcpu) == LAPIC_X2APIC ? hi : hi >> 24;
+	irq.dest_mode = !!(lo & APIC_DEST_LOGICAL);
+	irq.level = !!(lo & APIC_INT_ASSERT);
+	irq.shorthand = (lo >> 18) & 3;
+	irq.src = lapic->vcpu;
 	if (fixed && irq.vector < 16) {
 		lapic_report_error(lapic, ilog2(APIC_ESR_SENDILL));
 		return;

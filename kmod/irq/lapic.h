@@ -67,6 +67,17 @@ static inline bool lapic_sw_enabled(const struct lapic *lapic)
 	return lapic_reg(lapic, APIC_SPIV) & APIC_SPIV_APIC_ENABLED;
 }
 
+/* What the low half of ICR, an IOAPIC's entry, an LVT entry and an MSI's data have in common. */
+static inline struct lapic_irq lapic_irq_decode(u32 low)
+{
+	return (struct lapic_irq){
+		.vector = low & APIC_VECTOR_MASK,
+		.delivery_mode = GET_APIC_DELIVERY_MODE(low),
+		.level = 1,
+		.trig_mode = !!(low & APIC_INT_LEVELTRIG),
+	};
+}
+
 int lapic_create(struct vcpu *vcpu);
 void lapic_destroy(struct vcpu *vcpu);
 void lapic_reset(struct vcpu *vcpu, bool init);

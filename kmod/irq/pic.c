@@ -127,8 +127,10 @@ static void pic_unlock(struct pic *pic, unsigned long flags)
 	spin_unlock_irqrestore(&pic->lock, flags);
 	if (output)
 		raise_output(pic->vm);
-	tell_pins(pic->vm, acked, route_acked);
-	tell_pins(pic->vm, unmasked, route_unmasked);
+	if (acked)
+		tell_pins(pic->vm, acked, route_acked);
+	if (unmasked)
+		tell_pins(pic->vm, unmasked, route_unmasked);
 }
 
 int pic_set_irq(struct vm *vm, unsigned int pin, int source, int level)

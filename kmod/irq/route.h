@@ -66,8 +66,9 @@ void route_ack_register(struct vm *vm, struct route_ack *ack);
 void route_ack_unregister(struct vm *vm, struct route_ack *ack);	/* waits for readers */
 
 /**
- * route_eoi_vectors() - split irqchip: add the vectors of the level-triggered messages of userspace's
- * IOAPIC that are aimed at this vCPU. Context: takes vm->srcu.
+ * route_eoi_vectors() - split irqchip: whose EOI userspace's IOAPIC must be told about
+ * Adds the vectors of its level-triggered messages that are aimed at this vCPU. Context: takes
+ * vm->srcu.
  */
 void route_eoi_vectors(struct vcpu *vcpu, u64 bitmap[4]);
 
