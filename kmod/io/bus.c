@@ -27,10 +27,10 @@ static struct bus *bus_deref(struct vm *vm, enum bus_space space)
 				      lockdep_is_held(&vm->irq_lock) || !kref_read(&vm->users));
 }
 
-/* Index of the first range whose base is above @addr. */
+/* Index of the first range whose base is above @addr. No bus: as if it were empty. */
 static int bus_upper_bound(const struct bus *bus, u64 addr)
 {
-	int low = 0, high = bus->nr;
+	int low = 0, high = bus ? bus->nr : 0;
 
 	while (low < high) {
 		int mid = (low + high) / 2;
@@ -77,8 +77,6 @@ int bus_read(struct vcpu *vcpu, enum bus_space space, u64 addr, int len, void *v
 
 	if (space == BUS_MMIO && !lapic_mmio_read(vcpu, addr, len, val))
 		return 0;	/* one page per vCPU: not on the bus of the VM */
-	if (!bus)
-		return -EOPNOTSUPP;
 	index = bus_upper_bound(bus, addr);
 	while ((dev = bus_next(bus, &index, addr, len))) {
 		if (dev->ops->read && !dev->ops->read(vcpu, dev, addr, len, val))
@@ -95,8 +93,6 @@ int bus_write(struct vcpu *vcpu, enum bus_space space, u64 addr, int len, const 
 
 	if (space == BUS_MMIO && !lapic_mmio_write(vcpu, addr, len, val))
 		return 0;
-	if (!bus)
-		return -EOPNOTSUPP;
 	index = bus_upper_bound(bus, addr);
 	while ((dev = bus_next(bus, &index, addr, len))) {
 		if (dev->ops->write && !dev->ops->write(vcpu, dev, addr, len, val))
@@ -110,51 +106,39 @@ static void bus_free_rcu(struct rcu_head *rcu)
 	kfree(container_of(rcu, struct bus, rcu));
 }
 
-static void bus_add_range(struct bus *bus, u64 base, u32 len, struct bus_dev *dev)
+static void bus_add(struct bus *bus, const struct bus_range *range)
 {
-	bus->ranges[bus->nr++] = (struct bus_range){ .base = base, .len = len, .dev = dev };
-	bus->max_len = max(bus->max_len, len);
+	if (!range->dev)
+		return;
+	bus->ranges[bus->nr++] = *range;
+	bus->max_len = max(bus->max_len, range->len);
 }
 
 /* Copy without the holes, @dev behind all ranges that begin no higher. */
-static void bus_copy(struct bus *new, const struct bus *old, struct bus_dev *dev)
+static void bus_fill(struct bus *new, const struct bus *old, struct bus_dev *dev)
 {
-	int i = 0;
+	int i = 0, nr = old ? old->nr : 0;
 
-	for (; old && i < old->nr && old->ranges[i].base <= dev->base; i++) {
-		if (old->ranges[i].dev)
-			bus_add_range(new, old->ranges[i].base, old->ranges[i].len,
-				      old->ranges[i].dev);
-	}
-	bus_add_range(new, dev->base, dev->len, dev);
-	for (; old && i < old->nr; i++) {
-		if (old->ranges[i].dev)
-			bus_add_range(new, old->ranges[i].base, old->ranges[i].len,
-				      old->ranges[i].dev);
-	}
-}
-
-static int bus_count(const struct bus *bus)
-{
-	int i, nr = 0;
-
-	for (i = 0; bus && i < bus->nr; i++)
-		nr += !!bus->ranges[i].dev;
-	return nr;
+	for (; i < nr && old->ranges[i].base <= dev->base; i++)
+		bus_add(new, &old->ranges[i]);
+	bus_add(new, &(struct bus_range){ .base = dev->base, .len = dev->len, .dev = dev });
+	for (; i < nr; i++)
+		bus_add(new, &old->ranges[i]);
 }
 
 int bus_attach(struct vm *vm, enum bus_space space, struct bus_dev *dev)
 {
 	struct bus *old = bus_deref(vm, space), *new;
-	int nr = bus_count(old) + 1;
 
 	lockdep_assert_held(&vm->irq_lock);
-	if (nr > BUS_MAX_DEVS)
-		return -ENOSPC;
-	new = kzalloc(struct_size(new, ranges, nr), GFP_KERNEL_ACCOUNT);
+	new = kzalloc(struct_size(new, ranges, old ? old->nr + 1 : 1), GFP_KERNEL_ACCOUNT);
 	if (!new)
 		return -ENOMEM;
-	bus_copy(new, old, dev);
+	bus_fill(new, old, dev);
+	if (new->nr > BUS_MAX_DEVS) {
+		kfree(new);
+		return -ENOSPC;
+	}
 	rcu_assign_pointer(vm->io.bus[space], new);
 	smp_mb();	/* a vCPU that is not counted yet finds the new array */
 	if (!READ_ONCE(vm->nr_vcpus))
@@ -187,13 +171,13 @@ static void bus_destroy(struct vm *vm, enum bus_space space)
 	struct bus *bus = bus_deref(vm, space);
 	int i;
 
-	RCU_INIT_POINTER(vm->io.bus[space], NULL);
 	for (i = 0; bus && i < bus->nr; i++) {
 		struct bus_dev *dev = bus->ranges[i].dev;
 
 		if (dev && dev->ops->release)
 			dev->ops->release(dev);
 	}
+	RCU_INIT_POINTER(vm->io.bus[space], NULL);
 	kfree(bus);
 }
 

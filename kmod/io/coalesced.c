@@ -15,7 +15,7 @@ struct coalesced_zone {
 	struct bus_dev dev;
 	struct list_head link;		/* vm->io.coalesced_zones, irq_lock */
 	struct vm *vm;
-	bool pio;
+	enum bus_space space;
 };
 
 static_assert(COALESCED_ENTRIES == 170);	/* clients compute it from the page size */
@@ -39,7 +39,7 @@ static int coalesced_write(struct vcpu *vcpu, struct bus_dev *dev, u64 addr, int
 	entry = &ring->coalesced_mmio[array_index_nospec(last, COALESCED_ENTRIES)];
 	entry->phys_addr = addr;
 	entry->len = len;
-	entry->pio = zone->pio;
+	entry->pio = zone->space == BUS_PIO;
 	memcpy(entry->data, val, len);
 	smp_store_release(&ring->last, next);	/* after the entry, for the process that reads it */
 	err = 0;
@@ -73,9 +73,9 @@ int coalesced_register(struct vm *vm, const struct kvm_coalesced_mmio_zone *args
 		return -ENOMEM;
 	zone->dev = (struct bus_dev){ .ops = &coalesced_ops, .base = args->addr, .len = args->size };
 	zone->vm = vm;
-	zone->pio = args->pio;
+	zone->space = args->pio ? BUS_PIO : BUS_MMIO;
 	mutex_lock(&vm->irq_lock);
-	err = bus_attach(vm, zone->pio ? BUS_PIO : BUS_MMIO, &zone->dev);
+	err = bus_attach(vm, zone->space, &zone->dev);
 	if (!err)
 		list_add_tail(&zone->link, &vm->io.coalesced_zones);
 	mutex_unlock(&vm->irq_lock);
@@ -84,25 +84,20 @@ int coalesced_register(struct vm *vm, const struct kvm_coalesced_mmio_zone *args
 	return err;
 }
 
-static bool coalesced_contains(const struct coalesced_zone *zone,
-			       const struct kvm_coalesced_mmio_zone *args)
-{
-	u64 offset = args->addr - zone->dev.base;
-
-	return zone->pio == args->pio && offset <= zone->dev.len &&
-	       zone->dev.len - offset >= args->size;
-}
-
 int coalesced_unregister(struct vm *vm, const struct kvm_coalesced_mmio_zone *args)
 {
+	enum bus_space space = args->pio ? BUS_PIO : BUS_MMIO;
 	struct coalesced_zone *zone, *next;
 
 	if (args->pio > 1)
 		return -EINVAL;
 	mutex_lock(&vm->irq_lock);
 	list_for_each_entry_safe(zone, next, &vm->io.coalesced_zones, link) {
-		if (coalesced_contains(zone, args))
-			bus_detach(vm, zone->pio ? BUS_PIO : BUS_MMIO, &zone->dev);
+		u64 offset = args->addr - zone->dev.base;
+
+		if (zone->space == space && offset <= zone->dev.len &&
+		    zone->dev.len - offset >= args->size)
+			bus_detach(vm, space, &zone->dev);
 	}
 	mutex_unlock(&vm->irq_lock);
 	return 0;

@@ -18,24 +18,16 @@ struct ioeventfd {
 #define IOEVENTFD_FLAGS \
 	(KVM_IOEVENTFD_FLAG_DATAMATCH | KVM_IOEVENTFD_FLAG_PIO | KVM_IOEVENTFD_FLAG_DEASSIGN)
 
-static u64 ioeventfd_value(const void *val, int len)
-{
-	u64 value = 0;
-
-	memcpy(&value, val, min_t(int, len, sizeof(value)));
-	return value;
-}
-
 static int ioeventfd_write(struct vcpu *vcpu, struct bus_dev *dev, u64 addr, int len,
 			   const void *val)
 {
 	struct ioeventfd *item = container_of(dev, struct ioeventfd, dev);
+	u64 value = 0;
 
-	if (addr != dev->base)
+	if (addr != dev->base || (dev->len && dev->len != len))
 		return -EOPNOTSUPP;
-	if (dev->len && dev->len != len)
-		return -EOPNOTSUPP;
-	if (!item->wildcard && ioeventfd_value(val, len) != item->datamatch)
+	memcpy(&value, val, min_t(int, len, sizeof(value)));
+	if (!item->wildcard && value != item->datamatch)
 		return -EOPNOTSUPP;
 	compat_eventfd_signal(item->eventfd);
 	return 0;
@@ -56,9 +48,18 @@ static const struct bus_dev_ops ioeventfd_ops = {
 	.release = ioeventfd_release,
 };
 
-static enum bus_space ioeventfd_space(const struct kvm_ioeventfd *args)
+static struct ioeventfd ioeventfd_from(const struct kvm_ioeventfd *args,
+				       struct eventfd_ctx *eventfd)
 {
-	return args->flags & KVM_IOEVENTFD_FLAG_PIO ? BUS_PIO : BUS_MMIO;
+	bool wildcard = !(args->flags & KVM_IOEVENTFD_FLAG_DATAMATCH);
+
+	return (struct ioeventfd){
+		.dev = { .ops = &ioeventfd_ops, .base = args->addr, .len = args->len },
+		.eventfd = eventfd,
+		.space = args->flags & KVM_IOEVENTFD_FLAG_PIO ? BUS_PIO : BUS_MMIO,
+		.wildcard = wildcard,
+		.datamatch = wildcard ? 0 : args->datamatch,
+	};
 }
 
 /* Could one write match both? */
@@ -72,89 +73,47 @@ static bool ioeventfd_collides(const struct ioeventfd *a, const struct ioeventfd
 	       (a->wildcard || b->wildcard || a->datamatch == b->datamatch);
 }
 
-static int ioeventfd_add(struct vm *vm, struct ioeventfd *item)
+static bool ioeventfd_equal(const struct ioeventfd *a, const struct ioeventfd *b)
 {
-	struct ioeventfd *other;
+	return a->eventfd == b->eventfd && a->space == b->space && a->dev.base == b->dev.base &&
+	       a->dev.len == b->dev.len && a->wildcard == b->wildcard &&
+	       a->datamatch == b->datamatch;
+}
+
+/* irq_lock held. */
+static int ioeventfd_add(struct vm *vm, const struct ioeventfd *new)
+{
+	struct ioeventfd *item;
 	int err;
 
-	lockdep_assert_held(&vm->irq_lock);
-	list_for_each_entry(other, &vm->io.ioeventfds, link) {
-		if (ioeventfd_collides(item, other))
+	list_for_each_entry(item, &vm->io.ioeventfds, link)
+		if (ioeventfd_collides(item, new))
 			return -EEXIST;
-	}
-	err = bus_attach(vm, item->space, &item->dev);
-	if (!err)
-		list_add_tail(&item->link, &vm->io.ioeventfds);
-	return err;
-}
-
-static struct ioeventfd *ioeventfd_alloc(const struct kvm_ioeventfd *args,
-					 struct eventfd_ctx *eventfd)
-{
-	struct ioeventfd *item = kzalloc(sizeof(*item), GFP_KERNEL_ACCOUNT);
-
+	item = kzalloc(sizeof(*item), GFP_KERNEL_ACCOUNT);
 	if (!item)
-		return NULL;
-	item->dev = (struct bus_dev){ .ops = &ioeventfd_ops, .base = args->addr, .len = args->len };
-	item->eventfd = eventfd;
-	item->space = ioeventfd_space(args);
-	item->wildcard = !(args->flags & KVM_IOEVENTFD_FLAG_DATAMATCH);
-	item->datamatch = item->wildcard ? 0 : args->datamatch;
-	return item;
-}
-
-static int ioeventfd_assign(struct vm *vm, const struct kvm_ioeventfd *args)
-{
-	struct eventfd_ctx *eventfd = eventfd_ctx_fdget(args->fd);
-	struct ioeventfd *item;
-	int err = -ENOMEM;
-
-	if (IS_ERR(eventfd))
-		return PTR_ERR(eventfd);
-	item = ioeventfd_alloc(args, eventfd);
-	if (item) {
-		mutex_lock(&vm->irq_lock);
-		err = ioeventfd_add(vm, item);
-		mutex_unlock(&vm->irq_lock);
-	}
+		return -ENOMEM;
+	*item = *new;
+	err = bus_attach(vm, item->space, &item->dev);
 	if (err) {
-		eventfd_ctx_put(eventfd);
 		kfree(item);
 		return err;
 	}
+	list_add_tail(&item->link, &vm->io.ioeventfds);
 	stats_live(LIVE_FILES, 1);
 	return 0;
 }
 
-static bool ioeventfd_is(const struct ioeventfd *item, const struct kvm_ioeventfd *args,
-			 const struct eventfd_ctx *eventfd)
+/* irq_lock held. */
+static int ioeventfd_remove(struct vm *vm, const struct ioeventfd *old)
 {
-	bool wildcard = !(args->flags & KVM_IOEVENTFD_FLAG_DATAMATCH);
-
-	return item->eventfd == eventfd && item->space == ioeventfd_space(args) &&
-	       item->dev.base == args->addr && item->dev.len == args->len &&
-	       item->wildcard == wildcard && (wildcard || item->datamatch == args->datamatch);
-}
-
-static int ioeventfd_deassign(struct vm *vm, const struct kvm_ioeventfd *args)
-{
-	struct eventfd_ctx *eventfd = eventfd_ctx_fdget(args->fd);
 	struct ioeventfd *item;
-	int err = -ENOENT;
 
-	if (IS_ERR(eventfd))
-		return PTR_ERR(eventfd);
-	mutex_lock(&vm->irq_lock);
-	list_for_each_entry(item, &vm->io.ioeventfds, link) {
-		if (!ioeventfd_is(item, args, eventfd))
-			continue;
-		bus_detach(vm, item->space, &item->dev);
-		err = 0;
-		break;
-	}
-	mutex_unlock(&vm->irq_lock);
-	eventfd_ctx_put(eventfd);
-	return err;
+	list_for_each_entry(item, &vm->io.ioeventfds, link)
+		if (ioeventfd_equal(item, old)) {
+			bus_detach(vm, item->space, &item->dev);
+			return 0;
+		}
+	return -ENOENT;
 }
 
 static bool ioeventfd_valid(const struct kvm_ioeventfd *args)
@@ -170,9 +129,21 @@ static bool ioeventfd_valid(const struct kvm_ioeventfd *args)
 
 int ioeventfd_set(struct vm *vm, const struct kvm_ioeventfd *args)
 {
-	if (args->flags & KVM_IOEVENTFD_FLAG_DEASSIGN)
-		return ioeventfd_deassign(vm, args);
-	if (!ioeventfd_valid(args))
+	bool deassign = args->flags & KVM_IOEVENTFD_FLAG_DEASSIGN;
+	struct eventfd_ctx *eventfd;
+	struct ioeventfd item;
+	int err;
+
+	if (!deassign && !ioeventfd_valid(args))
 		return -EINVAL;
-	return ioeventfd_assign(vm, args);
+	eventfd = eventfd_ctx_fdget(args->fd);
+	if (IS_ERR(eventfd))
+		return PTR_ERR(eventfd);
+	item = ioeventfd_from(args, eventfd);
+	mutex_lock(&vm->irq_lock);
+	err = deassign ? ioeventfd_remove(vm, &item) : ioeventfd_add(vm, &item);
+	mutex_unlock(&vm->irq_lock);
+	if (deassign || err)		/* else it is the new item's */
+		eventfd_ctx_put(eventfd);
+	return err;
 }

@@ -33,12 +33,8 @@ int hlt_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 	return ret;
 }
 
-static bool requests_wake(struct vcpu *vcpu)
-{
-	return test_bit(REQ_DEAD, &vcpu->requests) || test_bit(REQ_UNHALT, &vcpu->requests) ||
-	       test_bit(REQ_TRIPLE_FAULT, &vcpu->requests) ||
-	       test_bit(REQ_APF_READY, &vcpu->requests);
-}
+/* Requests that end HLT. */
+#define WAKING	(BIT(REQ_UNHALT) | BIT(REQ_TRIPLE_FAULT) | BIT(REQ_APF_READY))
 
 static bool events_wake(struct vcpu *vcpu)
 {
@@ -63,7 +59,8 @@ bool halt_runnable(struct vcpu *vcpu)
 		return true;
 	if (lapic_timer_pending(vcpu))
 		lapic_timer_serve(vcpu);
-	return READ_ONCE(vcpu->arch.pv_unhalted) || requests_wake(vcpu) || events_wake(vcpu);
+	return READ_ONCE(vcpu->arch.pv_unhalted) || (READ_ONCE(vcpu->requests) & WAKING) ||
+	       events_wake(vcpu);
 }
 
 bool halt_wakes(struct vcpu *vcpu)
@@ -72,14 +69,9 @@ bool halt_wakes(struct vcpu *vcpu)
 	       READ_ONCE(vcpu->requests) || atomic_read(&vcpu->events.nmi_queued);
 }
 
-static bool user_wants_back(struct vcpu *vcpu)
-{
-	return signal_pending(current) || compat_immediate_exit(vcpu->run);
-}
-
 static bool must_stop(struct vcpu *vcpu)
 {
-	return halt_runnable(vcpu) || user_wants_back(vcpu);
+	return halt_runnable(vcpu) || signal_pending(current) || compat_immediate_exit(vcpu->run);
 }
 
 static bool poll(struct vcpu *vcpu, ktime_t start)

@@ -14,7 +14,10 @@
 #include "cpu/regs.h"
 #include "irq/lapic.h"
 
+#define VECTOR_DB	1
+#define VECTOR_NMI	2
 #define VECTOR_DF	8
+#define VECTOR_PF	14
 #define NR_EXCEPTIONS	32
 
 /* The classes of the double-fault table in the SDM's chapter on exceptions. */
@@ -44,8 +47,7 @@ static bool makes_double_fault(u8 first, u8 second)
 	return (BIT(first) & CONTRIBUTORY) && (BIT(second) & CONTRIBUTORY);
 }
 
-static int queue(struct vcpu *vcpu, u8 vector, bool has_error, u32 error, bool has_payload,
-		 u64 payload)
+static int queue(struct vcpu *vcpu, struct exception new)
 {
 	struct vcpu_events *ev = &vcpu->events;
 	int previous = previous_exception(ev);
@@ -56,45 +58,44 @@ static int queue(struct vcpu *vcpu, u8 vector, bool has_error, u32 error, bool h
 		vcpu_request(vcpu, REQ_TRIPLE_FAULT);
 		return RESUME;
 	}
-	if (previous >= 0 && makes_double_fault(previous, vector)) {
-		vector = VECTOR_DF;
-		has_error = true;
-		error = 0;
-		has_payload = false;
-	}
+	if (previous >= 0 && makes_double_fault(previous, new.vector))
+		new = (struct exception){ .vector = VECTOR_DF, .has_error = true };
 	/*
 	 * Otherwise the second one wins: the instruction raises the first again when it is
 	 * restarted.
 	 */
 	if (previous >= 0)
 		events_clear_exception(vcpu);
-	ev->exception.pending = true;
-	ev->exception.vector = vector;
-	ev->exception.has_error = has_error;
-	ev->exception.error = error;
-	ev->exception.has_payload = has_payload;
-	ev->exception.payload = payload;
+	new.pending = true;
+	ev->exception = new;
 	return RESUME;
 }
 
 int inject_exception(struct vcpu *vcpu, u8 vector)
 {
-	return queue(vcpu, vector, false, 0, false, 0);
+	return queue(vcpu, (struct exception){ .vector = vector });
 }
 
 int inject_exception_error(struct vcpu *vcpu, u8 vector, u32 error)
 {
-	return queue(vcpu, vector, true, error, false, 0);
+	return queue(vcpu, (struct exception){
+		.vector = vector, .has_error = true, .error = error,
+	});
 }
 
 int inject_page_fault(struct vcpu *vcpu, gva_t cr2, u32 error)
 {
-	return queue(vcpu, 14, true, error, true, cr2);
+	return queue(vcpu, (struct exception){
+		.vector = VECTOR_PF, .has_error = true, .error = error,
+		.has_payload = true, .payload = cr2,
+	});
 }
 
 int inject_db(struct vcpu *vcpu, u64 dr6_bits)
 {
-	return queue(vcpu, 1, false, 0, true, dr6_bits);
+	return queue(vcpu, (struct exception){
+		.vector = VECTOR_DB, .has_payload = true, .payload = dr6_bits,
+	});
 }
 
 void inject_nmi(struct vcpu *vcpu)
@@ -118,21 +119,22 @@ void inject_nmi_collect(struct vcpu *vcpu)
 	vcpu_request(vcpu, REQ_EVENT);
 }
 
+/* Nothing is on its way into the guest, and no instruction shields against what comes. */
+static bool may_interrupt(struct vcpu *vcpu, u64 shadow)
+{
+	return vcpu->events.entry.type == EVENT_NONE && !vcpu->events.exception.pending &&
+	       !(shadow_get(vcpu) & (SHADOW_STI | SHADOW_MOV_SS | shadow));
+}
+
 bool inject_irq_allowed(struct vcpu *vcpu)
 {
-	if (vcpu->events.entry.type != EVENT_NONE || vcpu->events.exception.pending)
-		return false;
-	if (debug_blocks_irq(vcpu))
-		return false;
-	return (rflags_get(vcpu) & X86_EFLAGS_IF) &&
-	       !(shadow_get(vcpu) & (SHADOW_STI | SHADOW_MOV_SS));
+	return (rflags_get(vcpu) & X86_EFLAGS_IF) && !debug_blocks_irq(vcpu) &&
+	       may_interrupt(vcpu, 0);
 }
 
 bool inject_nmi_allowed(struct vcpu *vcpu)
 {
-	if (vcpu->events.entry.type != EVENT_NONE || vcpu->events.exception.pending)
-		return false;
-	return !(shadow_get(vcpu) & (SHADOW_STI | SHADOW_MOV_SS | SHADOW_NMI));
+	return may_interrupt(vcpu, SHADOW_NMI);
 }
 
 void inject_nmi_reblock(struct vcpu *vcpu)
@@ -165,9 +167,9 @@ static void apply_payload(struct vcpu *vcpu)
 
 	if (!ev->exception.has_payload)
 		return;
-	if (ev->exception.vector == 1)
+	if (ev->exception.vector == VECTOR_DB)
 		dr_deliver(vcpu, ev->exception.payload);
-	else if (ev->exception.vector == 14)
+	else if (ev->exception.vector == VECTOR_PF)
 		vcpu->regs.cr2 = ev->exception.payload;
 	ev->exception.has_payload = false;
 	ev->exception.payload = 0;
@@ -202,7 +204,7 @@ static void deliver_async(struct vcpu *vcpu)
 
 	if (ev->nmi_pending && inject_nmi_allowed(vcpu)) {
 		ev->nmi_pending--;
-		ev->entry = (struct event){ .type = EVENT_NMI, .vector = 2 };
+		ev->entry = (struct event){ .type = EVENT_NMI, .vector = VECTOR_NMI };
 		vcpu->stats.nmi_injections++;
 		return;
 	}
@@ -262,16 +264,8 @@ int inject_events(struct vcpu *vcpu)
 	return RESUME;
 }
 
-int irq_window_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+int inject_window_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
-	vcpu->events.want_irq_window = false;
-	vcpu_request(vcpu, REQ_EVENT);
-	return RESUME;
-}
-
-int nmi_window_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
-{
-	vcpu->events.want_nmi_window = false;
 	vcpu_request(vcpu, REQ_EVENT);
 	return RESUME;
 }
@@ -323,15 +317,10 @@ static void exception_to_user(struct vcpu *vcpu, struct kvm_vcpu_events *out)
 	/* INT3, INTO, INT1 and INT n are not shown: the instruction will run again. */
 }
 
-static u8 shadow_to_user(u64 shadow)
-{
-	return (shadow & SHADOW_MOV_SS ? KVM_X86_SHADOW_INT_MOV_SS : 0) |
-	       (shadow & SHADOW_STI ? KVM_X86_SHADOW_INT_STI : 0);
-}
-
 void events_to_user(struct vcpu *vcpu, struct kvm_vcpu_events *out)
 {
 	struct vcpu_events *ev = &vcpu->events;
+	u64 shadow = shadow_get(vcpu);
 
 	memset(out, 0, sizeof(*out));
 	inject_nmi_collect(vcpu);
@@ -340,10 +329,11 @@ void events_to_user(struct vcpu *vcpu, struct kvm_vcpu_events *out)
 		out->interrupt.injected = 1;
 		out->interrupt.nr = ev->entry.vector;
 	}
-	out->interrupt.shadow = shadow_to_user(shadow_get(vcpu));
+	out->interrupt.shadow = (shadow & SHADOW_MOV_SS ? KVM_X86_SHADOW_INT_MOV_SS : 0) |
+				(shadow & SHADOW_STI ? KVM_X86_SHADOW_INT_STI : 0);
 	out->nmi.injected = ev->entry.type == EVENT_NMI;
 	out->nmi.pending = ev->nmi_pending;
-	out->nmi.masked = !!(shadow_get(vcpu) & SHADOW_NMI);
+	out->nmi.masked = !!(shadow & SHADOW_NMI);
 	out->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW |
 		     KVM_VCPUEVENT_VALID_SMM;
 	if (vcpu->vm->arch.exception_payload)
@@ -367,7 +357,7 @@ static int events_check(struct vcpu *vcpu, const struct kvm_vcpu_events *in)
 	if (in->flags & ~known)
 		return -EINVAL;
 	if ((in->exception.injected || pending) &&
-	    (in->exception.nr >= NR_EXCEPTIONS || in->exception.nr == 2))
+	    (in->exception.nr >= NR_EXCEPTIONS || in->exception.nr == VECTOR_NMI))
 		return -EINVAL;
 	/* There is no system management mode to put the vCPU into. */
 	if ((in->flags & KVM_VCPUEVENT_VALID_SMM) && (in->smi.smm || in->smi.pending))
@@ -377,24 +367,22 @@ static int events_check(struct vcpu *vcpu, const struct kvm_vcpu_events *in)
 
 static void exception_from_user(struct vcpu *vcpu, const struct kvm_vcpu_events *in)
 {
-	struct vcpu_events *ev = &vcpu->events;
-	bool payloads = in->flags & KVM_VCPUEVENT_VALID_PAYLOAD;
-
-	if (payloads && in->exception.pending) {
-		ev->exception.pending = true;
-		ev->exception.vector = in->exception.nr;
-		ev->exception.has_error = in->exception.has_error_code;
-		ev->exception.error = in->exception.error_code;
-		ev->exception.has_payload = in->exception_has_payload;
-		ev->exception.payload = in->exception_payload;
-	} else if (in->exception.injected) {
-		ev->entry = (struct event){
+	if ((in->flags & KVM_VCPUEVENT_VALID_PAYLOAD) && in->exception.pending)
+		vcpu->events.exception = (struct exception){
+			.pending = true,
+			.vector = in->exception.nr,
+			.has_error = in->exception.has_error_code,
+			.error = in->exception.error_code,
+			.has_payload = in->exception_has_payload,
+			.payload = in->exception_payload,
+		};
+	else if (in->exception.injected)
+		vcpu->events.entry = (struct event){
 			.type = EVENT_EXCEPTION,
 			.vector = in->exception.nr,
 			.has_error = in->exception.has_error_code,
 			.error = in->exception.error_code,
 		};
-	}
 }
 
 static void shadow_from_user(struct vcpu *vcpu, const struct kvm_vcpu_events *in)
@@ -435,7 +423,7 @@ int events_from_user(struct vcpu *vcpu, const struct kvm_vcpu_events *in)
 	ev->entry.type = EVENT_NONE;
 	/* Only one event can be in delivery; a restored state never holds two. */
 	if (in->nmi.injected)
-		ev->entry = (struct event){ .type = EVENT_NMI, .vector = 2 };
+		ev->entry = (struct event){ .type = EVENT_NMI, .vector = VECTOR_NMI };
 	else if (in->interrupt.injected)
 		ev->entry = (struct event){
 			.type = in->interrupt.soft ? EVENT_SOFT_INT : EVENT_IRQ,

@@ -27,6 +27,15 @@ struct event {
 	u8 insn_len;		/* soft types: length of the instruction */
 };
 
+struct exception {		/* raised, not yet delivered */
+	bool pending;
+	u8 vector;
+	bool has_error;
+	u32 error;
+	bool has_payload;	/* DR6 bits or CR2, applied at delivery */
+	u64 payload;
+};
+
 struct vcpu_events {
 	/*
 	 * Being delivered. inject_events() sets it, backend enter() gives it to the hardware,
@@ -34,16 +43,7 @@ struct vcpu_events {
 	 * survives an aborted entry as it is.
 	 */
 	struct event entry;
-
-	struct {		/* raised, not yet delivered */
-		bool pending;
-		u8 vector;
-		bool has_error;
-		u32 error;
-		bool has_payload;	/* DR6 bits or CR2, applied at delivery */
-		u64 payload;
-	} exception;
-
+	struct exception exception;
 	u8 nmi_pending;		/* 0..2 */
 	atomic_t nmi_queued;	/* from other threads; moved by REQ_NMI */
 	bool want_irq_window, want_nmi_window; /* backend enter() programs them when they changed */

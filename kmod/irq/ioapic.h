@@ -7,30 +7,20 @@
 #include "types.h"
 #include "io/io.h"
 
-#define IOAPIC_NR_PINS	24
+#define IOAPIC_NR_PINS	KVM_IOAPIC_NUM_PINS
 #define IOAPIC_BASE	0xfec00000ull
-
-union ioapic_entry {		/* a redirection table entry */
-	u64 bits;
-	struct {
-		u64 vector:8, delivery_mode:3, dest_mode:1, delivery_status:1, polarity:1,
-		    remote_irr:1, trig_mode:1, mask:1, :39, dest_id:8;
-	};
-};
 
 struct ioapic {
 	struct bus_dev dev;
 	struct vm *vm;
 	spinlock_t lock;	/* interrupts off; all below */
-	u32 id;			/* as the register reads: bits 27:24 */
-	u8 select;
-	u32 irr;		/* asserted lines; edge: latched while it could not be delivered */
+	struct kvm_ioapic_state state;	/* irr: asserted lines; edges: latched, not delivered yet */
 	u32 lines[IOAPIC_NR_PINS];	/* bit per enum irq_source */
-	union ioapic_entry table[IOAPIC_NR_PINS];
 };
 
-int ioapic_create(struct vm *vm);		/* irq_lock held */
-void ioapic_destroy(struct vm *vm);		/* irq_lock held */
+/* irq_lock held. Destroy: what there is, also after a create that failed. */
+int ioapic_create(struct vm *vm);
+void ioapic_destroy(struct vm *vm);
 
 /**
  * ioapic_set_irq() - drive a pin

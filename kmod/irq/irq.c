@@ -4,7 +4,6 @@
  */
 #include <linux/bitops.h>
 #include <linux/gfp.h>
-#include <linux/log2.h>
 #include <linux/mm.h>
 #include <asm/apicdef.h>
 #include "vm.h"
@@ -15,8 +14,6 @@
 #include "irq/pic.h"
 #include "irq/pit.h"
 #include "irq/route.h"
-
-#define SPLIT_MAX_PINS		ROUTE_NR_GSIS
 
 /* What a vCPU hears */
 
@@ -127,19 +124,6 @@ int irq_tpr_report_to_user(struct vcpu *vcpu)
 
 /* Whose EOI matters */
 
-struct eoi_scan {
-	struct vcpu *vcpu;
-	u64 bitmap[4];
-};
-
-static void scan_msi(struct lapic_irq *irq, void *arg)
-{
-	struct eoi_scan *scan = arg;
-
-	if (lapic_matches(scan->vcpu->irq.lapic, irq))
-		__set_bit(irq->vector, (unsigned long *)scan->bitmap);
-}
-
 /* An interrupt still in service keeps its exit although its pin has been aimed elsewhere since. */
 static void keep_in_service(struct lapic *lapic, u64 bitmap[4])
 {
@@ -155,19 +139,18 @@ static void keep_in_service(struct lapic *lapic, u64 bitmap[4])
 
 void irq_eoi_bitmap_update(struct vcpu *vcpu)
 {
-	struct eoi_scan scan = { .vcpu = vcpu };
-	struct vm *vm = vcpu->vm;
+	u64 bitmap[4] = {};
 
 	if (!vcpu->irq.lapic)
 		return;
-	keep_in_service(vcpu->irq.lapic, scan.bitmap);
-	if (vm->irq.mode == IRQCHIP_KERNEL)
-		ioapic_eoi_vectors(vcpu, scan.bitmap);
+	keep_in_service(vcpu->irq.lapic, bitmap);
+	if (vcpu->vm->irq.mode == IRQCHIP_KERNEL)
+		ioapic_eoi_vectors(vcpu, bitmap);
 	else
-		route_for_each_level_msi(vm, vm->irq.split_pins, scan_msi, &scan);
-	if (!memcmp(vcpu->irq.eoi_exit, scan.bitmap, sizeof(scan.bitmap)))
+		route_eoi_vectors(vcpu, bitmap);
+	if (!memcmp(vcpu->irq.eoi_exit, bitmap, sizeof(bitmap)))
 		return;
-	memcpy(vcpu->irq.eoi_exit, scan.bitmap, sizeof(scan.bitmap));
+	memcpy(vcpu->irq.eoi_exit, bitmap, sizeof(bitmap));
 	if (vcpu->irq.apicv)
 		backend.apicv_update(vcpu);
 }
@@ -222,33 +205,6 @@ void irq_apicv_refresh(struct vcpu *vcpu)
 int apic_access_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	return emulate_insn(vcpu);
-}
-
-int apic_write_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
-{
-	struct lapic *lapic = vcpu->irq.lapic;
-	unsigned int offset = exit->apic.offset & 0xff0;
-
-	/*
-	 * Trap-like: RIP is past the instruction, the value in the page. A refused write stays
-	 * without effect.
-	 */
-	if (lapic && lapic_write(lapic, offset, lapic_reg(lapic, offset)))
-		lapic_report_error(lapic, ilog2(APIC_ESR_ILLREGA));
-	return RESUME;
-}
-
-int apic_eoi_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
-{
-	if (vcpu->irq.lapic)
-		lapic_eoi_vector(vcpu->irq.lapic, exit->eoi.vector);
-	return RESUME;
-}
-
-int tpr_below_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
-{
-	vcpu_request(vcpu, REQ_EVENT);
-	return RESUME;
 }
 
 /* Life */
@@ -306,18 +262,6 @@ void irq_vm_destroy(struct vm *vm)
 	lapic_map_destroy(vm);
 }
 
-static int create_chips(struct vm *vm)
-{
-	int ret;
-
-	mutex_lock(&vm->irq_lock);
-	ret = pic_create(vm);
-	if (!ret)
-		ret = ioapic_create(vm);
-	mutex_unlock(&vm->irq_lock);
-	return ret;
-}
-
 static int may_create(struct vm *vm)
 {
 	if (vm->irq.mode != IRQCHIP_NONE)
@@ -335,30 +279,24 @@ static void publish(struct vm *vm, enum irqchip_mode mode)
 
 int irqchip_create(struct vm *vm)
 {
-	int ret = may_create(vm);
+	int ret = may_create(vm) ?: route_set_default(vm);
 
 	if (ret)
 		return ret;
-	ret = create_chips(vm);
-	if (!ret)
-		ret = route_set_default(vm);
-	if (ret) {
+	mutex_lock(&vm->irq_lock);
+	ret = pic_create(vm) ?: ioapic_create(vm);
+	mutex_unlock(&vm->irq_lock);
+	if (ret)
 		destroy_chips(vm);
-		return ret;
-	}
-	publish(vm, IRQCHIP_KERNEL);
-	return 0;
+	else
+		publish(vm, IRQCHIP_KERNEL);
+	return ret;
 }
 
 int irqchip_create_split(struct vm *vm, unsigned int pins)
 {
-	int ret;
+	int ret = pins > ROUTE_NR_GSIS ? -EINVAL : may_create(vm) ?: route_set(vm, NULL, 0);
 
-	if (pins > SPLIT_MAX_PINS)
-		return -EINVAL;
-	ret = may_create(vm);
-	if (!ret)
-		ret = route_set_empty(vm);
 	if (ret)
 		return ret;
 	vm->irq.split_pins = pins;
@@ -366,38 +304,33 @@ int irqchip_create_split(struct vm *vm, unsigned int pins)
 	return 0;
 }
 
-int irqchip_to_user(struct vm *vm, struct kvm_irqchip *chip)
+static int chip_check(struct vm *vm, const struct kvm_irqchip *chip)
 {
 	if (vm->irq.mode != IRQCHIP_KERNEL)
 		return -ENXIO;
-	switch (chip->chip_id) {
-	case KVM_IRQCHIP_PIC_MASTER:
-	case KVM_IRQCHIP_PIC_SLAVE:
-		pic_to_user(vm, chip->chip_id, &chip->chip.pic);
-		return 0;
-	case KVM_IRQCHIP_IOAPIC:
+	return chip->chip_id > KVM_IRQCHIP_IOAPIC ? -EINVAL : 0;
+}
+
+int irqchip_to_user(struct vm *vm, struct kvm_irqchip *chip)
+{
+	int ret = chip_check(vm, chip);
+
+	if (!ret && chip->chip_id == KVM_IRQCHIP_IOAPIC)
 		ioapic_to_user(vm, &chip->chip.ioapic);
-		return 0;
-	default:
-		return -EINVAL;
-	}
+	else if (!ret)
+		pic_to_user(vm, chip->chip_id, &chip->chip.pic);
+	return ret;
 }
 
 int irqchip_from_user(struct vm *vm, const struct kvm_irqchip *chip)
 {
-	if (vm->irq.mode != IRQCHIP_KERNEL)
-		return -ENXIO;
-	switch (chip->chip_id) {
-	case KVM_IRQCHIP_PIC_MASTER:
-	case KVM_IRQCHIP_PIC_SLAVE:
-		pic_from_user(vm, chip->chip_id, &chip->chip.pic);
-		return 0;
-	case KVM_IRQCHIP_IOAPIC:
+	int ret = chip_check(vm, chip);
+
+	if (!ret && chip->chip_id == KVM_IRQCHIP_IOAPIC)
 		ioapic_from_user(vm, &chip->chip.ioapic);
-		return 0;
-	default:
-		return -EINVAL;
-	}
+	else if (!ret)
+		pic_from_user(vm, chip->chip_id, &chip->chip.pic);
+	return ret;
 }
 
 int irq_vcpu_init(struct vcpu *vcpu)

@@ -120,13 +120,11 @@ int irq_run_begin(struct vcpu *vcpu);
 void irq_run_end(struct vcpu *vcpu);
 bool irq_window_exit_wanted(struct vcpu *vcpu);
 
-/* Exit handlers: irq.c */
+/* Exit handlers: irq.c, lapic.c, lapic_timer.c, inject.c */
 int apic_access_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 int apic_write_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 int apic_eoi_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
-int tpr_below_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 int lapic_timer_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
-int irq_window_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
-int nmi_window_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
+int inject_window_exit(struct vcpu *vcpu, struct vcpu_exit *exit);	/* and TPR_BELOW */
 
 #endif

@@ -11,23 +11,11 @@
 #include <linux/fs.h>
 #include <linux/poll.h>
 #include <linux/rculist.h>
-#include <linux/seqlock.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 #include "compat.h"
 #include "vm.h"
 #include "route.h"
-
-/*
- * Irqfds with resampling that share a line: the line stays up until the guest's EOI lowers it
- * for all.
- */
-struct irqfd_resampler {
-	struct route_ack ack;
-	struct vm *vm;
-	struct list_head irqfds;	/* irq_lock; SRCU vm->srcu */
-	struct list_head link;		/* vm->irq.irqfd.resamplers, irq_lock */
-};
 
 struct irqfd {
 	struct vm *vm;
@@ -38,19 +26,14 @@ struct irqfd {
 	poll_table pt;
 	struct work_struct inject;
 	struct work_struct shutdown;
-	seqcount_spinlock_t route_seq;	/* irqfd.lock */
-	struct route_entry route;	/* type 0: not a message */
-	struct irqfd_resampler *resampler;
-	struct eventfd_ctx *resamplefd;
-	struct list_head resampler_link;
+	struct eventfd_ctx *resamplefd;	/* NULL: edge-triggered; else signalled at each EOI */
+	struct route_ack ack;
 };
 
 void irqfd_vm_init(struct vm *vm)
 {
 	spin_lock_init(&vm->irq.irqfd.lock);
-	mutex_init(&vm->irq.irqfd.wq_lock);
 	INIT_LIST_HEAD(&vm->irq.irqfd.items);
-	INIT_LIST_HEAD(&vm->irq.irqfd.resamplers);
 }
 
 /* Injection */
@@ -59,7 +42,7 @@ static void irqfd_inject(struct work_struct *work)
 {
 	struct irqfd *irqfd = container_of(work, struct irqfd, inject);
 
-	if (irqfd->resampler) {
+	if (irqfd->resamplefd) {	/* up until an EOI of the guest lowers it: route_acked() */
 		irq_set_gsi(irqfd->vm, IRQ_SOURCE_RESAMPLE, irqfd->gsi, 1);
 	} else {
 		irq_set_gsi(irqfd->vm, IRQ_SOURCE_USER, irqfd->gsi, 1);
@@ -67,31 +50,9 @@ static void irqfd_inject(struct work_struct *work)
 	}
 }
 
-static void irqfd_fire(struct irqfd *irqfd)
-{
-	struct route_entry route;
-	unsigned int seq;
-
-	do {
-		seq = read_seqcount_begin(&irqfd->route_seq);
-		route = irqfd->route;
-	} while (read_seqcount_retry(&irqfd->route_seq, seq));
-	if (route.type == KVM_IRQ_ROUTING_MSI)
-		route_entry_msi(irqfd->vm, &route);
-	else
-		schedule_work(&irqfd->inject);
-}
-
 static void irqfd_acked(struct route_ack *ack)
 {
-	struct irqfd_resampler *resampler = container_of(ack, struct irqfd_resampler, ack);
-	struct vm *vm = resampler->vm;
-	struct irqfd *irqfd;
-
-	irq_set_gsi(vm, IRQ_SOURCE_RESAMPLE, ack->gsi, 0);
-	list_for_each_entry_srcu(irqfd, &resampler->irqfds, resampler_link,
-				 srcu_read_lock_held(&vm->srcu))
-		compat_eventfd_signal(irqfd->resamplefd);
+	compat_eventfd_signal(container_of(ack, struct irqfd, ack)->resamplefd);
 }
 
 /* Life */
@@ -113,7 +74,8 @@ static int irqfd_wakeup(wait_queue_entry_t *wait, unsigned int mode, int sync, v
 
 	if (events & EPOLLIN) {
 		eventfd_ctx_do_read(irqfd->eventfd, &count);
-		irqfd_fire(irqfd);
+		if (irqfd->resamplefd || !route_send_gsi(vm, irqfd->gsi))
+			schedule_work(&irqfd->inject);
 	}
 	if (events & EPOLLHUP) {
 		spin_lock_irqsave(&vm->irq.irqfd.lock, flags);
@@ -131,29 +93,12 @@ static void irqfd_poll_queue(struct file *file, wait_queue_head_t *head, poll_ta
 	add_wait_queue_priority(head, &irqfd->wait);
 }
 
-static void irqfd_resampler_leave(struct irqfd *irqfd)
-{
-	struct irqfd_resampler *resampler = irqfd->resampler;
-	struct vm *vm = irqfd->vm;
-
-	mutex_lock(&vm->irq_lock);
-	list_del_rcu(&irqfd->resampler_link);
-	if (list_empty(&resampler->irqfds)) {
-		list_del(&resampler->link);
-		route_ack_unregister(vm, &resampler->ack);
-		irq_set_gsi(vm, IRQ_SOURCE_RESAMPLE, resampler->ack.gsi, 0);
-		kfree(resampler);
-	} else {
-		synchronize_srcu_expedited(&vm->srcu);
-	}
-	mutex_unlock(&vm->irq_lock);
-}
-
 static void irqfd_free(struct irqfd *irqfd)
 {
-	if (irqfd->resampler)
-		irqfd_resampler_leave(irqfd);
 	if (irqfd->resamplefd) {
+		mutex_lock(&irqfd->vm->irq_lock);
+		route_ack_unregister(irqfd->vm, &irqfd->ack);
+		mutex_unlock(&irqfd->vm->irq_lock);
 		eventfd_ctx_put(irqfd->resamplefd);
 		stats_live(LIVE_FILES, -1);
 	}
@@ -174,72 +119,27 @@ static void irqfd_shutdown(struct work_struct *work)
 	irqfd_free(irqfd);
 }
 
-/* Routes */
-
-/* irq_lock (or vm->srcu) and irqfd.lock held. */
-static void irqfd_update_route(struct irqfd *irqfd)
-{
-	struct route_entry route = {};
-
-	if (irqfd->resampler || !route_lookup_msi(irqfd->vm, irqfd->gsi, &route))
-		route.type = 0;
-	write_seqcount_begin(&irqfd->route_seq);
-	irqfd->route = route;
-	write_seqcount_end(&irqfd->route_seq);
-}
-
-void irqfd_routing_changed(struct vm *vm)
-{
-	struct irqfd *irqfd;
-
-	lockdep_assert_held(&vm->irq_lock);
-	spin_lock_irq(&vm->irq.irqfd.lock);
-	list_for_each_entry(irqfd, &vm->irq.irqfd.items, link)
-		irqfd_update_route(irqfd);
-	spin_unlock_irq(&vm->irq.irqfd.lock);
-}
-
 /* Assignment */
 
-/* irq_lock held. */
-static struct irqfd_resampler *irqfd_find_resampler(struct vm *vm, u32 gsi)
+static int irqfd_resample(struct irqfd *irqfd, int fd)
 {
-	struct irqfd_resampler *resampler;
+	struct eventfd_ctx *resamplefd = eventfd_ctx_fdget(fd);
 
-	list_for_each_entry(resampler, &vm->irq.irqfd.resamplers, link) {
-		if (resampler->ack.gsi == gsi)
-			return resampler;
-	}
-	resampler = kzalloc(sizeof(*resampler), GFP_KERNEL_ACCOUNT);
-	if (!resampler)
-		return NULL;
-	resampler->vm = vm;
-	resampler->ack.gsi = gsi;
-	resampler->ack.acked = irqfd_acked;
-	INIT_LIST_HEAD(&resampler->irqfds);
-	list_add(&resampler->link, &vm->irq.irqfd.resamplers);
-	route_ack_register(vm, &resampler->ack);
-	return resampler;
-}
-
-static int irqfd_resampler_join(struct irqfd *irqfd, int fd)
-{
-	struct eventfd_ctx *ctx = eventfd_ctx_fdget(fd);
-	struct vm *vm = irqfd->vm;
-
-	if (IS_ERR(ctx))
-		return PTR_ERR(ctx);
-	irqfd->resamplefd = ctx;
+	if (IS_ERR(resamplefd))
+		return PTR_ERR(resamplefd);
 	stats_live(LIVE_FILES, 1);
-	mutex_lock(&vm->irq_lock);
-	irqfd->resampler = irqfd_find_resampler(vm, irqfd->gsi);
-	if (irqfd->resampler)
-		list_add_rcu(&irqfd->resampler_link, &irqfd->resampler->irqfds);
-	mutex_unlock(&vm->irq_lock);
-	return irqfd->resampler ? 0 : -ENOMEM;
+	irqfd->resamplefd = resamplefd;
+	irqfd->ack = (struct route_ack){
+		.gsi = irqfd->gsi,
+		.resample = true,
+		.acked = irqfd_acked,
+	};
+	mutex_lock(&irqfd->vm->irq_lock);
+	route_ack_register(irqfd->vm, &irqfd->ack);
+	mutex_unlock(&irqfd->vm->irq_lock);
+	return 0;
 }
 
-/* vm->srcu held: the route is read, and the end of the irqfd waits until it is polled. */
 static int irqfd_publish(struct irqfd *irqfd)
 {
 	struct vm_irqfd *all = &irqfd->vm->irq.irqfd;
@@ -247,14 +147,11 @@ static int irqfd_publish(struct irqfd *irqfd)
 	int err = 0;
 
 	spin_lock_irq(&all->lock);
-	list_for_each_entry(other, &all->items, link) {
+	list_for_each_entry(other, &all->items, link)
 		if (other->eventfd == irqfd->eventfd)
 			err = -EBUSY;
-	}
-	if (!err) {
-		irqfd_update_route(irqfd);
+	if (!err)
 		list_add_tail(&irqfd->link, &all->items);
-	}
 	spin_unlock_irq(&all->lock);
 	return err;
 }
@@ -271,7 +168,6 @@ static struct irqfd *irqfd_alloc(struct vm *vm, struct eventfd_ctx *eventfd, u32
 	INIT_LIST_HEAD(&irqfd->link);
 	INIT_WORK(&irqfd->inject, irqfd_inject);
 	INIT_WORK(&irqfd->shutdown, irqfd_shutdown);
-	seqcount_spinlock_init(&irqfd->route_seq, &vm->irq.irqfd.lock);
 	init_waitqueue_func_entry(&irqfd->wait, irqfd_wakeup);
 	init_poll_funcptr(&irqfd->pt, irqfd_poll_queue);
 	stats_live(LIVE_FILES, 1);
@@ -292,8 +188,8 @@ static int irqfd_assign_file(struct vm *vm, const struct kvm_irqfd *args, struct
 		return -ENOMEM;
 	}
 	if (args->flags & KVM_IRQFD_FLAG_RESAMPLE)
-		err = irqfd_resampler_join(irqfd, args->resamplefd);
-	srcu = srcu_read_lock(&vm->srcu);
+		err = irqfd_resample(irqfd, args->resamplefd);
+	srcu = srcu_read_lock(&vm->srcu);	/* its end waits until it is polled */
 	if (!err)
 		err = irqfd_publish(irqfd);
 	/* What was signalled before is an interrupt too. */
@@ -311,21 +207,13 @@ static int irqfd_assign_file(struct vm *vm, const struct kvm_irqfd *args, struct
  */
 static int irqfd_need_workqueue(struct vm *vm)
 {
-	struct vm_irqfd *all = &vm->irq.irqfd;
+	struct workqueue_struct **wq = &vm->irq.irqfd.wq;
 
-	mutex_lock(&all->wq_lock);
-	if (!all->wq)
-		all->wq = alloc_workqueue("corbel-irqfd", WQ_UNBOUND, 0);
-	mutex_unlock(&all->wq_lock);
-	return all->wq ? 0 : -ENOMEM;
-}
-
-static void irqfd_flush(struct vm *vm)
-{
-	struct workqueue_struct *wq = READ_ONCE(vm->irq.irqfd.wq);
-
-	if (wq)
-		flush_workqueue(wq);
+	mutex_lock(&vm->irq_lock);
+	if (!*wq)
+		*wq = alloc_workqueue("corbel-irqfd", WQ_UNBOUND, 0);
+	mutex_unlock(&vm->irq_lock);
+	return *wq ? 0 : -ENOMEM;
 }
 
 static int irqfd_assign(struct vm *vm, const struct kvm_irqfd *args)
@@ -348,6 +236,7 @@ static int irqfd_assign(struct vm *vm, const struct kvm_irqfd *args)
 static int irqfd_deassign(struct vm *vm, const struct kvm_irqfd *args)
 {
 	struct eventfd_ctx *eventfd = eventfd_ctx_fdget(args->fd);
+	struct workqueue_struct *wq;
 	struct irqfd *irqfd, *next;
 
 	if (IS_ERR(eventfd))
@@ -359,7 +248,9 @@ static int irqfd_deassign(struct vm *vm, const struct kvm_irqfd *args)
 	}
 	spin_unlock_irq(&vm->irq.irqfd.lock);
 	eventfd_ctx_put(eventfd);
-	irqfd_flush(vm);	/* no interrupt after the ioctl has returned */
+	wq = READ_ONCE(vm->irq.irqfd.wq);
+	if (wq)
+		flush_workqueue(wq);	/* no interrupt after the ioctl has returned */
 	return 0;
 }
 

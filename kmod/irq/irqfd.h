@@ -4,16 +4,13 @@
 #define CORBEL_IRQFD_H
 
 #include <linux/list.h>
-#include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include "types.h"
 
 struct vm_irqfd {
-	spinlock_t lock;		/* interrupts off: the list, and every cached route */
+	spinlock_t lock;		/* interrupts off: the list */
 	struct list_head items;
-	struct list_head resamplers;	/* vm->irq_lock */
-	struct mutex wq_lock;		/* wq from NULL to its one value */
-	struct workqueue_struct *wq;	/* where irqfds end; NULL while there was none */
+	struct workqueue_struct *wq;	/* where irqfds end; NULL, then one value under irq_lock */
 };
 
 void irqfd_vm_init(struct vm *vm);
@@ -23,8 +20,5 @@ int irqfd_set(struct vm *vm, const struct kvm_irqfd *args);
 
 /** irqfd_release() - the VM descriptor was closed: drop all, wait until none can fire any more */
 void irqfd_release(struct vm *vm);
-
-/** irqfd_routing_changed() - refresh the cached routes. Context: vm->irq_lock held */
-void irqfd_routing_changed(struct vm *vm);
 
 #endif

@@ -7,10 +7,12 @@
 #include <linux/bitops.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/nospec.h>
 #include <linux/smp.h>
 #include <asm/apicdef.h>
 #include <asm/msr-index.h>
 #include "vm.h"
+#include "cpu/cap.h"
 #include "cpu/cpuid.h"
 #include "cpu/pv.h"
 #include "cpu/regs.h"
@@ -21,9 +23,6 @@
 #define LAPIC_VERSION	0x50014		/* six LVT entries */
 #define LVT_FIRST	APIC_LVTT
 #define LVT_LAST	APIC_LVTERR
-
-/* Writable bits of the LVT entries, in register order from LVTT. */
-static const u32 lvt_writable[] = { 0x700ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff };
 
 static unsigned long *vector_word(struct lapic *lapic, unsigned int base, u8 vector)
 {
@@ -58,13 +57,16 @@ static int vector_highest(struct lapic *lapic, unsigned int base)
 	return -1;
 }
 
-enum lapic_mode lapic_mode(struct vcpu *vcpu)
+static enum lapic_mode base_mode(u64 base)
 {
-	u64 base = READ_ONCE(vcpu->irq.apic_base);
-
 	if (!(base & MSR_IA32_APICBASE_ENABLE))
 		return LAPIC_DISABLED;
 	return base & X2APIC_ENABLE ? LAPIC_X2APIC : LAPIC_XAPIC;
+}
+
+enum lapic_mode lapic_mode(struct vcpu *vcpu)
+{
+	return base_mode(READ_ONCE(vcpu->irq.apic_base));
 }
 
 /* Priorities */
@@ -86,7 +88,7 @@ void lapic_collect(struct lapic *lapic)
 		backend.apicv_sync(lapic->vcpu);
 }
 
-u32 lapic_ppr(struct lapic *lapic)
+static u32 lapic_ppr(struct lapic *lapic)
 {
 	u32 tpr = lapic_reg(lapic, APIC_TASKPRI) & APIC_TPRI_MASK;
 	int isr = lapic_highest_isr(lapic);
@@ -123,6 +125,7 @@ int lapic_ack(struct lapic *lapic)
 	return vector;
 }
 
+/* The ISR bit is already clear. */
 static void eoi_broadcast(struct lapic *lapic, u8 vector)
 {
 	struct vcpu *vcpu = lapic->vcpu;
@@ -150,9 +153,11 @@ void lapic_eoi(struct lapic *lapic)
 	look_for_events(lapic);
 }
 
-void lapic_eoi_vector(struct lapic *lapic, u8 vector)
+int apic_eoi_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
-	eoi_broadcast(lapic, vector);
+	if (vcpu->irq.lapic)
+		eoi_broadcast(vcpu->irq.lapic, exit->eoi.vector);
+	return RESUME;
 }
 
 bool lapic_accepts_extint(struct vcpu *vcpu)
@@ -160,9 +165,7 @@ bool lapic_accepts_extint(struct vcpu *vcpu)
 	struct lapic *lapic = vcpu->irq.lapic;
 	u32 lvt0;
 
-	if (!lapic)
-		return true;
-	if (lapic_mode(vcpu) == LAPIC_DISABLED)
+	if (!lapic || lapic_mode(vcpu) == LAPIC_DISABLED)
 		return true;	/* LINT0 is the processor's INTR pin then */
 	lvt0 = lapic_reg(lapic, APIC_LVT0);
 	return !(lvt0 & APIC_LVT_MASKED) && GET_APIC_DELIVERY_MODE(lvt0) == LAPIC_EXTINT;
@@ -225,18 +228,14 @@ static void icr_store(struct lapic *lapic, u32 lo, u32 hi)
 
 static void icr_send(struct lapic *lapic, u32 lo, u32 hi)
 {
-	struct lapic_irq irq = {
-		.dest_id = lapic_mode(lapic->vcpu) == LAPIC_X2APIC ? hi : hi >> 24,
-		.vector = lo & APIC_VECTOR_MASK,
-		.delivery_mode = GET_APIC_DELIVERY_MODE(lo),
-		.dest_mode = !!(lo & APIC_DEST_LOGICAL),
-		.level = !!(lo & APIC_INT_ASSERT),
-		.trig_mode = !!(lo & APIC_INT_LEVELTRIG),
-		.shorthand = (lo >> 18) & 3,
-		.src = lapic->vcpu,
-	};
+	struct lapic_irq irq = lapic_irq_decode(lo);
 	bool fixed = irq.delivery_mode == LAPIC_FIXED || irq.delivery_mode == LAPIC_LOWEST;
 
+	irq.dest_id = lapic_mode(lapic->vcpu) == LAPIC_X2APIC ? hi : hi >> 24;
+	irq.dest_mode = !!(lo & APIC_DEST_LOGICAL);
+	irq.level = !!(lo & APIC_INT_ASSERT);
+	irq.shorthand = (lo >> 18) & 3;
+	irq.src = lapic->vcpu;
 	if (fixed && irq.vector < 16) {
 		lapic_report_error(lapic, ilog2(APIC_ESR_SENDILL));
 		return;
@@ -244,6 +243,12 @@ static void icr_send(struct lapic *lapic, u32 lo, u32 hi)
 	if (fixed)		/* IPIs are edge-triggered whatever ICR says */
 		irq.trig_mode = 0;
 	lapic_deliver(lapic->vcpu->vm, &irq);
+}
+
+static void icr_write(struct lapic *lapic, u32 lo, u32 hi)
+{
+	icr_store(lapic, lo, hi);
+	icr_send(lapic, lo, hi);
 }
 
 /* Registers */
@@ -292,13 +297,61 @@ static void mask_lvts(struct lapic *lapic)
 		lapic_reg_set(lapic, lvt, lapic_reg(lapic, lvt) | APIC_LVT_MASKED);
 }
 
+/* In which mode a register can be read and written. */
+enum {
+	RX = BIT(0), WX = BIT(1),	/* xAPIC */
+	R2 = BIT(2), W2 = BIT(3),	/* x2APIC */
+	RS = RX | R2, RW = RS | WX | W2,
+	STRICT = BIT(4),		/* x2APIC refuses other than the writable bits */
+};
+
+/* By offset / 16. */
+static const struct {
+	u8 access;
+	u32 writable;
+} registers[0x40] = {
+	[APIC_ID >> 4]		= { RS | WX },	/* fixed: a write is undone, not refused */
+	[APIC_LVR >> 4]		= { RS },
+	[APIC_TASKPRI >> 4]	= { RW | STRICT, APIC_TPRI_MASK },
+	[APIC_ARBPRI >> 4]	= { RX },
+	[APIC_PROCPRI >> 4]	= { RS },
+	[APIC_EOI >> 4]		= { RX | WX | W2 | STRICT },
+	[APIC_RRR >> 4]		= { RX },
+	[APIC_LDR >> 4]		= { RS | WX, APIC_LDR_MASK },
+	[APIC_DFR >> 4]		= { RX | WX, ~(u32)APIC_DFR_CLUSTER },
+	[APIC_SPIV >> 4]	= { RW, 0x3ff | APIC_SPIV_DIRECTED_EOI },
+	[APIC_ISR >> 4 ... (APIC_ISR >> 4) + 7]	= { RS },
+	[APIC_TMR >> 4 ... (APIC_TMR >> 4) + 7]	= { RS },
+	[APIC_IRR >> 4 ... (APIC_IRR >> 4) + 7]	= { RS },
+	[APIC_ESR >> 4]		= { RW | STRICT },
+	[APIC_ICR >> 4]		= { RW, ~0u },
+	[APIC_ICR2 >> 4]	= { RX | WX, 0xff000000 },
+	[APIC_LVTT >> 4]	= { RW, 0x700ff },
+	[APIC_LVTTHMR >> 4]	= { RW, 0x107ff },
+	[APIC_LVTPC >> 4]	= { RW, 0x107ff },
+	[APIC_LVT0 >> 4]	= { RW, 0x1a7ff },
+	[APIC_LVT1 >> 4]	= { RW, 0x1a7ff },
+	[APIC_LVTERR >> 4]	= { RW, 0x100ff },
+	[APIC_TMICT >> 4]	= { RW, ~0u },
+	[APIC_TMCCT >> 4]	= { RS },
+	[APIC_TDCR >> 4]	= { RW, 0xb },
+	[APIC_SELF_IPI >> 4]	= { W2 | STRICT, APIC_VECTOR_MASK },
+};
+
+/* Its index, or -EINVAL: no such register in this mode, or not to be read (written). */
+static int register_find(struct lapic *lapic, unsigned int offset, unsigned int access)
+{
+	unsigned int index = array_index_nospec(offset >> 4, ARRAY_SIZE(registers));
+
+	access &= lapic_mode(lapic->vcpu) == LAPIC_X2APIC ? R2 | W2 : RX | WX;
+	return offset >> 4 == index && (registers[index].access & access) ? index : -EINVAL;
+}
+
 static void spiv_write(struct lapic *lapic, u32 val)
 {
-	u32 allowed = 0x3ff;
-
-	if (lapic_reg(lapic, APIC_LVR) & APIC_LVR_DIRECTED_EOI)
-		allowed |= APIC_SPIV_DIRECTED_EOI;
-	lapic_reg_set(lapic, APIC_SPIV, val & allowed);
+	if (!(lapic_reg(lapic, APIC_LVR) & APIC_LVR_DIRECTED_EOI))
+		val &= ~APIC_SPIV_DIRECTED_EOI;
+	lapic_reg_set(lapic, APIC_SPIV, val);
 	if (!lapic_sw_enabled(lapic))
 		mask_lvts(lapic);
 	else
@@ -307,7 +360,6 @@ static void spiv_write(struct lapic *lapic, u32 val)
 
 static void lvt_write(struct lapic *lapic, unsigned int lvt, u32 val)
 {
-	val &= lvt_writable[(lvt - LVT_FIRST) >> 4];
 	if (!lapic_sw_enabled(lapic))
 		val |= APIC_LVT_MASKED;
 	lapic_reg_set(lapic, lvt, val);
@@ -317,91 +369,57 @@ static void lvt_write(struct lapic *lapic, unsigned int lvt, u32 val)
 		vcpu_request(lapic->vcpu, REQ_EVENT);	/* the PIC may have been waiting */
 }
 
-/* What exists in xAPIC mode only, or not there. */
-static bool mode_forbids(struct lapic *lapic, unsigned int offset)
+/* What a write of bits that can be written does. */
+static void register_write(struct lapic *lapic, unsigned int offset, u32 val)
 {
-	bool x2apic = lapic_mode(lapic->vcpu) == LAPIC_X2APIC;
-
-	switch (offset) {
-	case APIC_ARBPRI:
-	case APIC_RRR:
-	case APIC_DFR:
-	case APIC_ICR2:
-		return x2apic;
-	case APIC_SELF_IPI:
-		return !x2apic;
-	default:
-		return false;
-	}
-}
-
-/*
- * Registers whose write has an effect, after decoding. APIC-write exits come here too, with the
- * value already in the page. Return: 0, or -EINVAL: no such register, or read-only.
- */
-int lapic_write(struct lapic *lapic, unsigned int offset, u32 val)
-{
-	if (mode_forbids(lapic, offset))
-		return -EINVAL;
 	switch (offset) {
 	case APIC_ID:
-	case APIC_LDR:
-		if (lapic_mode(lapic->vcpu) == LAPIC_X2APIC)
-			return -EINVAL;
-		if (offset == APIC_ID) {
-			set_ids(lapic);		/* fixed: a write is undone, not refused */
-			return 0;
-		}
-		lapic_reg_set(lapic, APIC_LDR, val & APIC_LDR_MASK);
-		lapic_map_update(lapic->vcpu->vm);
-		return 0;
-	case APIC_DFR:
-		lapic_reg_set(lapic, APIC_DFR, val | APIC_DFR_CLUSTER);
-		lapic_map_update(lapic->vcpu->vm);
-		return 0;
-	case APIC_TASKPRI:
-		lapic_reg_set(lapic, APIC_TASKPRI, val & APIC_TPRI_MASK);
-		look_for_events(lapic);
-		return 0;
+		return set_ids(lapic);
 	case APIC_EOI:
-		lapic_eoi(lapic);
-		return 0;
+		return lapic_eoi(lapic);
 	case APIC_SPIV:
-		spiv_write(lapic, val);
-		return 0;
-	case APIC_ESR:
-		lapic_reg_set(lapic, APIC_ESR, xchg(&lapic->esr, 0));
-		return 0;
+		return spiv_write(lapic, val);
 	case APIC_ICR:
-		icr_store(lapic, val, lapic_reg(lapic, APIC_ICR2));
-		icr_send(lapic, val, lapic_reg(lapic, APIC_ICR2));
-		return 0;
-	case APIC_ICR2:
-		lapic_reg_set(lapic, APIC_ICR2, val & 0xff000000);
-		return 0;
+		return icr_write(lapic, val, lapic_reg(lapic, APIC_ICR2));
 	case LVT_FIRST ... LVT_LAST:
-		lvt_write(lapic, offset, val);
-		return 0;
+		return lvt_write(lapic, offset, val);
 	case APIC_TMICT:
-		lapic_timer_count_write(lapic, val);
-		return 0;
+		return lapic_timer_count_write(lapic, val);
 	case APIC_TDCR:
-		lapic_timer_divide_write(lapic, val);
-		return 0;
+		return lapic_timer_divide_write(lapic, val);
 	case APIC_SELF_IPI:
-		icr_send(lapic, APIC_DEST_SELF | (val & APIC_VECTOR_MASK), 0);
-		return 0;
-	default:
-		return -EINVAL;
+		return icr_send(lapic, APIC_DEST_SELF | val, 0);
+	case APIC_ESR:
+		val = xchg(&lapic->esr, 0);
+		break;
+	case APIC_DFR:
+		val |= APIC_DFR_CLUSTER;
+		break;
 	}
+	lapic_reg_set(lapic, offset, val);
+	if (offset == APIC_LDR || offset == APIC_DFR)
+		lapic_map_update(lapic->vcpu->vm);
+	else if (offset == APIC_TASKPRI)
+		look_for_events(lapic);
 }
 
-int lapic_read(struct lapic *lapic, unsigned int offset, u32 *val)
+/* Return: 0, or -EINVAL: no such register, or read-only. */
+static int lapic_write(struct lapic *lapic, unsigned int offset, u32 val)
 {
-	bool x2apic = lapic_mode(lapic->vcpu) == LAPIC_X2APIC;
+	int reg = register_find(lapic, offset, WX | W2);
 
-	if (mode_forbids(lapic, offset))
-		return -EINVAL;
+	if (reg >= 0)
+		register_write(lapic, offset, val & registers[reg].writable);
+	return min(reg, 0);
+}
+
+static int lapic_read(struct lapic *lapic, unsigned int offset, u32 *val)
+{
+	int reg = register_find(lapic, offset, RX | R2);
+
+	*val = 0;
+	if (reg < 0)
+		return reg;
 	switch (offset) {
 	case APIC_PROCPRI:
 		*val = lapic_ppr(lapic);
@@ -410,33 +428,27 @@ int lapic_read(struct lapic *lapic, unsigned int offset, u32 *val)
 		*val = lapic_timer_count(lapic);
 		return 0;
 	case APIC_EOI:
-		*val = 0;
-		return x2apic ? -EINVAL : 0;
+		return 0;
 	case APIC_IRR ... APIC_IRR + 0x70:
 		lapic_collect(lapic);
-		fallthrough;
-	case APIC_ID:
-	case APIC_LVR:
-	case APIC_TASKPRI:
-	case APIC_ARBPRI:
-	case APIC_RRR:
-	case APIC_LDR:
-	case APIC_DFR:
-	case APIC_SPIV:
-	case APIC_ISR ... APIC_ISR + 0x70:
-	case APIC_TMR ... APIC_TMR + 0x70:
-	case APIC_ESR:
-	case APIC_ICR:
-	case APIC_ICR2:
-	case LVT_FIRST ... LVT_LAST:
-	case APIC_TMICT:
-	case APIC_TDCR:
-		*val = lapic_reg(lapic, offset);
-		return 0;
-	default:
-		*val = 0;
-		return -EINVAL;
+		break;
 	}
+	*val = lapic_reg(lapic, offset);
+	return 0;
+}
+
+int apic_write_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	struct lapic *lapic = vcpu->irq.lapic;
+	unsigned int offset = exit->apic.offset & 0xff0;
+
+	/*
+	 * Trap-like: RIP is past the instruction, the value in the page. A refused write stays
+	 * without effect.
+	 */
+	if (lapic && lapic_write(lapic, offset, lapic_reg(lapic, offset)))
+		lapic_report_error(lapic, ilog2(APIC_ESR_ILLREGA));
+	return RESUME;
 }
 
 /* The sleeping part of EOI and TPR: what the guest left in its own memory instead of telling us. */
@@ -480,20 +492,12 @@ void lapic_sync_exit(struct vcpu *vcpu)
 
 /* Access by address and by MSR */
 
-static bool in_page(struct vcpu *vcpu, gpa_t gpa)
-{
-	return vcpu->irq.lapic && (gpa & PAGE_MASK) == (vcpu->irq.apic_base & PAGE_MASK);
-}
-
 /* Outside xAPIC mode the page is a hole, which by an old habit still swallows accesses. */
-static bool is_hole(struct vcpu *vcpu)
+static bool page_answers(struct vcpu *vcpu, gpa_t gpa)
 {
-	return lapic_mode(vcpu) != LAPIC_XAPIC;
-}
-
-static bool hole_answers(struct vcpu *vcpu)
-{
-	return !(vcpu->vm->arch.quirks_off & KVM_X86_QUIRK_LAPIC_MMIO_HOLE);
+	return vcpu->irq.lapic && (gpa & PAGE_MASK) == (vcpu->irq.apic_base & PAGE_MASK) &&
+	       (lapic_mode(vcpu) == LAPIC_XAPIC ||
+		cap_quirk(vcpu->vm, KVM_X86_QUIRK_LAPIC_MMIO_HOLE));
 }
 
 static void report_tpr(struct vcpu *vcpu, unsigned int offset, bool write)
@@ -511,11 +515,9 @@ int lapic_mmio_read(struct vcpu *vcpu, gpa_t gpa, int len, void *val)
 	unsigned int byte = offset & 0xf;
 	u32 reg = 0;
 
-	if (!in_page(vcpu, gpa))
+	if (!page_answers(vcpu, gpa))
 		return -EOPNOTSUPP;
-	if (is_hole(vcpu)) {
-		if (!hole_answers(vcpu))
-			return -EOPNOTSUPP;
+	if (lapic_mode(vcpu) != LAPIC_XAPIC) {
 		memset(val, 0xff, len);
 		return 0;
 	}
@@ -535,10 +537,10 @@ int lapic_mmio_write(struct vcpu *vcpu, gpa_t gpa, int len, const void *val)
 	unsigned int offset = gpa & ~PAGE_MASK;
 	u32 reg;
 
-	if (!in_page(vcpu, gpa))
+	if (!page_answers(vcpu, gpa))
 		return -EOPNOTSUPP;
-	if (is_hole(vcpu))
-		return hole_answers(vcpu) ? 0 : -EOPNOTSUPP;
+	if (lapic_mode(vcpu) != LAPIC_XAPIC)
+		return 0;
 	lapic_sync_exit(vcpu);
 	if (len != sizeof(reg) || (offset & 0xf))
 		return 0;	/* undefined by the SDM; nothing happens */
@@ -555,7 +557,7 @@ int lapic_msr_read(struct vcpu *vcpu, u32 msr, u64 *val)
 	unsigned int offset = (msr & 0xff) << 4;
 	u32 reg;
 
-	if (!lapic || lapic_mode(vcpu) != LAPIC_X2APIC || offset == APIC_SELF_IPI)
+	if (!lapic || lapic_mode(vcpu) != LAPIC_X2APIC)
 		return -EINVAL;
 	lapic_sync_exit(vcpu);
 	if (lapic_read(lapic, offset, &reg))
@@ -566,31 +568,25 @@ int lapic_msr_read(struct vcpu *vcpu, u32 msr, u64 *val)
 	return 0;
 }
 
-static void x2apic_icr_write(struct lapic *lapic, u64 val)
-{
-	icr_store(lapic, val, val >> 32);
-	icr_send(lapic, val, val >> 32);
-}
-
 int lapic_msr_write(struct vcpu *vcpu, u32 msr, u64 val)
 {
 	struct lapic *lapic = vcpu->irq.lapic;
 	unsigned int offset = (msr & 0xff) << 4;
+	int reg;
 
 	if (!lapic || lapic_mode(vcpu) != LAPIC_X2APIC)
 		return -EINVAL;
 	lapic_sync_exit(vcpu);
 	if (offset == APIC_ICR) {
-		x2apic_icr_write(lapic, val);
+		icr_write(lapic, val, val >> 32);
 		return 0;
 	}
-	if (val >> 32)
+	reg = register_find(lapic, offset, W2);
+	if (reg < 0 || val >> 32 ||
+	    ((registers[reg].access & STRICT) && (val & ~registers[reg].writable)))
 		return -EINVAL;
-	if ((offset == APIC_EOI || offset == APIC_ESR) && val)
-		return -EINVAL;
-	if ((offset == APIC_SELF_IPI || offset == APIC_TASKPRI) && val > 0xff)
-		return -EINVAL;
-	return lapic_write(lapic, offset, val);
+	register_write(lapic, offset, val & registers[reg].writable);
+	return 0;
 }
 
 static struct lapic *fast_lapic(struct vcpu *vcpu)
@@ -606,7 +602,7 @@ bool lapic_icr_fast(struct vcpu *vcpu, u64 val)
 
 	if (!lapic)
 		return false;
-	x2apic_icr_write(lapic, val);
+	icr_write(lapic, val, val >> 32);
 	return true;
 }
 
@@ -630,7 +626,8 @@ bool lapic_self_ipi_fast(struct vcpu *vcpu, u64 val)
 
 	if (!lapic || val > 0xff)
 		return false;
-	return !lapic_write(lapic, APIC_SELF_IPI, val);
+	icr_send(lapic, APIC_DEST_SELF | val, 0);
+	return true;
 }
 
 u64 lapic_cr8_get(struct vcpu *vcpu)
@@ -648,7 +645,7 @@ void lapic_cr8_set(struct vcpu *vcpu, u64 cr8)
 		return;
 	}
 	lapic_sync_exit(vcpu);
-	lapic_write(vcpu->irq.lapic, APIC_TASKPRI, (cr8 & 0xf) << 4);
+	register_write(vcpu->irq.lapic, APIC_TASKPRI, (cr8 & 0xf) << 4);
 }
 
 u64 lapic_base_get(struct vcpu *vcpu)
@@ -658,24 +655,16 @@ u64 lapic_base_get(struct vcpu *vcpu)
 
 static bool base_valid(struct vcpu *vcpu, u64 val, bool host)
 {
-	u64 mode = val & (MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE);
+	enum lapic_mode old = lapic_mode(vcpu), new = base_mode(val);
 	u64 reserved = ~0ull << vcpu->arch.maxphyaddr | 0x2ff;
 
-	if (!guest_has(vcpu, GUEST_X2APIC))
+	if (!guest_has(vcpu, GUEST_X2APIC) || new == LAPIC_DISABLED)
 		reserved |= X2APIC_ENABLE;
-	if ((val & reserved) || mode == X2APIC_ENABLE)
+	if (val & reserved)
 		return false;
-	if (host)
-		return true;
 	/* x2APIC mode is entered from xAPIC mode and left only by disabling. */
-	switch (lapic_mode(vcpu)) {
-	case LAPIC_X2APIC:
-		return mode != MSR_IA32_APICBASE_ENABLE;
-	case LAPIC_DISABLED:
-		return !(mode & X2APIC_ENABLE);
-	default:
-		return true;
-	}
+	return host || !((old == LAPIC_X2APIC && new == LAPIC_XAPIC) ||
+			 (old == LAPIC_DISABLED && new == LAPIC_X2APIC));
 }
 
 int lapic_base_set(struct vcpu *vcpu, u64 val, bool host)
@@ -705,7 +694,6 @@ void lapic_reset(struct vcpu *vcpu, bool init)
 {
 	struct lapic *lapic = vcpu->irq.lapic;
 	bool bsp = vcpu->id == vcpu->vm->bsp_id;
-	unsigned int reg;
 
 	if (!init) {
 		vcpu->irq.apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE;
@@ -716,8 +704,7 @@ void lapic_reset(struct vcpu *vcpu, bool init)
 		return;
 	lapic_timer_reset(lapic);
 	lapic_collect(lapic);		/* what was posted is void */
-	for (reg = 0; reg < PAGE_SIZE; reg += 4)
-		lapic_reg_set(lapic, reg, 0);
+	memset(lapic->regs, 0, PAGE_SIZE);
 	lapic->esr = 0;
 	lapic->synced = false;
 	pv_eoi_clear(vcpu);
@@ -728,7 +715,7 @@ void lapic_reset(struct vcpu *vcpu, bool init)
 		lapic_reg_set(lapic, APIC_DFR, APIC_DFR_FLAT);
 	mask_lvts(lapic);
 	/* Firmware that never sets up its LAPIC expects the PIC to reach the boot processor. */
-	if (bsp && !(vcpu->vm->arch.quirks_off & KVM_X86_QUIRK_LINT0_REENABLED))
+	if (bsp && cap_quirk(vcpu->vm, KVM_X86_QUIRK_LINT0_REENABLED))
 		lapic_reg_set(lapic, APIC_LVT0, LAPIC_EXTINT << 8);
 	lapic_map_update(vcpu->vm);
 	vcpu_request(vcpu, REQ_APICV);
@@ -769,7 +756,6 @@ void lapic_destroy(struct vcpu *vcpu)
 int lapic_to_user(struct vcpu *vcpu, struct kvm_lapic_state *state)
 {
 	struct lapic *lapic = vcpu->irq.lapic;
-	u32 *id = (u32 *)(state->regs + APIC_ID);
 
 	if (!lapic)
 		return -EINVAL;
@@ -781,7 +767,7 @@ int lapic_to_user(struct vcpu *vcpu, struct kvm_lapic_state *state)
 	*(u32 *)(state->regs + APIC_TMCCT) = lapic_timer_count(lapic);
 	*(u32 *)(state->regs + APIC_ICR + 4) = 0;
 	if (lapic_mode(vcpu) == LAPIC_X2APIC && !vcpu->vm->irq.x2apic_32bit_ids)
-		*id <<= 24;
+		*(u32 *)(state->regs + APIC_ID) <<= 24;
 	return 0;
 }
 

@@ -67,6 +67,17 @@ static inline bool lapic_sw_enabled(const struct lapic *lapic)
 	return lapic_reg(lapic, APIC_SPIV) & APIC_SPIV_APIC_ENABLED;
 }
 
+/* What the low half of ICR, an IOAPIC's entry, an LVT entry and an MSI's data have in common. */
+static inline struct lapic_irq lapic_irq_decode(u32 low)
+{
+	return (struct lapic_irq){
+		.vector = low & APIC_VECTOR_MASK,
+		.delivery_mode = GET_APIC_DELIVERY_MODE(low),
+		.level = 1,
+		.trig_mode = !!(low & APIC_INT_LEVELTRIG),
+	};
+}
+
 int lapic_create(struct vcpu *vcpu);
 void lapic_destroy(struct vcpu *vcpu);
 void lapic_reset(struct vcpu *vcpu, bool init);
@@ -97,13 +108,6 @@ bool lapic_matches(struct lapic *lapic, const struct lapic_irq *irq);
 /** lapic_irq_from_msi() - decode address and data; KVM_CAP_X2APIC_API says if address_hi counts */
 void lapic_irq_from_msi(struct vm *vm, u32 address_lo, u32 address_hi, u32 data,
 			struct lapic_irq *irq);
-
-/*
- * Registers by offset, as MMIO and MSR accesses reach them. 0, or -EINVAL: none such in this
- * mode.
- */
-int lapic_read(struct lapic *lapic, unsigned int offset, u32 *val);
-int lapic_write(struct lapic *lapic, unsigned int offset, u32 val);
 
 /*
  * State by MSR and by control register; the vCPU's own thread. lapic_base_get(),
@@ -137,10 +141,8 @@ int lapic_highest_irq(struct lapic *lapic);
 int lapic_highest_irr(struct lapic *lapic);	/* of the page: without what is only posted */
 void lapic_collect(struct lapic *lapic);	/* posted vectors into IRR. Context: vCPU loaded */
 int lapic_highest_isr(struct lapic *lapic);
-u32 lapic_ppr(struct lapic *lapic);
 int lapic_ack(struct lapic *lapic);	/* IRR -> ISR of lapic_highest_irq(); its vector or -1 */
 void lapic_eoi(struct lapic *lapic);
-void lapic_eoi_vector(struct lapic *lapic, u8 vector);	/* EXIT_EOI: the ISR bit is already clear */
 bool lapic_accepts_extint(struct vcpu *vcpu); /* the PIC's output reaches this vCPU through LINT0 */
 
 /**

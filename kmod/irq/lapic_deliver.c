@@ -47,12 +47,9 @@ static bool accept(struct lapic *lapic, const struct lapic_irq *irq)
 void lapic_local(struct lapic *lapic, unsigned int lvt)
 {
 	u32 val = lapic_reg(lapic, lvt);
-	struct lapic_irq irq = {
-		.vector = val & APIC_VECTOR_MASK,
-		.delivery_mode = GET_APIC_DELIVERY_MODE(val),
-		.level = 1,
-	};
+	struct lapic_irq irq = lapic_irq_decode(val);
 
+	irq.trig_mode = 0;
 	if (lapic_mode(lapic->vcpu) != LAPIC_DISABLED && !(val & APIC_LVT_MASKED))
 		accept(lapic, &irq);
 }
@@ -174,15 +171,10 @@ int lapic_deliver(struct vm *vm, const struct lapic_irq *irq)
 void lapic_irq_from_msi(struct vm *vm, u32 address_lo, u32 address_hi, u32 data,
 			struct lapic_irq *irq)
 {
-	*irq = (struct lapic_irq){
-		.dest_id = (address_lo >> 12) & 0xff,
-		.dest_mode = (address_lo >> 2) & 1,
-		.msi_redir_hint = (address_lo >> 3) & 1,
-		.vector = data & 0xff,
-		.delivery_mode = (data >> 8) & 7,
-		.level = 1,
-		.trig_mode = (data >> 15) & 1,
-	};
+	*irq = lapic_irq_decode(data);
+	irq->dest_id = (address_lo >> 12) & 0xff;
+	irq->dest_mode = (address_lo >> 2) & 1;
+	irq->msi_redir_hint = (address_lo >> 3) & 1;
 	if (vm->irq.x2apic_32bit_ids)
 		irq->dest_id |= address_hi & 0xffffff00;
 }

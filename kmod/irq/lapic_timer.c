@@ -32,25 +32,20 @@ static void hw_off(struct lapic *lapic)
 	lapic->timer.in_hw = false;
 }
 
-/*
- * An expiry that was not turned into an interrupt yet is not forgotten when the timer is set
- * again.
- */
-static void stop(struct lapic *lapic)
+/* Returns whether it has expired and no interrupt was made of that yet. */
+static bool disarm(struct lapic *lapic)
 {
 	hw_off(lapic);
 	hrtimer_cancel(&lapic->timer.hrtimer);
 	lapic->timer.armed = false;
-	if (atomic_xchg(&lapic->timer.fired, 0))
-		lapic_local(lapic, APIC_LVTT);
+	return atomic_xchg(&lapic->timer.fired, 0);
 }
 
-static void discard(struct lapic *lapic)
+/* Such an expiry is not forgotten when the timer is set again. */
+static void stop(struct lapic *lapic)
 {
-	hw_off(lapic);
-	hrtimer_cancel(&lapic->timer.hrtimer);
-	lapic->timer.armed = false;
-	atomic_set(&lapic->timer.fired, 0);
+	if (disarm(lapic))
+		lapic_local(lapic, APIC_LVTT);
 }
 
 /* How long ago it expired; negative: not yet. */
@@ -63,7 +58,7 @@ static s64 late_ns(const struct lapic *lapic)
 	now = tsc_guest_now(lapic->vcpu);
 	if (now >= deadline)
 		return tsc_to_ns(lapic->vcpu, now - deadline);
-	return -(s64)tsc_to_ns(lapic->vcpu, deadline - now);
+	return -(s64)min_t(u64, tsc_to_ns(lapic->vcpu, deadline - now), KTIME_MAX);
 }
 
 static bool expired(const struct lapic *lapic)
@@ -75,28 +70,22 @@ static bool expired(const struct lapic *lapic)
 
 static ktime_t expiry_time(const struct lapic *lapic)
 {
-	ktime_t now = ktime_get();
-	u64 guest_now, ns;
+	ktime_t now;
 
 	if (lapic->timer.mode != LAPIC_DEADLINE)
 		return lapic->timer.target;
-	guest_now = tsc_guest_now(lapic->vcpu);
-	if (guest_now >= lapic->timer.deadline)
-		return now;
-	ns = tsc_to_ns(lapic->vcpu, lapic->timer.deadline - guest_now);
-	return ns < (u64)(KTIME_MAX - now) ? now + (ktime_t)ns : KTIME_MAX;
+	now = ktime_get();
+	return now + clamp_t(s64, -late_ns(lapic), 0, KTIME_MAX - now);
 }
 
 static u64 expiry_tsc(const struct lapic *lapic)
 {
-	ktime_t now = ktime_get();
-	u64 guest_now = tsc_guest_now(lapic->vcpu);
+	u64 left_ns;
 
 	if (lapic->timer.mode == LAPIC_DEADLINE)
 		return lapic->timer.deadline;
-	if (lapic->timer.target <= now)
-		return guest_now;
-	return guest_now + tsc_from_ns(lapic->vcpu, lapic->timer.target - now);
+	left_ns = max_t(s64, -late_ns(lapic), 0);
+	return tsc_guest_now(lapic->vcpu) + tsc_from_ns(lapic->vcpu, left_ns);
 }
 
 static bool hw_usable(const struct lapic *lapic)
@@ -288,14 +277,7 @@ void lapic_timer_divide_write(struct lapic *lapic, u32 val)
 
 static enum lapic_timer_mode lvtt_mode(const struct lapic *lapic)
 {
-	switch ((lapic_reg(lapic, APIC_LVTT) >> 17) & 3) {
-	case 0:
-		return LAPIC_ONESHOT;
-	case 1:
-		return LAPIC_PERIODIC;
-	default:
-		return LAPIC_DEADLINE;
-	}
+	return min_t(u32, lapic_reg(lapic, APIC_LVTT) >> 17 & 3, LAPIC_DEADLINE);
 }
 
 void lapic_timer_lvt_write(struct lapic *lapic)
@@ -369,7 +351,7 @@ void lapic_timer_unblock(struct vcpu *vcpu)
 
 void lapic_timer_reset(struct lapic *lapic)
 {
-	discard(lapic);
+	disarm(lapic);
 	lapic->timer.mode = LAPIC_ONESHOT;
 	lapic->timer.divisor = tdcr_divisor(0);
 	lapic->timer.deadline = 0;

@@ -38,11 +38,6 @@ void lapic_timer_unblock(struct vcpu *vcpu);
 bool lapic_timer_pending(struct vcpu *vcpu);
 
 /* For lapic.c */
-static inline enum lapic_timer_mode lapic_timer_mode(const struct lapic *lapic)
-{
-	return lapic->timer.mode;
-}
-
 void lapic_timer_lvt_write(struct lapic *lapic);			/* LVTT, already stored */
 void lapic_timer_count_write(struct lapic *lapic, u32 val);		/* TMICT */
 void lapic_timer_divide_write(struct lapic *lapic, u32 val);		/* TDCR */

@@ -62,19 +62,10 @@ int mp_state_get(struct vcpu *vcpu, struct kvm_mp_state *state)
 	return 0;
 }
 
+/* The states in between are those of other architectures. */
 static bool state_valid(u32 state)
 {
-	switch (state) {
-	case KVM_MP_STATE_RUNNABLE:
-	case KVM_MP_STATE_UNINITIALIZED:
-	case KVM_MP_STATE_INIT_RECEIVED:
-	case KVM_MP_STATE_HALTED:
-	case KVM_MP_STATE_SIPI_RECEIVED:
-	case KVM_MP_STATE_AP_RESET_HOLD:
-		return true;
-	default:
-		return false;
-	}
+	return state <= KVM_MP_STATE_SIPI_RECEIVED || state == KVM_MP_STATE_AP_RESET_HOLD;
 }
 
 int mp_state_set(struct vcpu *vcpu, const struct kvm_mp_state *state)

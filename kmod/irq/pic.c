@@ -4,6 +4,7 @@
  * acknowledged; which pins are level-triggered is up to the ELCR registers of the chipset around
  * them.
  */
+#include <linux/bitmap.h>
 #include <linux/bitops.h>
 #include <linux/slab.h>
 #include "vm.h"
@@ -70,10 +71,9 @@ static void update_output(struct pic *pic)
 {
 	struct kvm_pic_state *master = &pic->chip[0];
 
+	master->irr &= ~BIT(CASCADE_PIN);
 	if (chip_request(pic, &pic->chip[1]) >= 0)
 		master->irr |= BIT(CASCADE_PIN);
-	else
-		master->irr &= ~BIT(CASCADE_PIN);
 	WRITE_ONCE(pic->output, chip_request(pic, master) >= 0);
 }
 
@@ -81,22 +81,15 @@ static void update_output(struct pic *pic)
 static int set_pin(struct kvm_pic_state *s, unsigned int pin, bool level)
 {
 	u8 bit = BIT(pin);
-	int ret = 1;
+	bool request = level && (s->elcr & bit || !(s->last_irr & bit));
+	bool coalesced = level && (!request || s->irr & bit);
 
-	if (!level) {
-		s->last_irr &= ~bit;
-		if (s->elcr & bit)
-			s->irr &= ~bit;
-		return s->imr & bit ? -1 : 1;
-	}
-	if ((s->elcr & bit) || !(s->last_irr & bit)) {
-		ret = !(s->irr & bit);
+	s->last_irr = level ? s->last_irr | bit : s->last_irr & ~bit;
+	if (request)
 		s->irr |= bit;
-	} else {
-		ret = 0;	/* no edge */
-	}
-	s->last_irr |= bit;
-	return s->imr & bit ? -1 : ret;
+	else if (!level && s->elcr & bit)
+		s->irr &= ~bit;
+	return s->imr & bit ? -1 : !coalesced;
 }
 
 /* The vCPU that the output is wired to, through its LINT0. */
@@ -113,23 +106,13 @@ static void raise_output(struct vm *vm)
 	}
 }
 
-static unsigned long pic_lock(struct pic *pic)
-	__acquires(&pic->lock)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&pic->lock, flags);
-	return flags;
-}
-
-static void tell_pins(struct vm *vm, unsigned int pins,
+static void tell_pins(struct vm *vm, unsigned long pins,
 		      void (*tell)(struct vm *vm, unsigned int chip, unsigned int pin))
 {
 	unsigned int pin;
 
-	for (pin = 0; pin < PIC_NR_PINS; pin++)
-		if (pins & BIT(pin))
-			tell(vm, pin < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE, pin & 7);
+	for_each_set_bit(pin, &pins, PIC_NR_PINS)
+		tell(vm, pin < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE, pin & 7);
 }
 
 /* Whoever hears of an acknowledgement may drive the pin again, so tell without the lock. */
@@ -158,11 +141,8 @@ int pic_set_irq(struct vm *vm, unsigned int pin, int source, int level)
 
 	if (!pic || pin >= PIC_NR_PINS)
 		return -1;
-	flags = pic_lock(pic);
-	if (level)
-		pic->lines[pin] |= BIT(source);
-	else
-		pic->lines[pin] &= ~BIT(source);
+	spin_lock_irqsave(&pic->lock, flags);
+	line_drive(&pic->lines[pin], source, level);
 	ret = set_pin(&pic->chip[pin >> 3], pin & 7, pic->lines[pin]);
 	update_output(pic);
 	pic_unlock(pic, flags);
@@ -195,30 +175,30 @@ static void chip_ack(struct pic *pic, struct kvm_pic_state *s, unsigned int pin)
 	end_service(pic, s, pin);
 }
 
-/* One INTA cycle of a chip: a request that went away in the meantime reads as pin 7. */
-static unsigned int chip_inta(struct pic *pic, struct kvm_pic_state *s)
+/* One INTA cycle of a chip; -1: the request went away in the meantime. */
+static int chip_inta(struct pic *pic, struct kvm_pic_state *s)
 {
 	int pin = chip_request(pic, s);
 
-	if (pin < 0)
-		return 7;
-	chip_ack(pic, s, pin);
+	if (pin >= 0)
+		chip_ack(pic, s, pin);
 	return pin;
 }
 
 int pic_ack(struct vm *vm)
 {
 	struct pic *pic = vm->irq.pic;
+	struct kvm_pic_state *s = &pic->chip[0];
 	unsigned long flags;
-	unsigned int pin;
-	int vector;
+	int pin, vector;
 
-	flags = pic_lock(pic);
-	pin = chip_inta(pic, &pic->chip[0]);
-	if (pin == CASCADE_PIN)
-		vector = pic->chip[1].irq_base + chip_inta(pic, &pic->chip[1]);
-	else
-		vector = pic->chip[0].irq_base + pin;
+	spin_lock_irqsave(&pic->lock, flags);
+	pin = chip_inta(pic, s);
+	if (pin == CASCADE_PIN) {
+		s = &pic->chip[1];
+		pin = chip_inta(pic, s);
+	}
+	vector = s->irq_base + (pin < 0 ? 7 : pin);	/* spurious: pin 7 */
 	update_output(pic);
 	pic_unlock(pic, flags);
 	return vector;
@@ -227,21 +207,18 @@ int pic_ack(struct vm *vm)
 /* ICW1. Edge detection starts afresh; requests of level pins stay. */
 static void chip_init(struct kvm_pic_state *s, u8 val)
 {
-	s->init4 = val & ICW1_ICW4;
-	s->last_irr = 0;
-	s->irr &= s->elcr;
-	s->isr = 0;
-	s->imr = 0;
-	s->priority_add = 0;
-	s->special_mask = 0;
-	s->read_reg_select = 0;
-	s->poll = 0;
-	s->rotate_on_auto_eoi = 0;
-	if (!s->init4) {
-		s->special_fully_nested_mode = 0;
-		s->auto_eoi = 0;
-	}
-	s->init_state = ICW2_NEXT;
+	bool icw4 = val & ICW1_ICW4;
+
+	*s = (struct kvm_pic_state){
+		.irr = s->irr & s->elcr,
+		.irq_base = s->irq_base,
+		.elcr = s->elcr,
+		.elcr_mask = s->elcr_mask,
+		.init4 = icw4,
+		.auto_eoi = icw4 && s->auto_eoi,
+		.special_fully_nested_mode = icw4 && s->special_fully_nested_mode,
+		.init_state = ICW2_NEXT,
+	};
 }
 
 static void write_ocw2(struct pic *pic, struct kvm_pic_state *s, u8 val)
@@ -307,16 +284,12 @@ static void write_data(struct pic *pic, struct kvm_pic_state *s, u8 val)
 
 static u8 chip_read(struct pic *pic, struct kvm_pic_state *s, unsigned int reg)
 {
-	int pin;
-
 	if (s->poll) {		/* the read stands for an INTA cycle */
+		int pin = chip_inta(pic, s);
+
 		s->poll = 0;
-		pin = chip_request(pic, s);
-		if (pin < 0)
-			return 0;
-		chip_ack(pic, s, pin);
 		update_output(pic);
-		return 0x80 | pin;
+		return pin < 0 ? 0 : 0x80 | pin;
 	}
 	if (reg)
 		return s->imr;
@@ -331,7 +304,7 @@ static int pic_read(struct vcpu *vcpu, struct bus_dev *dev, u64 addr, int len, v
 	memset(val, 0, len);
 	if (len != 1)
 		return 0;
-	flags = pic_lock(pic);
+	spin_lock_irqsave(&pic->lock, flags);
 	if (dev->base == PORT_ELCR)
 		*(u8 *)val = pic->chip[addr & 1].elcr;
 	else
@@ -349,7 +322,7 @@ static int pic_write(struct vcpu *vcpu, struct bus_dev *dev, u64 addr, int len, 
 
 	if (len != 1)
 		return 0;
-	flags = pic_lock(pic);
+	spin_lock_irqsave(&pic->lock, flags);
 	if (dev->base == PORT_ELCR)
 		pic->chip[addr & 1].elcr = byte & elcr_mask[addr & 1];
 	else if (addr & 1)
@@ -363,17 +336,11 @@ static int pic_write(struct vcpu *vcpu, struct bus_dev *dev, u64 addr, int len, 
 
 static const struct bus_dev_ops pic_ops = { .read = pic_read, .write = pic_write };
 
-static void unregister_ports(struct vm *vm, struct pic *pic, int nr)
-{
-	while (nr--)
-		bus_detach(vm, BUS_PIO, &pic->dev[nr]);
-}
-
 int pic_create(struct vm *vm)
 {
 	static const u16 ports[] = { PORT_MASTER, PORT_SLAVE, PORT_ELCR };
 	struct pic *pic = kzalloc(sizeof(*pic), GFP_KERNEL_ACCOUNT);
-	int i, ret;
+	int i, ret = 0;
 
 	if (!pic)
 		return -ENOMEM;
@@ -382,26 +349,22 @@ int pic_create(struct vm *vm)
 	pic->chip[0].elcr_mask = elcr_mask[0];
 	pic->chip[1].elcr_mask = elcr_mask[1];
 	vm->irq.pic = pic;	/* before the ports answer */
-	for (i = 0; i < ARRAY_SIZE(ports); i++) {
+	for (i = 0; !ret && i < ARRAY_SIZE(ports); i++) {
 		pic->dev[i] = (struct bus_dev){ &pic_ops, ports[i], 2 };
 		ret = bus_attach(vm, BUS_PIO, &pic->dev[i]);
-		if (ret) {
-			unregister_ports(vm, pic, i);
-			vm->irq.pic = NULL;
-			kfree(pic);
-			return ret;
-		}
 	}
-	return 0;
+	return ret;
 }
 
 void pic_destroy(struct vm *vm)
 {
 	struct pic *pic = vm->irq.pic;
+	int i;
 
 	if (!pic)
 		return;
-	unregister_ports(vm, pic, ARRAY_SIZE(pic->dev));
+	for (i = 0; i < ARRAY_SIZE(pic->dev); i++)
+		bus_detach(vm, BUS_PIO, &pic->dev[i]);
 	vm->irq.pic = NULL;
 	kfree(pic);
 }
@@ -409,8 +372,9 @@ void pic_destroy(struct vm *vm)
 void pic_to_user(struct vm *vm, unsigned int chip, struct kvm_pic_state *state)
 {
 	struct pic *pic = vm->irq.pic;
-	unsigned long flags = pic_lock(pic);
+	unsigned long flags;
 
+	spin_lock_irqsave(&pic->lock, flags);
 	*state = pic->chip[chip];
 	pic_unlock(pic, flags);
 }
@@ -418,9 +382,10 @@ void pic_to_user(struct vm *vm, unsigned int chip, struct kvm_pic_state *state)
 void pic_from_user(struct vm *vm, unsigned int chip, const struct kvm_pic_state *state)
 {
 	struct pic *pic = vm->irq.pic;
-	unsigned long flags = pic_lock(pic);
 	struct kvm_pic_state *s = &pic->chip[chip];
+	unsigned long flags;
 
+	spin_lock_irqsave(&pic->lock, flags);
 	*s = *state;
 	s->elcr_mask = elcr_mask[chip];
 	s->elcr &= s->elcr_mask;

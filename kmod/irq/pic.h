@@ -13,15 +13,16 @@ struct pic {
 	struct vm *vm;
 	spinlock_t lock;	/* interrupts off; all below */
 	struct kvm_pic_state chip[2];	/* master, slave; uapi's structure is the state */
-	u8 lines[PIC_NR_PINS];	/* bit per enum irq_source */
+	u32 lines[PIC_NR_PINS];	/* bit per enum irq_source */
 	u16 acked;		/* pins whose acknowledgement is to be told after unlocking */
 	u16 unmasked;		/* pins that were unmasked, likewise */
 	bool output;		/* INTR */
 	struct bus_dev dev[3];	/* master, slave, ELCR */
 };
 
-int pic_create(struct vm *vm);			/* irq_lock held */
-void pic_destroy(struct vm *vm);		/* irq_lock held */
+/* irq_lock held. Destroy: what there is, also after a create that failed. */
+int pic_create(struct vm *vm);
+void pic_destroy(struct vm *vm);
 
 /** pic_set_irq() - drive a pin, 0-15; the rest as ioapic_set_irq() */
 int pic_set_irq(struct vm *vm, unsigned int pin, int source, int level);

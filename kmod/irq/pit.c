@@ -27,11 +27,9 @@ enum pit_access { PIT_LATCH, PIT_LOW, PIT_HIGH, PIT_LOW_THEN_HIGH, PIT_HIGH_NEXT
 
 struct pit {
 	struct vm *vm;
-	struct bus_dev dev, speaker;
-	spinlock_t lock;		/* channels, flags: vCPU threads and ioctls; not the timer */
-	struct kvm_pit_channel_state channels[PIT_NR_CHANNELS];
-	u32 flags;			/* KVM_PIT_FLAGS_* */
-	bool has_speaker;
+	struct bus_dev dev[2];		/* the 8254, the speaker */
+	spinlock_t lock;		/* state: vCPU threads and ioctls; not the timer */
+	struct kvm_pit_state2 state;
 	struct hrtimer timer;
 	u64 period_ns;			/* 0: one shot */
 	struct work_struct tick;
@@ -41,11 +39,6 @@ struct pit {
 	struct route_ack ack;
 };
 
-static u64 pit_ticks_to_ns(u64 ticks)
-{
-	return div_u64(ticks * NSEC_PER_SEC, PIT_HZ);
-}
-
 /* Counter clocks since the channel was loaded. */
 static u64 pit_elapsed(const struct kvm_pit_channel_state *channel)
 {
@@ -54,10 +47,17 @@ static u64 pit_elapsed(const struct kvm_pit_channel_state *channel)
 	return mul_u64_u32_div(ns, PIT_HZ, NSEC_PER_SEC);
 }
 
+static u32 pit_rest(u64 elapsed, u32 period)
+{
+	u32 rest;
+
+	div_u64_rem(elapsed, period, &rest);
+	return rest;
+}
+
 static u16 pit_count(const struct kvm_pit_channel_state *channel)
 {
 	u64 elapsed = pit_elapsed(channel);
-	u32 rest;
 
 	switch (channel->mode) {
 	case 0:
@@ -66,28 +66,23 @@ static u16 pit_count(const struct kvm_pit_channel_state *channel)
 	case 5:
 		return channel->count - elapsed;
 	case 3:		/* counts by two, twice per period */
-		div_u64_rem(2 * elapsed, channel->count, &rest);
-		return channel->count - rest;
+		return channel->count - pit_rest(2 * elapsed, channel->count);
 	default:
-		div_u64_rem(elapsed, channel->count, &rest);
-		return channel->count - rest;
+		return channel->count - pit_rest(elapsed, channel->count);
 	}
 }
 
 static bool pit_out(const struct kvm_pit_channel_state *channel)
 {
 	u64 elapsed = pit_elapsed(channel);
-	u32 rest;
 
 	switch (channel->mode) {
 	case 1:
 		return elapsed < channel->count;
 	case 2:
-		div_u64_rem(elapsed, channel->count, &rest);
-		return !rest && elapsed;
+		return elapsed && !pit_rest(elapsed, channel->count);
 	case 3:
-		div_u64_rem(elapsed, channel->count, &rest);
-		return rest < (channel->count + 1) / 2;
+		return pit_rest(elapsed, channel->count) < (channel->count + 1) / 2;
 	case 4:
 	case 5:
 		return elapsed == channel->count;
@@ -101,18 +96,13 @@ static bool pit_out(const struct kvm_pit_channel_state *channel)
  * next.
  */
 
-static void pit_queue_tick(struct pit *pit)
-{
-	queue_work(system_highpri_wq, &pit->tick);
-}
-
 static enum hrtimer_restart pit_expired(struct hrtimer *timer)
 {
 	struct pit *pit = container_of(timer, struct pit, timer);
 
 	if (READ_ONCE(pit->reinject))
 		atomic_inc(&pit->pending);
-	pit_queue_tick(pit);
+	queue_work(system_highpri_wq, &pit->tick);
 	if (!pit->period_ns)
 		return HRTIMER_NORESTART;
 	hrtimer_add_expires_ns(timer, pit->period_ns);
@@ -135,7 +125,7 @@ static void pit_acked(struct route_ack *ack)
 
 	atomic_set(&pit->acked, 1);
 	if (atomic_dec_if_positive(&pit->pending) > 0)
-		pit_queue_tick(pit);
+		queue_work(system_highpri_wq, &pit->tick);
 }
 
 static void pit_reset_reinject(struct pit *pit)
@@ -155,12 +145,12 @@ void pit_unmasked(struct vm *vm)
 /* Channel 0 was loaded, or its mode or who owns it changed. pit->lock held. */
 static void pit_arm(struct pit *pit)
 {
-	const struct kvm_pit_channel_state *channel = &pit->channels[0];
-	u64 ns = pit_ticks_to_ns(channel->count);
+	const struct kvm_pit_channel_state *channel = &pit->state.channels[0];
+	u64 ns = div_u64((u64)channel->count * NSEC_PER_SEC, PIT_HZ);
 	bool periodic = channel->mode == 2 || channel->mode == 3;
 
 	hrtimer_cancel(&pit->timer);
-	if (pit->flags & KVM_PIT_FLAGS_HPET_LEGACY || channel->mode > 4)
+	if (pit->state.flags & KVM_PIT_FLAGS_HPET_LEGACY || channel->mode > 4)
 		return;
 	pit->period_ns = periodic ? max_t(u64, ns, PIT_MIN_PERIOD_NS) : 0;
 	pit_reset_reinject(pit);
@@ -171,7 +161,7 @@ static void pit_arm(struct pit *pit)
 
 static void pit_load(struct pit *pit, unsigned int index, u32 count)
 {
-	struct kvm_pit_channel_state *channel = &pit->channels[index];
+	struct kvm_pit_channel_state *channel = &pit->state.channels[index];
 
 	channel->count = count ?: PIT_MAX_COUNT;
 	channel->count_load_time = ktime_get_ns();
@@ -204,9 +194,9 @@ static void pit_read_back(struct pit *pit, u8 command)
 		if (!(command & 2 << i))
 			continue;
 		if (!(command & 0x20))
-			pit_latch_count(&pit->channels[i]);
+			pit_latch_count(&pit->state.channels[i]);
 		if (!(command & 0x10))
-			pit_latch_status(&pit->channels[i]);
+			pit_latch_status(&pit->state.channels[i]);
 	}
 }
 
@@ -217,7 +207,7 @@ static void pit_control(struct pit *pit, u8 command)
 
 	if (index == PIT_NR_CHANNELS)
 		return pit_read_back(pit, command);
-	channel = &pit->channels[index];
+	channel = &pit->state.channels[index];
 	if (access == PIT_LATCH)
 		return pit_latch_count(channel);
 	channel->rw_mode = access;
@@ -231,7 +221,7 @@ static void pit_control(struct pit *pit, u8 command)
 
 static void pit_write_count(struct pit *pit, unsigned int index, u8 val)
 {
-	struct kvm_pit_channel_state *channel = &pit->channels[index];
+	struct kvm_pit_channel_state *channel = &pit->state.channels[index];
 
 	switch (channel->write_state) {
 	case PIT_HIGH:
@@ -248,116 +238,97 @@ static void pit_write_count(struct pit *pit, unsigned int index, u8 val)
 	}
 }
 
-static u8 pit_read_latched(struct kvm_pit_channel_state *channel)
-{
-	switch (channel->count_latched) {
-	case PIT_HIGH:
-		channel->count_latched = 0;
-		return channel->latched_count >> 8;
-	case PIT_LOW_THEN_HIGH:
-		channel->count_latched = PIT_HIGH;
-		return channel->latched_count;
-	default:
-		channel->count_latched = 0;
-		return channel->latched_count;
-	}
-}
-
 static u8 pit_read_count(struct kvm_pit_channel_state *channel)
 {
+	u8 access = channel->count_latched ?: channel->read_state;
+	u16 count;
+
 	if (channel->status_latched) {
 		channel->status_latched = 0;
 		return channel->status;
 	}
-	if (channel->count_latched)
-		return pit_read_latched(channel);
-	switch (channel->read_state) {
-	case PIT_HIGH:
-		return pit_count(channel) >> 8;
-	case PIT_LOW_THEN_HIGH:
-		channel->read_state = PIT_HIGH_NEXT;
-		return pit_count(channel);
-	case PIT_HIGH_NEXT:
-		channel->read_state = PIT_LOW_THEN_HIGH;
-		return pit_count(channel) >> 8;
-	default:
-		return pit_count(channel);
+	if (channel->count_latched) {
+		count = channel->latched_count;
+		channel->count_latched = access == PIT_LOW_THEN_HIGH ? PIT_HIGH : 0;
+	} else {
+		count = pit_count(channel);
+		if (access == PIT_LOW_THEN_HIGH)
+			channel->read_state = PIT_HIGH_NEXT;
+		else if (access == PIT_HIGH_NEXT)
+			channel->read_state = PIT_LOW_THEN_HIGH;
 	}
+	return access == PIT_HIGH || access == PIT_HIGH_NEXT ? count >> 8 : count;
 }
-
-static int pit_port_write(struct vcpu *vcpu, struct bus_dev *dev, u64 addr, int len,
-			  const void *val)
-{
-	struct pit *pit = container_of(dev, struct pit, dev);
-	unsigned int index = addr - PIT_PORT;
-	u8 byte = *(const u8 *)val;
-
-	spin_lock(&pit->lock);
-	if (index == PIT_CONTROL)
-		pit_control(pit, byte);
-	else
-		pit_write_count(pit, index, byte);
-	spin_unlock(&pit->lock);
-	return 0;
-}
-
-static int pit_port_read(struct vcpu *vcpu, struct bus_dev *dev, u64 addr, int len, void *val)
-{
-	struct pit *pit = container_of(dev, struct pit, dev);
-	unsigned int index = addr - PIT_PORT;
-
-	memset(val, 0, len);
-	if (index == PIT_CONTROL)
-		return 0;	/* cannot be read */
-	spin_lock(&pit->lock);
-	*(u8 *)val = pit_read_count(&pit->channels[index]);
-	spin_unlock(&pit->lock);
-	return 0;
-}
-
-static const struct bus_dev_ops pit_ops = { .read = pit_port_read, .write = pit_port_write };
 
 /*
  * The speaker: gate and output of channel 2, and the refresh clock that old code measures time
  * by.
  */
 
-static int pit_speaker_write(struct vcpu *vcpu, struct bus_dev *dev, u64 addr, int len,
-			     const void *val)
+static void speaker_write(struct pit *pit, u8 val)
 {
-	struct pit *pit = container_of(dev, struct pit, speaker);
-	struct kvm_pit_channel_state *channel = &pit->channels[2];
+	struct kvm_pit_channel_state *channel = &pit->state.channels[2];
+
+	pit->state.flags &= ~KVM_PIT_FLAGS_SPEAKER_DATA_ON;
+	if (val & 2)
+		pit->state.flags |= KVM_PIT_FLAGS_SPEAKER_DATA_ON;
+	/* A rising gate starts the count again, but for the modes that the gate only halts. */
+	if (val & 1 && !channel->gate && channel->mode != 0 && channel->mode != 4)
+		channel->count_load_time = ktime_get_ns();
+	channel->gate = val & 1;
+}
+
+static u8 speaker_read(const struct pit *pit)
+{
+	const struct kvm_pit_channel_state *channel = &pit->state.channels[2];
+	bool refresh = ktime_get_ns() >> 14 & 1;	/* toggles about every 15 us */
+
+	return channel->gate | !!(pit->state.flags & KVM_PIT_FLAGS_SPEAKER_DATA_ON) << 1 |
+	       refresh << 4 | pit_out(channel) << 5;
+}
+
+/* Ports */
+
+static struct pit *pit_of(struct bus_dev *dev)
+{
+	return container_of(dev - (dev->base == PIT_SPEAKER_PORT), struct pit, dev[0]);
+}
+
+static int pit_write(struct vcpu *vcpu, struct bus_dev *dev, u64 addr, int len, const void *val)
+{
+	struct pit *pit = pit_of(dev);
 	u8 byte = *(const u8 *)val;
 
 	spin_lock(&pit->lock);
-	pit->flags &= ~KVM_PIT_FLAGS_SPEAKER_DATA_ON;
-	if (byte & 2)
-		pit->flags |= KVM_PIT_FLAGS_SPEAKER_DATA_ON;
-	/* A rising gate starts the count again, but for the modes that the gate only halts. */
-	if (byte & 1 && !channel->gate && channel->mode != 0 && channel->mode != 4)
-		channel->count_load_time = ktime_get_ns();
-	channel->gate = byte & 1;
+	if (addr == PIT_SPEAKER_PORT)
+		speaker_write(pit, byte);
+	else if (addr == PIT_PORT + PIT_CONTROL)
+		pit_control(pit, byte);
+	else
+		pit_write_count(pit, addr - PIT_PORT, byte);
 	spin_unlock(&pit->lock);
 	return 0;
 }
 
-static int pit_speaker_read(struct vcpu *vcpu, struct bus_dev *dev, u64 addr, int len, void *val)
+static int pit_read(struct vcpu *vcpu, struct bus_dev *dev, u64 addr, int len, void *val)
 {
-	struct pit *pit = container_of(dev, struct pit, speaker);
-	bool refresh = ktime_get_ns() >> 14 & 1;	/* toggles about every 15 us */
+	struct pit *pit = pit_of(dev);
+	u8 byte = 0;
 
-	memset(val, 0, len);
 	spin_lock(&pit->lock);
-	*(u8 *)val = pit->channels[2].gate | !!(pit->flags & KVM_PIT_FLAGS_SPEAKER_DATA_ON) << 1 |
-		     refresh << 4 | pit_out(&pit->channels[2]) << 5;
+	if (addr == PIT_SPEAKER_PORT)
+		byte = speaker_read(pit);
+	else if (addr != PIT_PORT + PIT_CONTROL)	/* which cannot be read */
+		byte = pit_read_count(&pit->state.channels[addr - PIT_PORT]);
 	spin_unlock(&pit->lock);
+	memset(val, 0, len);
+	*(u8 *)val = byte;
 	return 0;
 }
 
-static const struct bus_dev_ops pit_speaker_ops = {
-	.read = pit_speaker_read,
-	.write = pit_speaker_write,
-};
+static const struct bus_dev_ops pit_ops = { .read = pit_read, .write = pit_write };
+
+/* Userspace */
 
 /*
  * irq_lock held. The notifier costs an exit per tick, so it is there only while ticks are
@@ -396,10 +367,8 @@ int pit_to_user(struct vm *vm, struct kvm_pit_state2 *out)
 
 	if (!pit)
 		return -ENXIO;
-	memset(out, 0, sizeof(*out));
 	spin_lock(&pit->lock);
-	memcpy(out->channels, pit->channels, sizeof(out->channels));
-	out->flags = pit->flags;
+	*out = pit->state;
 	spin_unlock(&pit->lock);
 	return 0;
 }
@@ -414,8 +383,8 @@ int pit_from_user(struct vm *vm, const struct kvm_pit_state2 *in)
 	if (in->flags & ~(KVM_PIT_FLAGS_HPET_LEGACY | KVM_PIT_FLAGS_SPEAKER_DATA_ON))
 		return -EINVAL;
 	spin_lock(&pit->lock);
-	memcpy(pit->channels, in->channels, sizeof(pit->channels));
-	pit->flags = in->flags;
+	memcpy(pit->state.channels, in->channels, sizeof(pit->state.channels));
+	pit->state.flags = in->flags;
 	for (i = 0; i < PIT_NR_CHANNELS; i++)
 		pit_load(pit, i, min_t(u32, in->channels[i].count, PIT_MAX_COUNT));
 	spin_unlock(&pit->lock);
@@ -424,24 +393,7 @@ int pit_from_user(struct vm *vm, const struct kvm_pit_state2 *in)
 
 /* Life */
 
-static int pit_register(struct vm *vm, struct pit *pit)
-{
-	int err;
-
-	mutex_lock(&vm->irq_lock);
-	err = bus_attach(vm, BUS_PIO, &pit->dev);
-	if (!err && pit->has_speaker) {
-		err = bus_attach(vm, BUS_PIO, &pit->speaker);
-		if (err)
-			bus_detach(vm, BUS_PIO, &pit->dev);
-	}
-	if (!err)
-		pit_set_reinject(pit, true);
-	mutex_unlock(&vm->irq_lock);
-	return err;
-}
-
-static struct pit *pit_alloc(struct vm *vm, u32 flags)
+static struct pit *pit_alloc(struct vm *vm)
 {
 	struct pit *pit = kzalloc(sizeof(*pit), GFP_KERNEL_ACCOUNT);
 	int i;
@@ -449,20 +401,33 @@ static struct pit *pit_alloc(struct vm *vm, u32 flags)
 	if (!pit)
 		return NULL;
 	pit->vm = vm;
-	pit->dev = (struct bus_dev){ .ops = &pit_ops, .base = PIT_PORT, .len = 4 };
-	pit->speaker = (struct bus_dev){ .ops = &pit_speaker_ops, .base = PIT_SPEAKER_PORT, .len = 1 };
-	pit->has_speaker = flags & KVM_PIT_SPEAKER_DUMMY;
+	pit->dev[0] = (struct bus_dev){ .ops = &pit_ops, .base = PIT_PORT, .len = 4 };
+	pit->dev[1] = (struct bus_dev){ .ops = &pit_ops, .base = PIT_SPEAKER_PORT, .len = 1 };
 	pit->ack = (struct route_ack){ .gsi = PIT_GSI, .acked = pit_acked };
 	spin_lock_init(&pit->lock);
 	INIT_WORK(&pit->tick, pit_tick);
 	hrtimer_init(&pit->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
 	pit->timer.function = pit_expired;
 	for (i = 0; i < PIT_NR_CHANNELS; i++) {
-		pit->channels[i].mode = PIT_MODE_NONE;
-		pit->channels[i].gate = i != 2;
+		pit->state.channels[i].mode = PIT_MODE_NONE;
+		pit->state.channels[i].gate = i != 2;
 		pit_load(pit, i, 0);
 	}
 	return pit;
+}
+
+/* Also one that is only partly attached. */
+static void pit_free(struct pit *pit)
+{
+	mutex_lock(&pit->vm->irq_lock);
+	bus_detach(pit->vm, BUS_PIO, &pit->dev[0]);
+	bus_detach(pit->vm, BUS_PIO, &pit->dev[1]);
+	if (pit->reinject)
+		route_ack_unregister(pit->vm, &pit->ack);
+	mutex_unlock(&pit->vm->irq_lock);
+	hrtimer_cancel(&pit->timer);
+	cancel_work_sync(&pit->tick);
+	kfree(pit);
 }
 
 int pit_create(struct vm *vm, const struct kvm_pit_config *config)
@@ -477,12 +442,18 @@ int pit_create(struct vm *vm, const struct kvm_pit_config *config)
 		return -EEXIST;
 	if (!vm->irq.pic)
 		return -ENOENT;
-	pit = pit_alloc(vm, config->flags);
+	pit = pit_alloc(vm);
 	if (!pit)
 		return -ENOMEM;
-	err = pit_register(vm, pit);
+	mutex_lock(&vm->irq_lock);
+	err = bus_attach(vm, BUS_PIO, &pit->dev[0]);
+	if (!err && config->flags & KVM_PIT_SPEAKER_DUMMY)
+		err = bus_attach(vm, BUS_PIO, &pit->dev[1]);
+	if (!err)
+		pit_set_reinject(pit, true);
+	mutex_unlock(&vm->irq_lock);
 	if (err)
-		kfree(pit);
+		pit_free(pit);
 	else
 		smp_store_release(&vm->irq.pit, pit);
 	return err;
@@ -490,19 +461,7 @@ int pit_create(struct vm *vm, const struct kvm_pit_config *config)
 
 void pit_destroy(struct vm *vm)
 {
-	struct pit *pit = vm->irq.pit;
-
-	if (!pit)
-		return;
-	mutex_lock(&vm->irq_lock);
-	bus_detach(vm, BUS_PIO, &pit->dev);
-	if (pit->has_speaker)
-		bus_detach(vm, BUS_PIO, &pit->speaker);
-	if (pit->reinject)
-		route_ack_unregister(vm, &pit->ack);
-	mutex_unlock(&vm->irq_lock);
-	hrtimer_cancel(&pit->timer);
-	cancel_work_sync(&pit->tick);
+	if (vm->irq.pit)
+		pit_free(vm->irq.pit);
 	vm->irq.pit = NULL;
-	kfree(pit);
 }

@@ -23,8 +23,8 @@ struct irq_routing {
 	struct rcu_head rcu;
 	u16 pin_gsi[ROUTE_NR_CHIPS][ROUTE_IOAPIC_PINS];	/* which GSI an acked pin belongs to */
 	u32 nr_gsis;
-	u32 *first;			/* nr_gsis + 1: where a GSI's entries begin */
-	struct route_entry entries[];
+	u32 *first;			/* where a GSI's entries begin; those of the next end them */
+	struct kvm_irq_routing_entry entries[];
 };
 
 /* vm->srcu held for reading, or irq_lock. */
@@ -35,8 +35,11 @@ static struct irq_routing *route_table(struct vm *vm)
 }
 
 /* Entries of @gsi: their number, the first in *@entries. */
-static unsigned int route_lookup(struct irq_routing *table, u32 gsi, struct route_entry **entries)
+static unsigned int route_lookup(struct vm *vm, u32 gsi,
+				 const struct kvm_irq_routing_entry **entries)
 {
+	struct irq_routing *table = route_table(vm);
+
 	if (!table || gsi >= table->nr_gsis)
 		return 0;
 	gsi = array_index_nospec(gsi, table->nr_gsis);
@@ -50,46 +53,49 @@ static bool route_msi_valid(struct vm *vm, u32 address_hi)
 	return !vm->irq.x2apic_32bit_ids || !(address_hi & 0xff);
 }
 
-int route_entry_msi(struct vm *vm, const struct route_entry *entry)
+static int route_send(struct vm *vm, const struct kvm_irq_routing_msi *msi)
 {
 	struct lapic_irq irq;
 
-	lapic_irq_from_msi(vm, entry->msi.address_lo, entry->msi.address_hi, entry->msi.data, &irq);
-	trace_corbel_msi(entry->msi.address_hi, entry->msi.address_lo, entry->msi.data);
+	lapic_irq_from_msi(vm, msi->address_lo, msi->address_hi, msi->data, &irq);
+	trace_corbel_msi(msi->address_hi, msi->address_lo, msi->data);
 	return lapic_deliver(vm, &irq);
 }
 
 int route_msi(struct vm *vm, const struct kvm_msi *msi)
 {
-	struct route_entry entry = {
-		.msi = { msi->address_lo, msi->address_hi, msi->data },
+	struct kvm_irq_routing_msi routed = {
+		.address_lo = msi->address_lo,
+		.address_hi = msi->address_hi,
+		.data = msi->data,
 	};
 
 	if (vm->irq.mode == IRQCHIP_NONE || msi->flags || !route_msi_valid(vm, msi->address_hi))
 		return -EINVAL;
-	return route_entry_msi(vm, &entry);
+	return route_send(vm, &routed);
 }
 
-static int route_drive(struct vm *vm, const struct route_entry *entry, int source, int level)
+static int route_drive(struct vm *vm, const struct kvm_irq_routing_entry *entry, int source,
+		       int level)
 {
+	unsigned int chip = entry->u.irqchip.irqchip, pin = entry->u.irqchip.pin;
+
 	if (entry->type == KVM_IRQ_ROUTING_MSI)
-		return level ? route_entry_msi(vm, entry) : -1;
-	if (entry->chip == KVM_IRQCHIP_IOAPIC)
-		return ioapic_set_irq(vm, entry->pin, source, level);
-	return pic_set_irq(vm, entry->chip * ROUTE_PIC_PINS + entry->pin, source, level);
+		return level ? route_send(vm, &entry->u.msi) : -1;
+	if (chip == KVM_IRQCHIP_IOAPIC)
+		return ioapic_set_irq(vm, pin, source, level);
+	return pic_set_irq(vm, chip * ROUTE_PIC_PINS + pin, source, level);
 }
 
 int irq_set_gsi(struct vm *vm, int source, u32 gsi, int level)
 {
-	struct route_entry *entries;
-	unsigned int i, nr;
-	int srcu, status = -1;
+	const struct kvm_irq_routing_entry *entry;
+	int srcu, reached, status = -1;
+	unsigned int nr;
 
 	srcu = srcu_read_lock(&vm->srcu);
-	nr = route_lookup(route_table(vm), gsi, &entries);
-	for (i = 0; i < nr; i++) {
-		int reached = route_drive(vm, &entries[i], source, level);
-
+	for (nr = route_lookup(vm, gsi, &entry); nr; nr--, entry++) {
+		reached = route_drive(vm, entry, source, level);
 		if (reached >= 0)
 			status = reached + max(status, 0);
 	}
@@ -98,15 +104,16 @@ int irq_set_gsi(struct vm *vm, int source, u32 gsi, int level)
 	return status;
 }
 
-bool route_lookup_msi(struct vm *vm, u32 gsi, struct route_entry *entry)
+bool route_send_gsi(struct vm *vm, u32 gsi)
 {
-	struct route_entry *entries;
+	int srcu = srcu_read_lock(&vm->srcu);
+	const struct kvm_irq_routing_entry *entry;
+	bool is_msi = route_lookup(vm, gsi, &entry) && entry->type == KVM_IRQ_ROUTING_MSI;
 
-	if (route_lookup(route_table(vm), gsi, &entries) != 1 ||
-	    entries->type != KVM_IRQ_ROUTING_MSI)
-		return false;
-	*entry = *entries;
-	return true;
+	if (is_msi)
+		route_send(vm, &entry->u.msi);
+	srcu_read_unlock(&vm->srcu, srcu);
+	return is_msi;
 }
 
 /* Acknowledgement: from the pin back to the GSI. */
@@ -120,33 +127,39 @@ static u32 route_pin_gsi(struct vm *vm, unsigned int chip, unsigned int pin)
 	return table->pin_gsi[chip][array_index_nospec(pin, ROUTE_IOAPIC_PINS)];
 }
 
-bool route_has_ack(struct vm *vm, unsigned int chip, unsigned int pin)
+/* Does anyone listen to a GSI? @resample: anyone whose line it is to lower. */
+static bool route_is_heard(struct vm *vm, u32 gsi, bool resample)
 {
 	struct route_ack *ack;
-	bool found = false;
-	int srcu;
-	u32 gsi;
 
-	srcu = srcu_read_lock(&vm->srcu);
-	gsi = route_pin_gsi(vm, chip, pin);
-	hlist_for_each_entry_srcu(ack, &vm->irq.route_acks, link, srcu_read_lock_held(&vm->srcu))
-		found |= gsi != ROUTE_NO_GSI && ack->gsi == gsi;
-	srcu_read_unlock(&vm->srcu, srcu);
-	return found;
+	hlist_for_each_entry_srcu(ack, &vm->irq.route_acks, link,
+				  srcu_read_lock_held(&vm->srcu) || lockdep_is_held(&vm->irq_lock))
+		if (gsi != ROUTE_NO_GSI && ack->gsi == gsi && (ack->resample || !resample))
+			return true;
+	return false;
 }
 
+bool route_has_ack(struct vm *vm, unsigned int chip, unsigned int pin)
+{
+	int srcu = srcu_read_lock(&vm->srcu);
+	bool heard = route_is_heard(vm, route_pin_gsi(vm, chip, pin), false);
+
+	srcu_read_unlock(&vm->srcu, srcu);
+	return heard;
+}
+
+/* The line falls before anyone is told: who hears of it may raise it again at once. */
 void route_acked(struct vm *vm, unsigned int chip, unsigned int pin)
 {
+	int srcu = srcu_read_lock(&vm->srcu);
+	u32 gsi = route_pin_gsi(vm, chip, pin);
 	struct route_ack *ack;
-	int srcu;
-	u32 gsi;
 
-	srcu = srcu_read_lock(&vm->srcu);
-	gsi = route_pin_gsi(vm, chip, pin);
-	hlist_for_each_entry_srcu(ack, &vm->irq.route_acks, link, srcu_read_lock_held(&vm->srcu)) {
+	if (route_is_heard(vm, gsi, true))
+		irq_set_gsi(vm, IRQ_SOURCE_RESAMPLE, gsi, 0);
+	hlist_for_each_entry_srcu(ack, &vm->irq.route_acks, link, srcu_read_lock_held(&vm->srcu))
 		if (gsi != ROUTE_NO_GSI && ack->gsi == gsi)
 			ack->acked(ack);
-	}
 	srcu_read_unlock(&vm->srcu, srcu);
 }
 
@@ -170,36 +183,36 @@ void route_ack_unregister(struct vm *vm, struct route_ack *ack)
 {
 	lockdep_assert_held(&vm->irq_lock);
 	hlist_del_rcu(&ack->link);
-	if (!kref_read(&vm->users))
-		return;			/* nobody is left to read */
-	synchronize_srcu_expedited(&vm->srcu);
-	irq_eoi_bitmap_request(vm);
+	if (kref_read(&vm->users)) {		/* else nobody is left to read */
+		synchronize_srcu_expedited(&vm->srcu);
+		irq_eoi_bitmap_request(vm);
+	}
+	if (ack->resample && !route_is_heard(vm, ack->gsi, true))
+		irq_set_gsi(vm, IRQ_SOURCE_RESAMPLE, ack->gsi, 0);
 }
 
-void route_for_each_level_msi(struct vm *vm, u32 max_gsi,
-			      void (*fn)(struct lapic_irq *irq, void *arg), void *arg)
+void route_eoi_vectors(struct vcpu *vcpu, u64 bitmap[4])
 {
-	int srcu = srcu_read_lock(&vm->srcu);
-	struct irq_routing *table = route_table(vm);
-	u32 i, end = table ? table->first[min(max_gsi, table->nr_gsis)] : 0;
+	int srcu = srcu_read_lock(&vcpu->vm->srcu);
+	struct irq_routing *table = route_table(vcpu->vm);
+	u32 i, end = table ? table->first[min(vcpu->vm->irq.split_pins, table->nr_gsis)] : 0;
 
 	for (i = 0; i < end; i++) {
-		const struct route_entry *entry = &table->entries[i];
+		const struct kvm_irq_routing_msi *msi = &table->entries[i].u.msi;
 		struct lapic_irq irq;
 
-		if (entry->type != KVM_IRQ_ROUTING_MSI)
+		if (table->entries[i].type != KVM_IRQ_ROUTING_MSI)
 			continue;
-		lapic_irq_from_msi(vm, entry->msi.address_lo, entry->msi.address_hi,
-				   entry->msi.data, &irq);
-		if (irq.trig_mode)
-			fn(&irq, arg);
+		lapic_irq_from_msi(vcpu->vm, msi->address_lo, msi->address_hi, msi->data, &irq);
+		if (irq.trig_mode && lapic_matches(vcpu->irq.lapic, &irq))
+			__set_bit(irq.vector, (unsigned long *)bitmap);
 	}
-	srcu_read_unlock(&vm->srcu, srcu);
+	srcu_read_unlock(&vcpu->vm->srcu, srcu);
 }
 
 /* Replacing the table */
 
-static bool route_irqchip_valid(struct vm *vm, u32 chip, u32 pin)
+static bool route_pin_valid(struct vm *vm, u32 chip, u32 pin)
 {
 	if (vm->irq.mode == IRQCHIP_SPLIT)
 		return false;
@@ -208,61 +221,42 @@ static bool route_irqchip_valid(struct vm *vm, u32 chip, u32 pin)
 	return chip <= KVM_IRQCHIP_PIC_SLAVE && pin < ROUTE_PIC_PINS;
 }
 
-static int route_parse(struct vm *vm, const struct kvm_irq_routing_entry *in,
-		       struct route_entry *out)
+static bool route_valid(struct vm *vm, const struct kvm_irq_routing_entry *entry)
 {
-	if (in->gsi >= ROUTE_NR_GSIS)
-		return -EINVAL;
-	out->gsi = in->gsi;
-	out->type = in->type;
-	switch (in->type) {
+	if (entry->gsi >= ROUTE_NR_GSIS)
+		return false;
+	switch (entry->type) {
 	case KVM_IRQ_ROUTING_IRQCHIP:
-		if (in->flags || !route_irqchip_valid(vm, in->u.irqchip.irqchip, in->u.irqchip.pin))
-			return -EINVAL;
-		out->chip = in->u.irqchip.irqchip;
-		out->pin = in->u.irqchip.pin;
-		return 0;
+		return !entry->flags &&
+		       route_pin_valid(vm, entry->u.irqchip.irqchip, entry->u.irqchip.pin);
 	case KVM_IRQ_ROUTING_MSI:
-		if (in->flags & ~KVM_MSI_VALID_DEVID || !route_msi_valid(vm, in->u.msi.address_hi))
-			return -EINVAL;
-		out->msi.address_lo = in->u.msi.address_lo;
-		out->msi.address_hi = in->u.msi.address_hi;
-		out->msi.data = in->u.msi.data;
-		return 0;
+		return !(entry->flags & ~KVM_MSI_VALID_DEVID) &&
+		       route_msi_valid(vm, entry->u.msi.address_hi);
 	default:
-		return -EINVAL;
+		return false;
 	}
 }
 
 /* One GSI may lead to pins of different chips, or to one message; nothing else. */
-static bool route_entries_conflict(const struct route_entry *a, const struct route_entry *b)
+static bool route_conflict(const struct kvm_irq_routing_entry *a,
+			   const struct kvm_irq_routing_entry *b)
 {
 	return a->type != KVM_IRQ_ROUTING_IRQCHIP || b->type != KVM_IRQ_ROUTING_IRQCHIP ||
-	       a->chip == b->chip;
+	       a->u.irqchip.irqchip == b->u.irqchip.irqchip;
 }
 
-static int route_insert(struct irq_routing *table, u32 *fill, const struct route_entry *entry)
+/* Behind those of the same GSI. first[gsi + 1] counts up from where they begin to their end. */
+static int route_insert(struct irq_routing *table, const struct kvm_irq_routing_entry *entry)
 {
-	u32 i, pos = table->first[entry->gsi] + fill[entry->gsi];
+	u32 i, pos = table->first[entry->gsi + 1]++;
 
-	for (i = table->first[entry->gsi]; i < pos; i++) {
-		if (route_entries_conflict(&table->entries[i], entry))
+	for (i = pos; i && table->entries[i - 1].gsi == entry->gsi; i--)
+		if (route_conflict(&table->entries[i - 1], entry))
 			return -EINVAL;
-	}
 	table->entries[pos] = *entry;
-	fill[entry->gsi]++;
 	if (entry->type == KVM_IRQ_ROUTING_IRQCHIP)
-		table->pin_gsi[entry->chip][entry->pin] = entry->gsi;
+		table->pin_gsi[entry->u.irqchip.irqchip][entry->u.irqchip.pin] = entry->gsi;
 	return 0;
-}
-
-static u32 route_count_gsis(const struct kvm_irq_routing_entry *entries, unsigned int nr)
-{
-	u32 i, nr_gsis = 0;
-
-	for (i = 0; i < nr; i++)
-		nr_gsis = max(nr_gsis, entries[i].gsi < ROUTE_NR_GSIS ? entries[i].gsi + 1 : 0);
-	return nr_gsis;
 }
 
 static struct irq_routing *route_alloc(unsigned int nr, u32 nr_gsis)
@@ -270,7 +264,7 @@ static struct irq_routing *route_alloc(unsigned int nr, u32 nr_gsis)
 	struct irq_routing *table;
 	size_t size = struct_size(table, entries, nr);
 
-	table = kvzalloc(size + (nr_gsis + 1) * sizeof(u32), GFP_KERNEL_ACCOUNT);
+	table = kvzalloc(size + (nr_gsis + 2) * sizeof(u32), GFP_KERNEL_ACCOUNT);
 	if (!table)
 		return NULL;
 	table->nr_gsis = nr_gsis;
@@ -279,42 +273,40 @@ static struct irq_routing *route_alloc(unsigned int nr, u32 nr_gsis)
 	return table;
 }
 
-static void route_index(struct irq_routing *table, const struct kvm_irq_routing_entry *entries,
-			unsigned int nr)
+/* A counting sort by GSI. */
+static int route_fill(struct irq_routing *table, const struct kvm_irq_routing_entry *entries,
+		      unsigned int nr)
 {
+	int err = 0;
 	u32 i;
 
-	for (i = 0; i < nr; i++) {
-		if (entries[i].gsi < table->nr_gsis)
-			table->first[entries[i].gsi + 1]++;
-	}
-	for (i = 0; i < table->nr_gsis; i++)
-		table->first[i + 1] += table->first[i];
+	for (i = 0; i < nr; i++)
+		table->first[entries[i].gsi + 2]++;
+	for (i = 2; i < table->nr_gsis + 2; i++)
+		table->first[i] += table->first[i - 1];
+	for (i = 0; !err && i < nr; i++)
+		err = route_insert(table, &entries[i]);
+	return err;
 }
 
 static struct irq_routing *route_build(struct vm *vm, const struct kvm_irq_routing_entry *entries,
 				       unsigned int nr)
 {
-	u32 nr_gsis = route_count_gsis(entries, nr);
-	struct irq_routing *table = route_alloc(nr, nr_gsis);
-	u32 *fill = kvcalloc(nr_gsis + 1, sizeof(*fill), GFP_KERNEL);
-	unsigned int i;
-	int err = table && fill ? 0 : -ENOMEM;
+	struct irq_routing *table;
+	u32 i, nr_gsis = 0;
 
-	if (!err)
-		route_index(table, entries, nr);
-	for (i = 0; !err && i < nr; i++) {
-		struct route_entry entry = {};
-
-		err = route_parse(vm, &entries[i], &entry);
-		if (!err)
-			err = route_insert(table, fill, &entry);
+	for (i = 0; i < nr; i++) {
+		if (!route_valid(vm, &entries[i]))
+			return ERR_PTR(-EINVAL);
+		nr_gsis = max(nr_gsis, entries[i].gsi + 1);
 	}
-	kvfree(fill);
-	if (!err)
+	table = route_alloc(nr, nr_gsis);
+	if (!table)
+		return ERR_PTR(-ENOMEM);
+	if (!route_fill(table, entries, nr))
 		return table;
 	kvfree(table);
-	return ERR_PTR(err);
+	return ERR_PTR(-EINVAL);
 }
 
 static void route_free_rcu(struct rcu_head *rcu)
@@ -331,7 +323,6 @@ int route_set(struct vm *vm, const struct kvm_irq_routing_entry *entries, unsign
 	mutex_lock(&vm->irq_lock);
 	old = route_table(vm);
 	rcu_assign_pointer(vm->irq.routing, table);
-	irqfd_routing_changed(vm);
 	mutex_unlock(&vm->irq_lock);
 	if (old)
 		call_srcu(&vm->srcu, &old->rcu, route_free_rcu);
@@ -342,32 +333,24 @@ int route_set(struct vm *vm, const struct kvm_irq_routing_entry *entries, unsign
 
 int route_set_default(struct vm *vm)
 {
-	struct kvm_irq_routing_entry *entries;
-	int gsi, nr = 0, err;
+	const unsigned int nr = ROUTE_IOAPIC_PINS + 2 * ROUTE_PIC_PINS;
+	struct kvm_irq_routing_entry *entries = kcalloc(nr, sizeof(*entries), GFP_KERNEL);
+	int i, err;
 
-	entries = kcalloc(ROUTE_IOAPIC_PINS + 2 * ROUTE_PIC_PINS, sizeof(*entries), GFP_KERNEL);
 	if (!entries)
 		return -ENOMEM;
-	for (gsi = 0; gsi < ROUTE_IOAPIC_PINS; gsi++) {
-		entries[nr].gsi = gsi;
-		entries[nr].type = KVM_IRQ_ROUTING_IRQCHIP;
-		entries[nr].u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC;
-		entries[nr++].u.irqchip.pin = gsi;
-		if (gsi >= 2 * ROUTE_PIC_PINS)
-			continue;
-		entries[nr].gsi = gsi;
-		entries[nr].type = KVM_IRQ_ROUTING_IRQCHIP;
-		entries[nr].u.irqchip.irqchip = gsi / ROUTE_PIC_PINS;
-		entries[nr++].u.irqchip.pin = gsi % ROUTE_PIC_PINS;
+	for (i = 0; i < nr; i++) {
+		bool ioapic = i < ROUTE_IOAPIC_PINS;
+		u32 pin = ioapic ? i : i - ROUTE_IOAPIC_PINS;
+
+		entries[i].gsi = pin;
+		entries[i].type = KVM_IRQ_ROUTING_IRQCHIP;
+		entries[i].u.irqchip.irqchip = ioapic ? KVM_IRQCHIP_IOAPIC : pin / ROUTE_PIC_PINS;
+		entries[i].u.irqchip.pin = ioapic ? pin : pin % ROUTE_PIC_PINS;
 	}
 	err = route_set(vm, entries, nr);
 	kfree(entries);
 	return err;
-}
-
-int route_set_empty(struct vm *vm)
-{
-	return route_set(vm, NULL, 0);
 }
 
 void route_vm_destroy(struct vm *vm)

@@ -6,31 +6,21 @@
 #include <linux/list.h>
 #include "types.h"
 
-struct lapic_irq;
-
 #define ROUTE_NR_GSIS	4096	/* KVM_CAP_IRQ_ROUTING */
 
 /* Who drives a line. A pin's level is the OR of its sources: one bit each, kept by the chip. */
-enum irq_source { IRQ_SOURCE_USER, IRQ_SOURCE_RESAMPLE, IRQ_SOURCE_PIT, NR_IRQ_SOURCES };
+enum irq_source { IRQ_SOURCE_USER, IRQ_SOURCE_RESAMPLE, IRQ_SOURCE_PIT };
 
-struct route_entry {
-	u32 gsi;
-	u32 type;		/* KVM_IRQ_ROUTING_IRQCHIP or _MSI; 0: none */
-	union {
-		struct {
-			u8 chip;	/* KVM_IRQCHIP_PIC_MASTER, _PIC_SLAVE, _IOAPIC */
-			u8 pin;		/* of the chip */
-		};
-		struct {
-			u32 address_lo, address_hi, data;
-		} msi;
-	};
-};
+static inline void line_drive(u32 *line, enum irq_source source, bool level)
+{
+	*line = level ? *line | BIT(source) : *line & ~BIT(source);
+}
 
 /* Told when the guest has acknowledged (PIC) or ended (IOAPIC, level) an interrupt of this GSI. */
 struct route_ack {
 	struct hlist_node link;
 	u32 gsi;
+	bool resample;		/* lower IRQ_SOURCE_RESAMPLE first, and when the last of the GSI goes */
 	void (*acked)(struct route_ack *ack);
 };
 
@@ -42,12 +32,8 @@ void route_vm_destroy(struct vm *vm);
  */
 int route_set(struct vm *vm, const struct kvm_irq_routing_entry *entries, unsigned int nr);
 
-/*
- * For irqchip creation: GSI 0-15 to PIC and IOAPIC pins, 16-23 to the IOAPIC; or nothing
- * (split).
- */
+/* For irqchip creation: GSI 0-15 to PIC and IOAPIC pins, 16-23 to the IOAPIC. */
 int route_set_default(struct vm *vm);
-int route_set_empty(struct vm *vm);
 
 /**
  * irq_set_gsi() - drive a line
@@ -59,14 +45,11 @@ int irq_set_gsi(struct vm *vm, int source, u32 gsi, int level);
 /** route_msi() - KVM_SIGNAL_MSI. Return: > 0 delivered, 0 blocked, -1 no target, -EINVAL */
 int route_msi(struct vm *vm, const struct kvm_msi *msi);
 
-/** route_entry_msi() - send the message of an MSI entry. Context: any, hard interrupt included. */
-int route_entry_msi(struct vm *vm, const struct route_entry *entry);
-
 /**
- * route_lookup() - the only entry of a GSI if it is an MSI; else false. vm->srcu or irq_lock
- * held.
+ * route_send_gsi() - fire a GSI that is a message
+ * Context: any, hard interrupt included. Return: false: no message; irq_set_gsi() drives its pins
  */
-bool route_lookup_msi(struct vm *vm, u32 gsi, struct route_entry *entry);
+bool route_send_gsi(struct vm *vm, u32 gsi);
 
 /**
  * route_acked() - PIC: vector acknowledged (or EOI in AEOI); IOAPIC: EOI of a level interrupt
@@ -83,11 +66,10 @@ void route_ack_register(struct vm *vm, struct route_ack *ack);
 void route_ack_unregister(struct vm *vm, struct route_ack *ack);	/* waits for readers */
 
 /**
- * route_for_each_level_msi() - split irqchip: the messages whose EOI userspace must be told about
- * @max_gsi: pins of the userspace IOAPIC
- * Context: takes vm->srcu.
+ * route_eoi_vectors() - split irqchip: whose EOI userspace's IOAPIC must be told about
+ * Adds the vectors of its level-triggered messages that are aimed at this vCPU. Context: takes
+ * vm->srcu.
  */
-void route_for_each_level_msi(struct vm *vm, u32 max_gsi,
-			      void (*fn)(struct lapic_irq *irq, void *arg), void *arg);
+void route_eoi_vectors(struct vcpu *vcpu, u64 bitmap[4]);
 
 #endif

@@ -37,6 +37,11 @@ void lapic_irq_from_msi(struct vm *vm, u32 lo, u32 hi, u32 data, struct lapic_ir
 				   .trig_mode = data >> 15 & 1, .level = 1 };
 }
 
+bool lapic_matches(struct lapic *lapic, const struct lapic_irq *irq)
+{
+	return irq->dest_id == 0;
+}
+
 int lapic_mmio_read(struct vcpu *vcpu, gpa_t gpa, int len, void *val)
 {
 	return -EOPNOTSUPP;
@@ -54,11 +59,6 @@ void irq_eoi_bitmap_request(struct vm *vm)
 
 void irq_apicv_inhibit(struct vm *vm, enum apicv_inhibit reason, bool on)
 {
-}
-
-void irqfd_routing_changed(struct vm *vm)
-{
-	world.route_changes++;
 }
 
 struct eventfd_ctx *eventfd_ctx_fdget(int fd)

@@ -22,7 +22,7 @@ struct world {
 	int pic_calls, ioapic_calls, pic_raised;
 	int pic_status, ioapic_status;		/* what the chips answer */
 	struct lapic_irq irq;			/* the last message */
-	int messages, eoi_requests, route_changes;
+	int messages, eoi_requests;
 	struct eventfd_ctx eventfds[4];		/* descriptors 0..3; 10: not an eventfd */
 };
 

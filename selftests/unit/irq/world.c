@@ -201,7 +201,7 @@ int route_set_default(struct vm *vm)
 	return 0;
 }
 
-int route_set_empty(struct vm *vm)
+int route_set(struct vm *vm, const struct kvm_irq_routing_entry *entries, unsigned int nr)
 {
 	return 0;
 }
@@ -210,13 +210,13 @@ void route_vm_destroy(struct vm *vm)
 {
 }
 
-void route_for_each_level_msi(struct vm *vm, u32 max_gsi,
-			      void (*fn)(struct lapic_irq *irq, void *arg), void *arg)
+void route_eoi_vectors(struct vcpu *vcpu, u64 bitmap[4])
 {
 	int i;
 
 	for (i = 0; i < world.nr_level_msi; i++)
-		fn(&world.level_msi[i], arg);
+		if (lapic_matches(vcpu->irq.lapic, &world.level_msi[i]))
+			__set_bit(world.level_msi[i].vector, (unsigned long *)bitmap);
 }
 
 void mmu_set_apic_page(struct vm *vm, hpa_t hpa)

@@ -39,7 +39,7 @@ struct world {
 	int apicv_updates;
 	bool pv_eoi_ended;		/* the guest has cleared its PV EOI bit */
 	u32 vapic;			/* the one word of guest memory */
-	struct lapic_irq level_msi[4];	/* what route_for_each_level_msi() knows */
+	struct lapic_irq level_msi[4];	/* what route_eoi_vectors() knows */
 	int nr_level_msi;
 	int resets;
 	void (*on_sleep)(void);
