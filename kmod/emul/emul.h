@@ -13,8 +13,8 @@
 #define CORBEL_EMUL_H
 
 #ifdef __KERNEL__
-#include <linux/types.h>
 #include <linux/string.h>
+#include <linux/types.h>
 #else
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,6 +29,8 @@ typedef int16_t s16;
 typedef int32_t s32;
 typedef int64_t s64;
 #endif
+#include <linux/kvm.h>
+#include <asm/processor-flags.h>
 
 enum emul_result {
 	EMUL_CONTINUE,		/* done; the state has been committed */
@@ -43,10 +45,10 @@ enum emul_gpr {
 	EMUL_NR_GPRS = 16,
 };
 
-/* The order of the SDM's sreg field, which is also the VMCS's. */
+/* The order of the SDM's sreg field. */
 enum emul_sreg {
 	EMUL_ES, EMUL_CS, EMUL_SS, EMUL_DS, EMUL_FS, EMUL_GS, EMUL_NR_SREGS,
-	EMUL_LDTR = EMUL_NR_SREGS, EMUL_TR, EMUL_NR_SEGS,
+	EMUL_TR = EMUL_NR_SREGS, EMUL_LDTR, EMUL_NR_SEGS,
 };
 
 enum emul_mode {
@@ -56,49 +58,10 @@ enum emul_mode {
 	EMUL_MODE_64,		/* EFER.LMA = 1 and CS.L = 1 */
 };
 
-#define EMUL_CF		0x1ull
-#define EMUL_PF		0x4ull
-#define EMUL_AF		0x10ull
-#define EMUL_ZF		0x40ull
-#define EMUL_SF		0x80ull
-#define EMUL_TF		0x100ull
-#define EMUL_IF		0x200ull
-#define EMUL_DF		0x400ull
-#define EMUL_OF		0x800ull
-#define EMUL_IOPL	0x3000ull
-#define EMUL_NT		0x4000ull
-#define EMUL_RF		0x10000ull
-#define EMUL_VM		0x20000ull
-#define EMUL_AC		0x40000ull
-#define EMUL_VIF	0x80000ull
-#define EMUL_VIP	0x100000ull
-#define EMUL_ID		0x200000ull
-
 enum emul_vector {
 	EMUL_DE = 0, EMUL_DB = 1, EMUL_BP = 3, EMUL_OF_TRAP = 4, EMUL_BR = 5, EMUL_UD = 6,
 	EMUL_NM = 7, EMUL_TS = 10, EMUL_NP = 11, EMUL_SS_FAULT = 12, EMUL_GP = 13, EMUL_PF_FAULT = 14,
 	EMUL_AC_FAULT = 17,
-};
-
-/* A segment register with its hidden part; the bits are those of the descriptor. */
-struct emul_segment {
-	u64 base;
-	u32 limit;		/* in bytes, granularity applied */
-	u16 selector;
-	u8 type;		/* descriptor type field, 4 bits, bit 0 accessed */
-	u8 dpl;
-	bool s;			/* code or data, not system */
-	bool present;
-	bool avl;
-	bool l;
-	bool db;
-	bool g;
-	bool unusable;
-};
-
-struct emul_table {
-	u64 base;
-	u16 limit;
 };
 
 struct emul_regs {
@@ -109,9 +72,9 @@ struct emul_regs {
 
 struct emul_state {
 	struct emul_regs regs;
-	struct emul_segment seg[EMUL_NR_SEGS];
-	struct emul_table gdt;
-	struct emul_table idt;
+	struct kvm_segment seg[EMUL_NR_SEGS];
+	struct kvm_dtable gdt;
+	struct kvm_dtable idt;
 	u64 cr0;
 	u64 cr4;
 	u64 efer;
@@ -247,6 +210,7 @@ struct emul {
 	bool stop;
 
 	/* The emulator's own. */
+	int result;			/* enum emul_result: the first failure, or none so far */
 	struct emul_decoded d;
 	struct emul_operand dst;
 	struct emul_operand src;

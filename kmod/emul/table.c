@@ -116,7 +116,7 @@ const struct emul_insn table_1byte[256] = {
 	[0xae ... 0xaf] = STRING(F_REPCC, string_scas),
 	[0xb0 ... 0xb7] = ROW(F_BYTE | F_NOREAD, OPREG, IMM, V, exec_mov),
 	[0xb8 ... 0xbf] = ROW(F_NOREAD, OPREG, IMM, V, exec_mov),
-	[0xc0 ... 0xc1] = M(F_W, RM, IMM, U8, bits_shift),
+	[0xc0 ... 0xc1] = M(F_W, RM, IMM, U8, alu_shift),
 	[0xc2] = ROW(F_F64, NONE, NONE, U16, flow_ret),
 	[0xc3] = ROW(F_F64, NONE, NONE, NONE, flow_ret),
 	[0xc4 ... 0xc5] = M(F_NO64 | F_MEM, ADDR, NONE, NONE, seg_far_pointer),
@@ -129,8 +129,8 @@ const struct emul_insn table_1byte[256] = {
 	[0xcd] = ROW(0, NONE, NONE, U8, flow_int),
 	[0xce] = ROW(F_NO64, NONE, NONE, NONE, flow_int),
 	[0xcf] = ROW(0, NONE, NONE, NONE, flow_iret),
-	[0xd0 ... 0xd1] = M(F_W, RM, ONE, NONE, bits_shift),
-	[0xd2 ... 0xd3] = M(F_W, RM, CL, NONE, bits_shift),
+	[0xd0 ... 0xd1] = M(F_W, RM, ONE, NONE, alu_shift),
+	[0xd2 ... 0xd3] = M(F_W, RM, CL, NONE, alu_shift),
 	[0xd4] = ROW(F_NO64, NONE, NONE, U8, alu_aam),
 	[0xd5] = ROW(F_NO64, NONE, NONE, U8, alu_aad),
 	[0xd7] = ROW(F_BYTE | F_NOREAD, ACC, NONE, NONE, string_xlat),
@@ -179,8 +179,8 @@ static const struct emul_insn group7[2] = {
 };
 
 static const struct emul_insn group8[8] = {
-	[4] = ROW(F_NOWRITE, RM, IMM, U8, bits_test),
-	[5 ... 7] = ROW(F_LOCK, RM, IMM, U8, bits_test),
+	[4] = ROW(F_NOWRITE, RM, IMM, U8, alu_bit),
+	[5 ... 7] = ROW(F_LOCK, RM, IMM, U8, alu_bit),
 };
 
 static const struct emul_insn group9_mem[8] = {
@@ -215,7 +215,7 @@ PFX(6e, [1] = VECTOR(F_VEX, 0, simd_movd_load));
 PFX(6f, [1] = ALIGNED(simd_load), [2] = LOAD(0));
 PFX(7e, [1] = VECTOR(F_VEX, 0, simd_movd_store), [2] = LOAD(8));
 PFX(7f, [1] = ALIGNED(simd_store), [2] = STORE(0));
-PFX(b8, [2] = M(F_NOREAD, REG, RM, NONE, bits_popcnt));
+PFX(b8, [2] = M(F_NOREAD, REG, RM, NONE, alu_popcnt));
 PFX(c3, M(F_32 | F_MEM | F_NOREAD, RM, REG, NONE, exec_mov), UD, UD, UD);
 PFX(d6, [1] = STORE(8));
 PFX(e7, [1] = ALIGNED(simd_store));
@@ -254,32 +254,32 @@ const struct emul_insn table_2byte[256] = {
 	[0xa0] = ROW(F_D64, NONE, OPSREG, NONE, flow_push),
 	[0xa1] = ROW(F_D64, NONE, POP, NONE, seg_mov),
 	[0xa2] = ROW(0, NONE, NONE, NONE, sys_cpuid),
-	[0xa3] = M(F_BITS | F_NOWRITE, RM, REG, NONE, bits_test),
-	[0xa4] = M(0, RM, REG, U8, bits_shift_double),
-	[0xa5] = M(0, RM, REG, NONE, bits_shift_double),
+	[0xa3] = M(F_BITS | F_NOWRITE, RM, REG, NONE, alu_bit),
+	[0xa4] = M(0, RM, REG, U8, alu_shift_double),
+	[0xa5] = M(0, RM, REG, NONE, alu_shift_double),
 	[0xa8] = ROW(F_D64, NONE, OPSREG, NONE, flow_push),
 	[0xa9] = ROW(F_D64, NONE, POP, NONE, seg_mov),
-	[0xab] = M(F_BITS | F_LOCK, RM, REG, NONE, bits_test),
-	[0xac] = M(0, RM, REG, U8, bits_shift_double),
-	[0xad] = M(0, RM, REG, NONE, bits_shift_double),
+	[0xab] = M(F_BITS | F_LOCK, RM, REG, NONE, alu_bit),
+	[0xac] = M(0, RM, REG, U8, alu_shift_double),
+	[0xad] = M(0, RM, REG, NONE, alu_shift_double),
 	[0xaf] = M(0, REG, RM, NONE, alu_imul),
 	[0xb0 ... 0xb1] = M(F_W | F_LOCK, RM, REG, NONE, alu_cmpxchg),
 	[0xb2] = M(F_MEM, ADDR, NONE, NONE, seg_far_pointer),
-	[0xb3] = M(F_BITS | F_LOCK, RM, REG, NONE, bits_test),
+	[0xb3] = M(F_BITS | F_LOCK, RM, REG, NONE, alu_bit),
 	[0xb4 ... 0xb5] = M(F_MEM, ADDR, NONE, NONE, seg_far_pointer),
 	[0xb6] = M(F_NOREAD, REG, RM8, NONE, exec_mov),
 	[0xb7] = M(F_NOREAD, REG, RM16, NONE, exec_mov),
 	[0xb8] = NEXT(F_PFX, pfx_b8),
 	[0xb9] = UD,
 	[0xba] = NEXT(F_GROUP, group8),
-	[0xbb] = M(F_BITS | F_LOCK, RM, REG, NONE, bits_test),
-	[0xbc ... 0xbd] = M(0, REG, RM, NONE, bits_scan),
+	[0xbb] = M(F_BITS | F_LOCK, RM, REG, NONE, alu_bit),
+	[0xbc ... 0xbd] = M(0, REG, RM, NONE, alu_scan),
 	[0xbe] = M(F_NOREAD, REG, RM8, NONE, alu_movsx),
 	[0xbf] = M(F_NOREAD, REG, RM16, NONE, alu_movsx),
 	[0xc0 ... 0xc1] = M(F_W | F_LOCK, RM, REG, NONE, alu_xadd),
 	[0xc3] = NEXT(F_PFX, pfx_c3),
 	[0xc7] = NEXT(F_MOD3, group9),
-	[0xc8 ... 0xcf] = ROW(F_NOREAD, OPREG, OPREG, NONE, bits_bswap),
+	[0xc8 ... 0xcf] = ROW(F_NOREAD, OPREG, OPREG, NONE, alu_bswap),
 	[0xd6] = NEXT(F_PFX, pfx_d6),
 	[0xe7] = NEXT(F_PFX, pfx_e7),
 	[0xf0] = NEXT(F_PFX, pfx_f0),
@@ -288,8 +288,8 @@ const struct emul_insn table_2byte[256] = {
 
 PFX(38_2a, [1] = ALIGNED(simd_load));
 /* MOVBE; with F2 these opcodes are CRC32. */
-PFX(38_f0, [0 ... 1] = M(F_MEM | F_NOREAD, REG, RM, NONE, bits_bswap));
-PFX(38_f1, [0 ... 1] = M(F_MEM | F_NOREAD, RM, REG, NONE, bits_bswap));
+PFX(38_f0, [0 ... 1] = M(F_MEM | F_NOREAD, REG, RM, NONE, alu_bswap));
+PFX(38_f1, [0 ... 1] = M(F_MEM | F_NOREAD, RM, REG, NONE, alu_bswap));
 
 static const struct emul_insn row_38_2a = NEXT(F_PFX, pfx_38_2a);
 static const struct emul_insn row_38_f0 = NEXT(F_PFX, pfx_38_f0);

@@ -11,11 +11,6 @@
 #include "irq/inject.h"
 #include "mmu/emulate.h"
 
-static const enum seg seg_of[EMUL_NR_SEGS] = {
-	[EMUL_ES] = SEG_ES, [EMUL_CS] = SEG_CS, [EMUL_SS] = SEG_SS, [EMUL_DS] = SEG_DS,
-	[EMUL_FS] = SEG_FS, [EMUL_GS] = SEG_GS, [EMUL_LDTR] = SEG_LDTR, [EMUL_TR] = SEG_TR,
-};
-
 bool emulate_log_add(struct emulation *em, const void *buf, unsigned int len)
 {
 	if (len > sizeof(em->log) - em->log_len)
@@ -24,31 +19,6 @@ bool emulate_log_add(struct emulation *em, const void *buf, unsigned int len)
 	em->log_len += len;
 	em->log_pos = em->log_len;
 	return true;
-}
-
-static void seg_load(struct emul_segment *to, const struct kvm_segment *from)
-{
-	*to = (struct emul_segment){
-		.base = from->base, .limit = from->limit, .selector = from->selector,
-		.type = from->type, .dpl = from->dpl, .s = from->s, .present = from->present,
-		.avl = from->avl, .l = from->l, .db = from->db, .g = from->g,
-		.unusable = from->unusable,
-	};
-}
-
-static void seg_store(struct vcpu *vcpu, enum seg seg, const struct emul_segment *from)
-{
-	struct kvm_segment to = {
-		.base = from->base, .limit = from->limit, .selector = from->selector,
-		.type = from->type, .dpl = from->dpl, .s = from->s, .present = from->present,
-		.avl = from->avl, .l = from->l, .db = from->db, .g = from->g,
-		.unusable = from->unusable,
-	};
-	const struct kvm_segment *now = seg_get(vcpu, seg);
-
-	to.padding = now->padding;
-	if (memcmp(&to, now, sizeof(to)))
-		seg_set(vcpu, seg, &to);
 }
 
 static u8 current_mode(struct vcpu *vcpu)
@@ -63,15 +33,17 @@ static u8 current_mode(struct vcpu *vcpu)
 static void load_regs(struct vcpu *vcpu, struct emul_regs *regs)
 {
 	BUILD_BUG_ON(sizeof(regs->gpr) != sizeof(vcpu->regs.gpr));
+	BUILD_BUG_ON((int)EMUL_NR_SEGS != NR_SEGS || (int)EMUL_LDTR != SEG_LDTR);
 	reg_need(vcpu, GPR_RSP);
 	memcpy(regs->gpr, vcpu->regs.gpr, sizeof(regs->gpr));
 	regs->rip = rip_get(vcpu);
 	regs->rflags = rflags_get(vcpu);
 }
 
-static void load_seg(struct emulation *em, enum emul_sreg seg)
+/* The emulator numbers the segments as we do. */
+static void load_seg(struct emulation *em, enum seg seg)
 {
-	seg_load(&em->e.state.seg[seg], seg_get(em->vcpu, seg_of[seg]));
+	em->e.state.seg[seg] = *seg_get(em->vcpu, seg);
 }
 
 /* What decoding needs, and what a plain move in 64-bit mode does with. */
@@ -81,7 +53,7 @@ static void load_basics(struct emulation *em)
 	struct emul_state *s = &em->e.state;
 
 	load_regs(vcpu, &s->regs);
-	load_seg(em, EMUL_CS);
+	load_seg(em, SEG_CS);
 	s->cr0 = cr0_get(vcpu);
 	s->cr4 = cr4_get(vcpu);
 	s->efer = efer_get(vcpu);
@@ -97,12 +69,12 @@ static void load_segs(struct emulation *em)
 	struct emul_state *s = &em->e.state;
 	unsigned int i;
 
-	for (i = 0; i < EMUL_NR_SEGS; i++)
+	for (i = 0; i < NR_SEGS; i++)
 		load_seg(em, i);
 	reg_need(vcpu, REG_GDTR);
 	reg_need(vcpu, REG_IDTR);
-	s->gdt = (struct emul_table){ vcpu->regs.gdtr.base, vcpu->regs.gdtr.limit };
-	s->idt = (struct emul_table){ vcpu->regs.idtr.base, vcpu->regs.idtr.limit };
+	s->gdt = vcpu->regs.gdtr;
+	s->idt = vcpu->regs.idtr;
 }
 
 static bool is_prefix(u8 byte)
@@ -157,12 +129,11 @@ static void load_rest(struct emulation *em)
 }
 
 static void store_table(struct vcpu *vcpu, enum reg reg, struct kvm_dtable *to,
-			const struct emul_table *from)
+			const struct kvm_dtable *from)
 {
-	if (to->base == from->base && to->limit == from->limit)
+	if (!memcmp(to, from, sizeof(*to)))
 		return;
-	to->base = from->base;
-	to->limit = from->limit;
+	*to = *from;
 	reg_touch(vcpu, reg);
 }
 
@@ -185,8 +156,9 @@ static void store_segs(struct vcpu *vcpu, const struct emul_state *s)
 {
 	unsigned int i;
 
-	for (i = 0; i < EMUL_NR_SEGS; i++)
-		seg_store(vcpu, seg_of[i], &s->seg[i]);
+	for (i = 0; i < NR_SEGS; i++)
+		if (memcmp(&s->seg[i], seg_get(vcpu, i), sizeof(s->seg[i])))
+			seg_set(vcpu, i, &s->seg[i]);
 	store_table(vcpu, REG_GDTR, &vcpu->regs.gdtr, &s->gdt);
 	store_table(vcpu, REG_IDTR, &vcpu->regs.idtr, &s->idt);
 }

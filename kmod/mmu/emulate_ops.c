@@ -299,13 +299,13 @@ static int system_read(struct emul *e, u64 linear, void *buf, unsigned int len)
 static int op_pio_allowed(struct emul *e, u16 port, unsigned int size)
 {
 	const struct emul_state *s = &e->state;
-	const struct emul_segment *tr = &s->seg[EMUL_TR];
+	const struct kvm_segment *tr = &s->seg[EMUL_TR];
 	u16 map, bits;
 	int r;
 
 	if (!(s->cr0 & X86_CR0_PE))
 		return EMUL_CONTINUE;
-	if (s->mode != EMUL_MODE_VM86 && s->cpl <= (s->regs.rflags & EMUL_IOPL) >> 12)
+	if (s->mode != EMUL_MODE_VM86 && s->cpl <= (s->regs.rflags & X86_EFLAGS_IOPL) >> 12)
 		return EMUL_CONTINUE;
 	if (tr->unusable || !tr->present || tr->s || (tr->type & ~2) != 9 || tr->limit < 103)
 		return general_protection(e);

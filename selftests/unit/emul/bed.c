@@ -241,9 +241,9 @@ static const struct emul_ops bed_ops = {
 	.invlpg = bed_invlpg, .hlt = bed_hlt, .rdtsc = bed_rdtsc, .commit = bed_commit,
 };
 
-struct emul_segment bed_segment(u16 selector, u64 base, u32 limit, u8 type, u8 dpl, bool db)
+struct kvm_segment bed_segment(u16 selector, u64 base, u32 limit, u8 type, u8 dpl, bool db)
 {
-	return (struct emul_segment) {
+	return (struct kvm_segment) {
 		.selector = selector, .base = base, .limit = limit, .type = type, .dpl = dpl,
 		.s = true, .present = true, .db = db,
 	};

@@ -179,7 +179,7 @@ static u64 random_base(void)
 static void random_state(struct emul *e, enum emul_mode mode)
 {
 	struct emul_state *s = &e->state;
-	struct emul_segment *seg;
+	struct kvm_segment *seg;
 
 	memset(e, 0, sizeof(*e));
 	e->ops = &hostile_ops;
@@ -197,7 +197,7 @@ static void random_state(struct emul *e, enum emul_mode mode)
 	fill(&s->gdt, sizeof(s->gdt));
 	fill(&s->idt, sizeof(s->idt));
 	for (seg = s->seg; seg < s->seg + EMUL_NR_SEGS; seg++)
-		*seg = (struct emul_segment) {
+		*seg = (struct kvm_segment) {
 			.base = random_base(), .limit = rnd() & 1 ? ~0u : (u32)rnd(),
 			.selector = rnd(), .type = rnd() & 15, .dpl = s->cpl, .s = true,
 			.present = true, .db = rnd() & 1, .unusable = !(rnd() & 15),

@@ -253,9 +253,9 @@ u64 native_ldt_entry(unsigned int n)
 	       (u64)(d->base_addr >> 24) << 56;
 }
 
-static struct emul_segment segment(u16 selector)
+static struct kvm_segment segment(u16 selector)
 {
-	struct emul_segment s = {
+	struct kvm_segment s = {
 		.selector = selector, .limit = 0xffffffff, .type = 3, .dpl = 3, .s = true,
 		.present = true, .db = true, .g = true,
 	};
@@ -284,7 +284,7 @@ void native_segments(enum environment env, struct emul_state *state)
 		state->seg[i] = segment(selectors[env][i]);
 	if (env == ENV_64)
 		state->seg[EMUL_GS].base = DATA_BASE + 0x100;
-	state->seg[EMUL_LDTR] = (struct emul_segment) {
+	state->seg[EMUL_LDTR] = (struct kvm_segment) {
 		.base = LDT_LINEAR, .limit = LDT_COPY_ENTRIES * 8 - 1, .type = 2, .present = true,
 	};
 }
