@@ -15,13 +15,13 @@ enum alu_op {
 };
 
 /*
- * One instruction on the guest's operands: DX, then CX (for shifts the count), then SI. Its flags
- * travel in AX as LAHF and SETO leave them; 7F plus the overflow flag overflows if that was set.
+ * One instruction on the guest's operands: DX, CX (for shifts the count), for SHLD and SHRD SI. Its
+ * flags travel in AX as LAHF and SETO leave them; 7F plus the overflow flag overflows if it was set.
  */
 #define ALU_CASE(_op, _bytes, _insn) \
 	case (_op) << 4 | (_bytes): \
 		asm("addb $0x7f, %%al\n\tsahf\n\t" _insn "\n\tlahf\n\tseto %%al" \
-		    : "+a" (ax), "+d" (dst) : "c" (src), "S" (fill) : "cc"); \
+		    : "+a" (ax), "+d" (dst) : "c" (src), "S" (e->src.val) : "cc"); \
 		break;
 #define ALU_WIDE(_op, _insn, _src16, _src32, _src64) \
 	ALU_CASE(_op, 2, _insn "w " _src16 "%%dx") \
@@ -37,7 +37,7 @@ enum alu_op {
 #define ALU_DOUBLE(_op, _insn) \
 	ALU_WIDE(_op, _insn, "%%cl, %%si, ", "%%cl, %%esi, ", "%%cl, %%rsi, ")
 
-static u64 alu_run3(struct emul *e, enum alu_op op, unsigned int bytes, u64 dst, u64 src, u64 fill)
+static u64 alu_run(struct emul *e, enum alu_op op, unsigned int bytes, u64 dst, u64 src)
 {
 	u64 *rflags = &e->state.regs.rflags;
 	u32 ax = (*rflags & 0xff) << 8 | !!(*rflags & X86_EFLAGS_OF);
@@ -80,11 +80,6 @@ static u64 alu_run3(struct emul *e, enum alu_op op, unsigned int bytes, u64 dst,
 	return dst;
 }
 
-static u64 alu_run(struct emul *e, enum alu_op op, unsigned int bytes, u64 dst, u64 src)
-{
-	return alu_run3(e, op, bytes, dst, src, 0);
-}
-
 static void alu_apply(struct emul *e, enum alu_op op)
 {
 	e->dst.val = alu_run(e, op, e->dst.bytes, e->dst.val, e->src.val);
@@ -120,10 +115,10 @@ void alu_shift(struct emul *e)
 /* SHLD (A4, A5) and SHRD (AC, AD): by the immediate, or by CL when there is none. */
 void alu_shift_double(struct emul *e)
 {
+	enum alu_op op = e->d.opcode & 8 ? ALU_SHRD : ALU_SHLD;
 	u64 count = e->d.insn->imm ? e->d.imm : e->state.regs.gpr[EMUL_RCX];
 
-	e->dst.val = alu_run3(e, e->d.opcode & 8 ? ALU_SHRD : ALU_SHLD, e->dst.bytes, e->dst.val,
-			      count, e->src.val);
+	e->dst.val = alu_run(e, op, e->dst.bytes, e->dst.val, count);
 }
 
 /* BT, BTS, BTR, BTC: bits 3-4 of the opcode, or of ModRM in group 8. */

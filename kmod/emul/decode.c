@@ -130,18 +130,19 @@ static void decode_insn_sizes(struct emul *e, u32 flags)
 }
 
 /* Bits of both VEX forms land where REX and the legacy prefixes would have put them. */
-static const struct emul_insn *decode_vex(struct emul *e, u8 byte)
+static void decode_vex(struct emul *e, u8 byte)
 {
 	static const u8 pp_rep[] = { 0, 0, 0xf3, 0xf2 };
 	struct emul_decoded *d = &e->d;
-	u8 p1 = decode_next(e, 1), p2 = p1, map = 1;
+	u8 p1 = decode_next(e, 1), p2 = p1;
 
 	if (d->rex || d->rep || d->lock || d->opsize_prefix)
 		mem_ud(e);
+	d->map = 1;
 	d->rex = 0x40 | (~p1 >> 5 & 4);
 	if (byte == 0xc4) {
 		d->rex |= ~p1 >> 5 & 3;
-		map = p1 & 0x1f;
+		d->map = p1 & 0x1f;
 		p2 = decode_next(e, 1);
 		d->rex |= p2 >> 4 & 8;
 	}
@@ -152,9 +153,6 @@ static const struct emul_insn *decode_vex(struct emul *e, u8 byte)
 	d->opsize_prefix = (p2 & 3) == 1;
 	d->rep = pp_rep[p2 & 3];
 	d->opcode = decode_next(e, 1);
-	if (map == 1)
-		return &table_2byte[d->opcode];
-	return map == 2 ? table_0f38(d->opcode) : NULL;
 }
 
 /* C4 and C5 are VEX in 64-bit mode; elsewhere only when LES or LDS would have a register. */
@@ -177,18 +175,24 @@ static bool decode_is_vex(struct emul *e, u8 byte)
 
 static const struct emul_insn *decode_opcode(struct emul *e, u8 byte)
 {
+	static const struct emul_insn *const maps[] = { table_1byte, table_0f, table_0f38 };
+	static const u8 escapes[] = { 0x0f, 0x38 };
 	struct emul_decoded *d = &e->d;
 
-	if (decode_is_vex(e, byte))
-		return decode_vex(e, byte);
-	d->opcode = byte;
-	if (byte != 0x0f)
-		return &table_1byte[byte];
-	d->opcode = decode_next(e, 1);
-	if (d->opcode != 0x38)
-		return &table_2byte[d->opcode];
-	d->opcode = decode_next(e, 1);
-	return table_0f38(d->opcode);
+	if (decode_is_vex(e, byte)) {
+		decode_vex(e, byte);
+		/* It carries its own W. */
+		decode_sizes(e);
+	} else {
+		d->opcode = byte;
+		while (d->map < 2 && d->opcode == escapes[d->map]) {
+			d->opcode = decode_next(e, 1);
+			d->map++;
+		}
+	}
+	if (d->map > 2 || (d->vex_len && !d->map))
+		return NULL;
+	return &maps[d->map][d->opcode];
 }
 
 static void decode_base16(struct emul_decoded *d)
@@ -350,9 +354,6 @@ int emul_decode(struct emul *e)
 	byte = decode_prefixes(e);
 	decode_sizes(e);
 	insn = decode_opcode(e, byte);
-	/* A VEX prefix carries its own W. */
-	if (e->d.vex_len)
-		decode_sizes(e);
 	if (!e->result && insn) {
 		insn = decode_leaf(e, insn);
 		decode_imm(e, insn->flags & F_SIMD ? I_NONE : insn->imm);

@@ -12,24 +12,9 @@
 #ifndef CORBEL_EMUL_H
 #define CORBEL_EMUL_H
 
-#ifdef __KERNEL__
+#include <linux/kvm.h>
 #include <linux/string.h>
 #include <linux/types.h>
-#else
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
-typedef int8_t s8;
-typedef int16_t s16;
-typedef int32_t s32;
-typedef int64_t s64;
-#endif
-#include <linux/kvm.h>
 #include <asm/processor-flags.h>
 
 enum emul_result {
@@ -107,23 +92,22 @@ struct emul;
  * already made since the last commit() with the same data, in the same order.
  */
 struct emul_ops {
-	int (*fetch)(struct emul *e, u64 linear, void *buf, unsigned int len);
+	int (*fetch)(struct emul *e, u64 linear, void *buf, unsigned int len);	/* in one page */
 	int (*read)(struct emul *e, u64 linear, void *buf, unsigned int len, unsigned int access);
 	/* May queue an MMIO write, also for userspace, and return EMUL_CONTINUE. */
 	int (*write)(struct emul *e, u64 linear, const void *buf, unsigned int len,
 		     unsigned int access);
 	/* Atomic on RAM; EMUL_RETRY when memory no longer holds @old. @len up to 16. */
-	int (*cmpxchg)(struct emul *e, u64 linear, const void *old, const void *new,
-		       unsigned int len);
+	int (*exchange)(struct emul *e, u64 linear, const void *old, const void *new,
+			unsigned int len);
 	/* Asked where IOPL does not decide: look into the TSS bitmap. NULL: #GP. */
 	int (*pio_allowed)(struct emul *e, u16 port, unsigned int size);
 	/* @count units of @size bytes, permission checked; INS has probed its target. */
 	int (*pio_in)(struct emul *e, u16 port, unsigned int size, void *buf, unsigned int count);
 	int (*pio_out)(struct emul *e, u16 port, unsigned int size, const void *buf,
 		       unsigned int count);
-	/* @len 16: XMM, the rest of the register kept; 32: YMM, all bits above it zeroed. */
-	int (*get_xmm)(struct emul *e, unsigned int reg, void *buf, unsigned int len);
-	int (*set_xmm)(struct emul *e, unsigned int reg, const void *buf, unsigned int len);
+	/* @len 16: XMM, when @set the rest of the register kept; 32: YMM, all above it zeroed. */
+	int (*vector)(struct emul *e, unsigned int reg, void *buf, unsigned int len, bool set);
 	/*
 	 * Optional from here on: without one, the instruction is unhandleable.
 	 * After set_cr() and wrmsr() the callback has refreshed cr0, cr4, efer and mode itself.
@@ -168,6 +152,7 @@ struct emul_decoded {
 	u8 bytes[15];
 	u8 fetched;
 	u8 len;
+	u8 map;			/* 0: one byte, 1: 0F, 2: 0F 38 */
 	u8 opcode;
 	u8 op_bytes;		/* 2, 4 or 8 */
 	u8 ad_bytes;

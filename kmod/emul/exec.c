@@ -114,6 +114,8 @@ static u64 exec_value(struct emul *e, unsigned int kind)
 	switch (kind) {
 	case K_IMM:
 		return d->imm;
+	case K_REL:
+		return e->state.regs.rip + d->imm;
 	case K_ONE:
 		return 1;
 	case K_CL:

@@ -14,7 +14,7 @@ static void flow_branch(struct emul *e, u64 target)
 
 void flow_jmp(struct emul *e)
 {
-	flow_branch(e, e->state.regs.rip + e->d.imm);
+	flow_branch(e, e->src.val);
 }
 
 void flow_jcc(struct emul *e)
@@ -24,28 +24,13 @@ void flow_jcc(struct emul *e)
 }
 
 /* A bad stack is reported before a bad target; neither leaves a return address behind. */
-static void flow_call_to(struct emul *e, u64 target)
+void flow_call(struct emul *e)
 {
 	u64 ret = e->state.regs.rip;
 
 	mem_push_probe(e, e->d.op_bytes);
-	flow_branch(e, target);
+	flow_jmp(e);
 	mem_push(e, ret, e->d.op_bytes);
-}
-
-void flow_call(struct emul *e)
-{
-	flow_call_to(e, e->state.regs.rip + e->d.imm);
-}
-
-void flow_jmp_indirect(struct emul *e)
-{
-	flow_branch(e, e->src.val);
-}
-
-void flow_call_indirect(struct emul *e)
-{
-	flow_call_to(e, e->src.val);
 }
 
 /* SP moves by whole stack-address width: RET imm16, ENTER. */

@@ -15,6 +15,7 @@ enum operand_kind {
 	K_OPREG,	/* register named by the opcode's low bits */
 	K_ACC,		/* AL, AX, EAX, RAX */
 	K_IMM,		/* after loading: any value that is neither in a register nor in memory */
+	K_REL,		/* the immediate, relative to the next instruction */
 	K_ONE,
 	K_CL,
 	K_MOFFS,	/* memory at the immediate address */
@@ -36,6 +37,9 @@ enum imm_kind {
 	I_ENTER,	/* 16 bits in imm, 8 in imm2 */
 };
 
+#define SIMD_FULL	0	/* the vector's length */
+#define SIMD_GPR	1	/* d.op_bytes */
+
 #define F_MODRM		0x00000001u
 #define F_W		0x00000002u	/* opcode bit 0 clear: byte operands */
 #define F_NOREAD	0x00000004u	/* the destination's old value is not used */
@@ -50,7 +54,7 @@ enum imm_kind {
 #define F_MEM		0x00000800u	/* #UD with a register operand */
 #define F_BITS		0x00001000u	/* bit offset in a register reaches beyond the operand */
 #define F_STRING	0x00002000u
-#define F_SIMD		0x00004000u	/* imm holds the operand's bytes, 0: the vector's length */
+#define F_SIMD		0x00004000u	/* imm: bytes, or SIMD_; src: first byte in the register */
 #define F_ALIGN		0x00008000u	/* #GP unless memory is aligned to the operand's size */
 #define F_VEX		0x00010000u	/* exists with a VEX prefix too */
 #define F_GROUP		0x00020000u	/* next[ModRM.reg] is the row */
@@ -82,8 +86,8 @@ struct emul_insn {
 };
 
 extern const struct emul_insn table_1byte[256];
-extern const struct emul_insn table_2byte[256];
-const struct emul_insn *table_0f38(u8 opcode);
+extern const struct emul_insn table_0f[256];
+extern const struct emul_insn table_0f38[256];
 
 static inline u64 emul_mask(unsigned int bytes)
 {
@@ -166,8 +170,7 @@ emul_handler string_movs, string_cmps, string_scas, string_stos, string_lods, st
 	     string_outs, string_xlat;
 
 /* simd.c */
-emul_handler simd_check, simd_load, simd_load_low, simd_load_high, simd_store, simd_store_high,
-	     simd_movd_load, simd_movd_store;
+emul_handler simd_check, simd_load, simd_load_half, simd_store;
 
 /* seg.c */
 void seg_check_cs(struct emul *e, u16 selector, u64 ip, bool ret, struct kvm_segment *cs);
@@ -175,8 +178,7 @@ void seg_set_cs(struct emul *e, const struct kvm_segment *cs, u64 ip);
 emul_handler seg_mov, seg_far_pointer, seg_table_store, seg_table_load, seg_sldt, seg_lldt;
 
 /* flow.c */
-emul_handler flow_jcc, flow_jmp, flow_call, flow_jmp_indirect, flow_call_indirect, flow_ret,
-	     flow_loop, flow_push, flow_pusha, flow_popa, flow_pushf, flow_popf, flow_enter,
+emul_handler flow_jcc, flow_jmp, flow_call, flow_ret, flow_loop, flow_push, flow_pusha, flow_popa, flow_pushf, flow_popf, flow_enter,
 	     flow_leave, flow_jmp_far, flow_call_far, flow_ret_far, flow_iret, flow_int;
 
 /* sys.c */

@@ -112,7 +112,7 @@ void mem_replace(struct emul *e, u64 linear, const void *old, const void *new, u
 	if (!e->d.lock && !(e->d.insn->flags & F_XLOCK))
 		mem_store(e, linear, new, len, 0);
 	else if (!e->result)
-		e->result = e->ops->cmpxchg(e, linear, old, new, len);
+		e->result = e->ops->exchange(e, linear, old, new, len);
 }
 
 u64 mem_read(struct emul *e, unsigned int seg, u64 offset, unsigned int len)

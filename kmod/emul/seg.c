@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Segment registers and descriptor tables. */
+#include <asm/msr-index.h>
 #include "insn.h"
-
-#define EFER_LMA	0x400ull
 
 #define TYPE_CODE	8
 #define TYPE_CONFORMING	4

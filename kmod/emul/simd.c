@@ -23,20 +23,20 @@ void simd_check(struct emul *e)
 
 static unsigned int simd_bytes(const struct emul *e)
 {
-	if (e->d.insn->imm)
+	switch (e->d.insn->imm) {
+	case SIMD_FULL:
+		return e->d.vex_len ? e->d.vex_len : 16;
+	case SIMD_GPR:
+		return e->d.op_bytes;
+	default:
 		return e->d.insn->imm;
-	return e->d.vex_len ? e->d.vex_len : 16;
+	}
 }
 
-static void simd_get(struct emul *e, void *buf, unsigned int len)
-{
-	mem_result(e, e->ops->get_xmm(e, e->d.reg, buf, len));
-}
-
-static void simd_set(struct emul *e, const void *buf, unsigned int len)
+static void simd_register(struct emul *e, void *buf, unsigned int len, bool set)
 {
 	if (!e->result)
-		e->result = e->ops->set_xmm(e, e->d.reg, buf, len);
+		e->result = e->ops->vector(e, e->d.reg, buf, len, set);
 }
 
 static u64 simd_linear(struct emul *e, unsigned int bytes, bool write)
@@ -47,63 +47,30 @@ static u64 simd_linear(struct emul *e, unsigned int bytes, bool write)
 }
 
 /* A VEX form clears all that it does not load; a legacy one stops at bit 127. */
-static void simd_load_bytes(struct emul *e, unsigned int bytes)
+void simd_load(struct emul *e)
 {
+	unsigned int bytes = simd_bytes(e);
 	u8 buf[32] = { 0 };
 
 	mem_load(e, simd_linear(e, bytes, false), buf, bytes, 0);
-	simd_set(e, buf, e->d.vex_len ? 32 : 16);
+	simd_register(e, buf, e->d.vex_len ? 32 : 16, true);
 }
 
-void simd_load(struct emul *e)
-{
-	simd_load_bytes(e, simd_bytes(e));
-}
-
-static void simd_load_half(struct emul *e, unsigned int at)
+/* The other half of the register is kept. */
+void simd_load_half(struct emul *e)
 {
 	u8 buf[16];
 
-	simd_get(e, buf, sizeof(buf));
-	mem_load(e, simd_linear(e, 8, false), buf + at, 8, 0);
-	simd_set(e, buf, sizeof(buf));
-}
-
-void simd_load_low(struct emul *e)
-{
-	simd_load_half(e, 0);
-}
-
-void simd_load_high(struct emul *e)
-{
-	simd_load_half(e, 8);
-}
-
-static void simd_store_bytes(struct emul *e, unsigned int at, unsigned int bytes)
-{
-	u8 buf[32];
-
-	simd_get(e, buf, bytes > 16 ? 32 : 16);
-	mem_store(e, simd_linear(e, bytes, true), buf + at, bytes, 0);
+	simd_register(e, buf, sizeof(buf), false);
+	mem_load(e, simd_linear(e, 8, false), buf + e->d.insn->src, 8, 0);
+	simd_register(e, buf, sizeof(buf), true);
 }
 
 void simd_store(struct emul *e)
 {
-	simd_store_bytes(e, 0, simd_bytes(e));
-}
+	unsigned int bytes = simd_bytes(e);
+	u8 buf[32];
 
-void simd_store_high(struct emul *e)
-{
-	simd_store_bytes(e, 8, 8);
-}
-
-/* MOVD, or MOVQ with REX.W. */
-void simd_movd_load(struct emul *e)
-{
-	simd_load_bytes(e, e->d.op_bytes == 8 ? 8 : 4);
-}
-
-void simd_movd_store(struct emul *e)
-{
-	simd_store_bytes(e, 0, e->d.op_bytes == 8 ? 8 : 4);
+	simd_register(e, buf, bytes > 16 ? 32 : 16, false);
+	mem_store(e, simd_linear(e, bytes, true), buf + e->d.insn->src, bytes, 0);
 }

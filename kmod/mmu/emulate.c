@@ -33,6 +33,8 @@ static u8 current_mode(struct vcpu *vcpu)
 static void load_regs(struct vcpu *vcpu, struct emul_regs *regs)
 {
 	BUILD_BUG_ON(sizeof(regs->gpr) != sizeof(vcpu->regs.gpr));
+	BUILD_BUG_ON((int)EMUL_SHADOW_STI != SHADOW_STI);
+	BUILD_BUG_ON((int)EMUL_SHADOW_MOV_SS != SHADOW_MOV_SS);
 	BUILD_BUG_ON((int)EMUL_NR_SEGS != NR_SEGS || (int)EMUL_LDTR != SEG_LDTR);
 	reg_need(vcpu, GPR_RSP);
 	memcpy(regs->gpr, vcpu->regs.gpr, sizeof(regs->gpr));
@@ -77,18 +79,6 @@ static void load_segs(struct emulation *em)
 	s->idt = vcpu->regs.idtr;
 }
 
-static bool is_prefix(u8 byte)
-{
-	switch (byte) {
-	case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x64: case 0x65: case 0x66: case 0x67:
-	case 0xf0: case 0xf2: case 0xf3:
-	case 0x40 ... 0x4f:
-		return true;
-	default:
-		return false;
-	}
-}
-
 /*
  * MOV, MOVZX, MOVSX, STOS, MOVS: nearly all that drivers use on their devices. In 64-bit mode these
  * look at no segment but FS and GS, which spares some thirty VMREADs. Return: how many memory
@@ -96,21 +86,14 @@ static bool is_prefix(u8 byte)
  */
 static unsigned int plain_move(const struct emul *e)
 {
-	const struct emul_decoded *d = &e->d;
-	unsigned int i = 0;
-
 	if (e->state.mode != EMUL_MODE_64)
 		return 0;
-	while (i < d->len && is_prefix(d->bytes[i]))
-		i++;
-	switch (i < d->len ? d->bytes[i] : 0) {
+	switch (e->d.map << 8 | e->d.opcode) {
 	case 0x88 ... 0x8b: case 0xa0 ... 0xa3: case 0xaa: case 0xab: case 0xc6: case 0xc7:
+	case 0x1b6: case 0x1b7: case 0x1be: case 0x1bf:
 		return 1;
 	case 0xa4: case 0xa5:
 		return 2;
-	case 0x0f:
-		i++;
-		return i < d->len && (d->bytes[i] & 0xf6) == 0xb6;
 	default:
 		return 0;
 	}
@@ -139,13 +122,9 @@ static void store_table(struct vcpu *vcpu, enum reg reg, struct kvm_dtable *to,
 
 static void store_shadow(struct vcpu *vcpu, const struct emul *e)
 {
-	u64 shadow = shadow_get(vcpu), was = shadow;
+	u64 was = shadow_get(vcpu), shadow = was & ~(u64)(SHADOW_STI | SHADOW_MOV_SS);
 
-	shadow &= ~(u64)(SHADOW_STI | SHADOW_MOV_SS);
-	if (e->shadow == EMUL_SHADOW_STI)
-		shadow |= SHADOW_STI;
-	else if (e->shadow == EMUL_SHADOW_MOV_SS)
-		shadow |= SHADOW_MOV_SS;
+	shadow |= e->shadow;
 	if (e->iret)
 		shadow &= ~(u64)SHADOW_NMI;
 	if (shadow != was)
