@@ -40,7 +40,7 @@ enum alu_op {
 static u64 alu_run(struct emul *e, enum alu_op op, unsigned int bytes, u64 dst, u64 src)
 {
 	u64 *rflags = &e->state.regs.rflags;
-	u32 ax = (*rflags & 0xff) << 8 | !!(*rflags & X86_EFLAGS_OF);
+	u32 ax = (*rflags & 0xff) << 8 | (*rflags & X86_EFLAGS_OF ? 1 : 0);
 
 	switch (op << 4 | bytes) {
 	ALU_BINARY(ALU_ADD, "add")

@@ -44,9 +44,8 @@ enum emul_mode {
 };
 
 enum emul_vector {
-	EMUL_DE = 0, EMUL_DB = 1, EMUL_BP = 3, EMUL_OF_TRAP = 4, EMUL_BR = 5, EMUL_UD = 6,
-	EMUL_NM = 7, EMUL_TS = 10, EMUL_NP = 11, EMUL_SS_FAULT = 12, EMUL_GP = 13, EMUL_PF_FAULT = 14,
-	EMUL_AC_FAULT = 17,
+	EMUL_DE = 0, EMUL_BP = 3, EMUL_OF_TRAP = 4, EMUL_UD = 6, EMUL_NM = 7, EMUL_TS = 10,
+	EMUL_NP = 11, EMUL_SS_FAULT = 12, EMUL_GP = 13, EMUL_PF_FAULT = 14, EMUL_AC_FAULT = 17,
 };
 
 struct emul_regs {

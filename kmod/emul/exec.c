@@ -3,28 +3,27 @@
 #include "insn.h"
 
 /* AH, CH, DH, BH: byte registers 4 to 7 when there is no REX prefix. */
-static bool exec_high_byte(const struct emul *e, unsigned int reg, unsigned int bytes)
+static unsigned int exec_reg_at(const struct emul *e, unsigned int reg, unsigned int bytes)
 {
-	return bytes == 1 && !e->d.rex && reg >= 4 && reg < 8;
+	bool high = bytes == 1 && !e->d.rex && reg >= 4 && reg < 8;
+
+	return high ? (reg - 4) * sizeof(u64) + 1 : reg * sizeof(u64);
 }
 
 u64 exec_reg_read(const struct emul *e, unsigned int reg, unsigned int bytes)
 {
-	if (exec_high_byte(e, reg, bytes))
-		return e->state.regs.gpr[reg - 4] >> 8 & 0xff;
-	return e->state.regs.gpr[reg] & emul_mask(bytes);
+	u64 val = 0;
+
+	memcpy(&val, (u8 *)e->state.regs.gpr + exec_reg_at(e, reg, bytes), bytes);
+	return val;
 }
 
 void exec_reg_write(struct emul *e, unsigned int reg, unsigned int bytes, u64 val)
 {
-	u64 *gpr = e->state.regs.gpr;
-
-	if (exec_high_byte(e, reg, bytes))
-		gpr[reg - 4] = (gpr[reg - 4] & ~0xff00ull) | (val & 0xff) << 8;
-	else if (bytes >= 4)
-		gpr[reg] = val & emul_mask(bytes);
+	if (bytes == 4)
+		e->state.regs.gpr[reg] = (u32)val;
 	else
-		gpr[reg] = (gpr[reg] & ~emul_mask(bytes)) | (val & emul_mask(bytes));
+		memcpy((u8 *)e->state.regs.gpr + exec_reg_at(e, reg, bytes), &val, bytes);
 }
 
 /* Advance an address or count register. */
