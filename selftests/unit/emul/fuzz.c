@@ -66,7 +66,7 @@ static bool form_possible(const struct form *form, enum environment env)
 
 static bool must_skip(const struct instance *in, const struct machine *soft)
 {
-	if (in->skip || used_gdt(in, soft) || !native_possible(&in->start))
+	if (used_gdt(in, soft) || !native_possible(&in->start))
 		return true;
 	if (!form_possible(in->form, in->env))
 		return true;

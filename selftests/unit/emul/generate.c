@@ -374,7 +374,6 @@ static void undefine_shift(struct build *b, const struct emul_decoded *d)
 	if (b->imm_bytes == 1)
 		count = b->in->bytes[b->imm_at];
 	count &= d->op_bytes == 8 ? 63 : 31;
-	b->in->skip = f->map && count > d->op_bytes * 8u;
 	if (count > 1)
 		b->in->undefined |= X86_EFLAGS_OF;
 	if (!count)
