@@ -9,46 +9,47 @@
  * Fetch to the end of the page, or of the segment, but never behind what the longest
  * instruction could use: the next page may be absent and is asked for only when needed.
  */
-static int decode_fetch(struct emul *e)
+static void decode_fetch(struct emul *e)
 {
 	struct emul_decoded *d = &e->d;
-	u64 offset = e->state.regs.rip + d->fetched;
-	u64 linear;
-	u32 len, room;
-	int r;
+	u64 offset = e->state.regs.rip + d->fetched, linear;
+	u32 len = MAX_INSN_LEN - d->fetched, limit = e->state.seg[EMUL_CS].limit, room;
 
 	if (!emul_is_64(e))
 		offset = (u32)offset;
-	r = mem_linear(e, EMUL_CS, offset, 1, false, &linear);
-	if (r)
-		return r;
-	len = MAX_INSN_LEN - d->fetched;
+	linear = mem_linear(e, EMUL_CS, offset, 1, false);
+	if (e->result)
+		return;
 	room = PAGE_BYTES - (u32)(linear & (PAGE_BYTES - 1));
 	if (len > room)
 		len = room;
-	if (!emul_is_64(e) && len > e->state.seg[EMUL_CS].limit - offset)
-		len = e->state.seg[EMUL_CS].limit - offset + 1;
-	r = e->ops->fetch(e, linear, d->bytes + d->fetched, len);
-	if (!r)
+	if (!emul_is_64(e) && len > limit - offset)
+		len = limit - offset + 1;
+	e->result = e->ops->fetch(e, linear, d->bytes + d->fetched, len);
+	if (!e->result)
 		d->fetched += len;
-	return r;
 }
 
-/* The next @bytes of code, little-endian. After an error it returns 0 and *@r stays. */
-static u64 decode_next(struct emul *e, unsigned int bytes, int *r)
+/* The next @bytes of code, little-endian; 0 after a failure. */
+static u64 decode_next(struct emul *e, unsigned int bytes)
 {
 	struct emul_decoded *d = &e->d;
 	u64 val = 0;
 
-	if (!*r && d->len + bytes > MAX_INSN_LEN)
-		*r = mem_gp(e, 0);
-	while (!*r && d->fetched < d->len + bytes)
-		*r = decode_fetch(e);
-	if (*r)
+	if (d->len + bytes > MAX_INSN_LEN)
+		mem_gp(e, 0);
+	while (!e->result && d->fetched < d->len + bytes)
+		decode_fetch(e);
+	if (e->result)
 		return 0;
 	memcpy(&val, d->bytes + d->len, bytes);
 	d->len += bytes;
 	return val;
+}
+
+static u64 decode_next_signed(struct emul *e, unsigned int bytes)
+{
+	return emul_sext(decode_next(e, bytes), bytes);
 }
 
 static void decode_segment_prefix(struct emul *e, unsigned int seg)
@@ -88,14 +89,12 @@ static bool decode_legacy_prefix(struct emul *e, u8 byte)
 }
 
 /* Returns the first byte that is no prefix. A REX counts only right before the opcode. */
-static u8 decode_prefixes(struct emul *e, int *r)
+static u8 decode_prefixes(struct emul *e)
 {
 	u8 byte;
 
 	for (;;) {
-		byte = decode_next(e, 1, r);
-		if (*r)
-			return 0;
+		byte = decode_next(e, 1);
 		if (decode_legacy_prefix(e, byte))
 			e->d.rex = 0;
 		else if (emul_is_64(e) && (byte & 0xf0) == 0x40)
@@ -105,22 +104,10 @@ static u8 decode_prefixes(struct emul *e, int *r)
 	}
 }
 
-static bool decode_default_32(const struct emul *e)
-{
-	switch (e->state.mode) {
-	case EMUL_MODE_64:
-		return true;
-	case EMUL_MODE_PROT:
-		return e->state.seg[EMUL_CS].db;
-	default:
-		return false;
-	}
-}
-
 static void decode_sizes(struct emul *e)
 {
 	struct emul_decoded *d = &e->d;
-	bool big = decode_default_32(e);
+	bool big = emul_is_64(e) || (!emul_is_86(e) && e->state.seg[EMUL_CS].db);
 
 	d->op_bytes = big != d->opsize_prefix ? 4 : 2;
 	if (d->rex & 8)
@@ -143,19 +130,20 @@ static void decode_insn_sizes(struct emul *e, u32 flags)
 }
 
 /* Bits of both VEX forms land where REX and the legacy prefixes would have put them. */
-static const struct emul_insn *decode_vex(struct emul *e, u8 byte, int *r)
+static void decode_vex(struct emul *e, u8 byte)
 {
 	static const u8 pp_rep[] = { 0, 0, 0xf3, 0xf2 };
 	struct emul_decoded *d = &e->d;
-	u8 p1 = decode_next(e, 1, r), p2 = p1, map = 1;
+	u8 p1 = decode_next(e, 1), p2 = p1;
 
 	if (d->rex || d->rep || d->lock || d->opsize_prefix)
-		*r = *r ? *r : mem_ud(e);
+		mem_ud(e);
+	d->map = 1;
 	d->rex = 0x40 | (~p1 >> 5 & 4);
 	if (byte == 0xc4) {
 		d->rex |= ~p1 >> 5 & 3;
-		map = p1 & 0x1f;
-		p2 = decode_next(e, 1, r);
+		d->map = p1 & 0x1f;
+		p2 = decode_next(e, 1);
 		d->rex |= p2 >> 4 & 8;
 	}
 	if (!emul_is_64(e))
@@ -164,14 +152,11 @@ static const struct emul_insn *decode_vex(struct emul *e, u8 byte, int *r)
 	d->vvvv = ~p2 >> 3 & 0xf;
 	d->opsize_prefix = (p2 & 3) == 1;
 	d->rep = pp_rep[p2 & 3];
-	d->opcode = decode_next(e, 1, r);
-	if (map == 1)
-		return &table_2byte[d->opcode];
-	return map == 2 ? table_0f38(d->opcode) : NULL;
+	d->opcode = decode_next(e, 1);
 }
 
 /* C4 and C5 are VEX in 64-bit mode; elsewhere only when LES or LDS would have a register. */
-static bool decode_is_vex(struct emul *e, u8 byte, int *r)
+static bool decode_is_vex(struct emul *e, u8 byte)
 {
 	u8 peek;
 
@@ -181,95 +166,84 @@ static bool decode_is_vex(struct emul *e, u8 byte, int *r)
 		return true;
 	if (emul_is_86(e))
 		return false;
-	peek = decode_next(e, 1, r);
-	if (*r)
+	peek = decode_next(e, 1);
+	if (e->result)
 		return false;
 	e->d.len--;
 	return peek >= 0xc0;
 }
 
-static const struct emul_insn *decode_opcode(struct emul *e, u8 byte, int *r)
+static const struct emul_insn *decode_opcode(struct emul *e, u8 byte)
 {
+	static const struct emul_insn *const maps[] = { table_1byte, table_0f, table_0f38 };
+	static const u8 escapes[] = { 0x0f, 0x38 };
 	struct emul_decoded *d = &e->d;
 
-	if (decode_is_vex(e, byte, r))
-		return decode_vex(e, byte, r);
-	d->opcode = byte;
-	if (byte != 0x0f)
-		return &table_1byte[byte];
-	d->opcode = decode_next(e, 1, r);
-	if (d->opcode != 0x38)
-		return &table_2byte[d->opcode];
-	d->opcode = decode_next(e, 1, r);
-	return table_0f38(d->opcode);
+	if (decode_is_vex(e, byte)) {
+		decode_vex(e, byte);
+		/* It carries its own W. */
+		decode_sizes(e);
+	} else {
+		d->opcode = byte;
+		while (d->map < 2 && d->opcode == escapes[d->map]) {
+			d->opcode = decode_next(e, 1);
+			d->map++;
+		}
+	}
+	if (d->map > 2 || (d->vex_len && !d->map))
+		return NULL;
+	return &maps[d->map][d->opcode];
 }
 
-static void decode_mem16(struct emul *e, int *r)
+static void decode_base16(struct emul_decoded *d)
 {
 	static const s8 bases[8] = { EMUL_RBX, EMUL_RBX, EMUL_RBP, EMUL_RBP,
 				     EMUL_RSI, EMUL_RDI, EMUL_RBP, EMUL_RBX };
-	struct emul_decoded *d = &e->d;
 
 	d->base = bases[d->rm & 7];
 	if ((d->rm & 7) < 4)
 		d->index = d->rm & 1 ? EMUL_RDI : EMUL_RSI;
-	if (d->mod == 0 && (d->rm & 7) == 6) {
+	if (d->mod == 0 && (d->rm & 7) == 6)
 		d->base = -1;
-		d->disp = decode_next(e, 2, r);
-	} else if (d->mod == 1) {
-		d->disp = emul_sext(decode_next(e, 1, r), 1);
-	} else if (d->mod == 2) {
-		d->disp = decode_next(e, 2, r);
-	}
 }
 
-static void decode_sib(struct emul *e, int *r)
+static void decode_base32(struct emul *e)
 {
 	struct emul_decoded *d = &e->d;
-	u8 sib = decode_next(e, 1, r);
-
-	d->scale = sib >> 6;
-	d->index = (sib >> 3 & 7) | (d->rex << 2 & 8);
-	if (d->index == EMUL_RSP)
-		d->index = -1;
-	d->base = (sib & 7) | (d->rex << 3 & 8);
-	if ((sib & 7) == EMUL_RBP && d->mod == 0) {
-		d->base = -1;
-		d->disp = emul_sext(decode_next(e, 4, r), 4);
-	}
-}
-
-static void decode_mem32(struct emul *e, int *r)
-{
-	struct emul_decoded *d = &e->d;
+	u8 sib;
 
 	d->base = d->rm;
 	if ((d->rm & 7) == EMUL_RSP) {
-		decode_sib(e, r);
-	} else if ((d->rm & 7) == EMUL_RBP && d->mod == 0) {
-		d->base = emul_is_64(e) ? EMUL_NR_GPRS : -1;
-		d->disp = emul_sext(decode_next(e, 4, r), 4);
+		sib = decode_next(e, 1);
+		d->scale = sib >> 6;
+		d->index = (sib >> 3 & 7) | (d->rex << 2 & 8);
+		if (d->index == EMUL_RSP)
+			d->index = -1;
+		d->base = (sib & 7) | (d->rex << 3 & 8);
 	}
-	if (d->mod == 1)
-		d->disp = emul_sext(decode_next(e, 1, r), 1);
-	else if (d->mod == 2)
-		d->disp = emul_sext(decode_next(e, 4, r), 4);
+	/* RBP without displacement is none, or RIP where there is no SIB byte. */
+	if (d->mod == 0 && (d->base & 7) == EMUL_RBP)
+		d->base = (d->rm & 7) == EMUL_RBP && emul_is_64(e) ? EMUL_NR_GPRS : -1;
 }
 
-static void decode_modrm(struct emul *e, u32 flags, int *r)
+static void decode_modrm(struct emul *e, u32 flags)
 {
 	struct emul_decoded *d = &e->d;
 
-	d->modrm = decode_next(e, 1, r);
+	d->modrm = decode_next(e, 1);
 	d->mod = flags & F_CTL ? 3 : d->modrm >> 6;
 	d->reg = (d->modrm >> 3 & 7) | (d->rex << 1 & 8);
 	d->rm = (d->modrm & 7) | (d->rex << 3 & 8);
 	if (d->mod == 3)
 		return;
 	if (d->ad_bytes == 2)
-		decode_mem16(e, r);
+		decode_base16(d);
 	else
-		decode_mem32(e, r);
+		decode_base32(e);
+	if (d->mod == 1)
+		d->disp = decode_next_signed(e, 1);
+	else if (d->mod == 2 || d->base < 0 || d->base == EMUL_NR_GPRS)
+		d->disp = decode_next_signed(e, d->ad_bytes == 2 ? 2 : 4);
 	if (!d->seg_override && (d->base == EMUL_RSP || d->base == EMUL_RBP))
 		d->seg = EMUL_SS;
 }
@@ -292,17 +266,17 @@ static unsigned int decode_imm_bytes(const struct emul_decoded *d, u8 kind)
 	}
 }
 
-static void decode_imm(struct emul *e, u8 kind, int *r)
+static void decode_imm(struct emul *e, u8 kind)
 {
 	struct emul_decoded *d = &e->d;
 	unsigned int bytes = decode_imm_bytes(d, kind);
 
-	if (bytes)
-		d->imm = decode_next(e, bytes, r);
 	if (kind == I_S8 || kind == I_Z)
-		d->imm = emul_sext(d->imm, bytes);
+		d->imm = decode_next_signed(e, bytes);
+	else if (bytes)
+		d->imm = decode_next(e, bytes);
 	if (kind == I_FAR || kind == I_ENTER)
-		d->imm2 = decode_next(e, kind == I_FAR ? 2 : 1, r);
+		d->imm2 = decode_next(e, kind == I_FAR ? 2 : 1);
 }
 
 static unsigned int decode_prefix_index(const struct emul_decoded *d)
@@ -313,14 +287,14 @@ static unsigned int decode_prefix_index(const struct emul_decoded *d)
 }
 
 /* Follow the row to the leaf that ModRM and the mandatory prefix select. */
-static const struct emul_insn *decode_leaf(struct emul *e, const struct emul_insn *insn, int *r)
+static const struct emul_insn *decode_leaf(struct emul *e, const struct emul_insn *insn)
 {
 	struct emul_decoded *d = &e->d;
 	u32 inherited = 0;
 
 	if (insn->flags & F_MODRM)
-		decode_modrm(e, insn->flags, r);
-	while (!*r && (insn->flags & (F_GROUP | F_PFX | F_MOD3))) {
+		decode_modrm(e, insn->flags);
+	while (insn->flags & (F_GROUP | F_PFX | F_MOD3)) {
 		inherited |= insn->flags & F_W;
 		if (insn->flags & F_GROUP)
 			insn = &insn->next[d->reg & 7];
@@ -353,55 +327,42 @@ static bool decode_undefined_register(const struct emul_decoded *d, u32 flags)
 }
 
 /* What makes a known opcode undefined, whatever the operands hold. */
-static bool decode_undefined(const struct emul *e, const struct emul_insn *insn)
+static bool decode_undefined(const struct emul *e, u32 flags)
 {
 	const struct emul_decoded *d = &e->d;
 	bool mem = d->mod != 3;
 
-	if (insn->flags & F_UD)
-		return true;
-	if (d->lock && !((insn->flags & F_LOCK) && mem))
-		return true;
-	if ((insn->flags & F_NO64) && emul_is_64(e))
-		return true;
-	if ((insn->flags & F_PROT) && emul_is_86(e))
-		return true;
-	if ((insn->flags & F_MEM) && !mem)
-		return true;
-	if ((insn->flags & (F_CTL | F_SREG)) && decode_undefined_register(d, insn->flags))
-		return true;
-	return d->vex_len && d->vvvv;
+	return (flags & F_UD) ||
+	       (d->lock && !((flags & F_LOCK) && mem)) ||
+	       ((flags & F_NO64) && emul_is_64(e)) ||
+	       ((flags & F_PROT) && emul_is_86(e)) ||
+	       ((flags & F_MEM) && !mem) ||
+	       ((flags & (F_CTL | F_SREG)) && decode_undefined_register(d, flags)) ||
+	       (d->vex_len && d->vvvv);
 }
 
 int emul_decode(struct emul *e)
 {
 	const struct emul_insn *insn;
-	int r = EMUL_CONTINUE;
 	u8 byte;
 
 	memset(&e->d, 0, sizeof(e->d));
+	e->result = EMUL_CONTINUE;
 	e->d.seg = EMUL_DS;
 	e->d.base = -1;
 	e->d.index = -1;
-	byte = decode_prefixes(e, &r);
+	byte = decode_prefixes(e);
 	decode_sizes(e);
-	insn = decode_opcode(e, byte, &r);
-	/* A VEX prefix carries its own W. */
-	if (e->d.vex_len)
-		decode_sizes(e);
-	if (r)
-		return r;
-	if (!insn)
-		return EMUL_UNHANDLEABLE;
-	insn = decode_leaf(e, insn, &r);
-	if (!r)
-		decode_imm(e, insn->flags & F_SIMD ? I_NONE : insn->imm, &r);
-	if (r)
-		return r;
-	if (decode_unknown(e, insn))
-		return EMUL_UNHANDLEABLE;
-	if (decode_undefined(e, insn))
-		return mem_ud(e);
-	e->d.insn = insn;
-	return EMUL_CONTINUE;
+	insn = decode_opcode(e, byte);
+	if (!e->result && insn) {
+		insn = decode_leaf(e, insn);
+		decode_imm(e, insn->flags & F_SIMD ? I_NONE : insn->imm);
+	}
+	if (!insn || decode_unknown(e, insn))
+		mem_result(e, EMUL_UNHANDLEABLE);
+	else if (decode_undefined(e, insn->flags))
+		mem_ud(e);
+	if (!e->result)
+		e->d.insn = insn;
+	return e->result;
 }

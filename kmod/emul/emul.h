@@ -12,23 +12,10 @@
 #ifndef CORBEL_EMUL_H
 #define CORBEL_EMUL_H
 
-#ifdef __KERNEL__
-#include <linux/types.h>
+#include <linux/kvm.h>
 #include <linux/string.h>
-#else
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
-typedef int8_t s8;
-typedef int16_t s16;
-typedef int32_t s32;
-typedef int64_t s64;
-#endif
+#include <linux/types.h>
+#include <asm/processor-flags.h>
 
 enum emul_result {
 	EMUL_CONTINUE,		/* done; the state has been committed */
@@ -43,10 +30,10 @@ enum emul_gpr {
 	EMUL_NR_GPRS = 16,
 };
 
-/* The order of the SDM's sreg field, which is also the VMCS's. */
+/* The order of the SDM's sreg field. */
 enum emul_sreg {
 	EMUL_ES, EMUL_CS, EMUL_SS, EMUL_DS, EMUL_FS, EMUL_GS, EMUL_NR_SREGS,
-	EMUL_LDTR = EMUL_NR_SREGS, EMUL_TR, EMUL_NR_SEGS,
+	EMUL_TR = EMUL_NR_SREGS, EMUL_LDTR, EMUL_NR_SEGS,
 };
 
 enum emul_mode {
@@ -56,49 +43,9 @@ enum emul_mode {
 	EMUL_MODE_64,		/* EFER.LMA = 1 and CS.L = 1 */
 };
 
-#define EMUL_CF		0x1ull
-#define EMUL_PF		0x4ull
-#define EMUL_AF		0x10ull
-#define EMUL_ZF		0x40ull
-#define EMUL_SF		0x80ull
-#define EMUL_TF		0x100ull
-#define EMUL_IF		0x200ull
-#define EMUL_DF		0x400ull
-#define EMUL_OF		0x800ull
-#define EMUL_IOPL	0x3000ull
-#define EMUL_NT		0x4000ull
-#define EMUL_RF		0x10000ull
-#define EMUL_VM		0x20000ull
-#define EMUL_AC		0x40000ull
-#define EMUL_VIF	0x80000ull
-#define EMUL_VIP	0x100000ull
-#define EMUL_ID		0x200000ull
-
 enum emul_vector {
-	EMUL_DE = 0, EMUL_DB = 1, EMUL_BP = 3, EMUL_OF_TRAP = 4, EMUL_BR = 5, EMUL_UD = 6,
-	EMUL_NM = 7, EMUL_TS = 10, EMUL_NP = 11, EMUL_SS_FAULT = 12, EMUL_GP = 13, EMUL_PF_FAULT = 14,
-	EMUL_AC_FAULT = 17,
-};
-
-/* A segment register with its hidden part; the bits are those of the descriptor. */
-struct emul_segment {
-	u64 base;
-	u32 limit;		/* in bytes, granularity applied */
-	u16 selector;
-	u8 type;		/* descriptor type field, 4 bits, bit 0 accessed */
-	u8 dpl;
-	bool s;			/* code or data, not system */
-	bool present;
-	bool avl;
-	bool l;
-	bool db;
-	bool g;
-	bool unusable;
-};
-
-struct emul_table {
-	u64 base;
-	u16 limit;
+	EMUL_DE = 0, EMUL_BP = 3, EMUL_OF_TRAP = 4, EMUL_UD = 6, EMUL_NM = 7, EMUL_TS = 10,
+	EMUL_NP = 11, EMUL_SS_FAULT = 12, EMUL_GP = 13, EMUL_PF_FAULT = 14, EMUL_AC_FAULT = 17,
 };
 
 struct emul_regs {
@@ -109,9 +56,9 @@ struct emul_regs {
 
 struct emul_state {
 	struct emul_regs regs;
-	struct emul_segment seg[EMUL_NR_SEGS];
-	struct emul_table gdt;
-	struct emul_table idt;
+	struct kvm_segment seg[EMUL_NR_SEGS];
+	struct kvm_dtable gdt;
+	struct kvm_dtable idt;
 	u64 cr0;
 	u64 cr4;
 	u64 efer;
@@ -144,23 +91,22 @@ struct emul;
  * already made since the last commit() with the same data, in the same order.
  */
 struct emul_ops {
-	int (*fetch)(struct emul *e, u64 linear, void *buf, unsigned int len);
+	int (*fetch)(struct emul *e, u64 linear, void *buf, unsigned int len);	/* in one page */
 	int (*read)(struct emul *e, u64 linear, void *buf, unsigned int len, unsigned int access);
 	/* May queue an MMIO write, also for userspace, and return EMUL_CONTINUE. */
 	int (*write)(struct emul *e, u64 linear, const void *buf, unsigned int len,
 		     unsigned int access);
 	/* Atomic on RAM; EMUL_RETRY when memory no longer holds @old. @len up to 16. */
-	int (*cmpxchg)(struct emul *e, u64 linear, const void *old, const void *new,
-		       unsigned int len);
+	int (*exchange)(struct emul *e, u64 linear, const void *old, const void *new,
+			unsigned int len);
 	/* Asked where IOPL does not decide: look into the TSS bitmap. NULL: #GP. */
 	int (*pio_allowed)(struct emul *e, u16 port, unsigned int size);
 	/* @count units of @size bytes, permission checked; INS has probed its target. */
 	int (*pio_in)(struct emul *e, u16 port, unsigned int size, void *buf, unsigned int count);
 	int (*pio_out)(struct emul *e, u16 port, unsigned int size, const void *buf,
 		       unsigned int count);
-	/* @len 16: XMM, the rest of the register kept; 32: YMM, all bits above it zeroed. */
-	int (*get_xmm)(struct emul *e, unsigned int reg, void *buf, unsigned int len);
-	int (*set_xmm)(struct emul *e, unsigned int reg, const void *buf, unsigned int len);
+	/* @len 16: XMM, when @set the rest of the register kept; 32: YMM, all above it zeroed. */
+	int (*vector)(struct emul *e, unsigned int reg, void *buf, unsigned int len, bool set);
 	/*
 	 * Optional from here on: without one, the instruction is unhandleable.
 	 * After set_cr() and wrmsr() the callback has refreshed cr0, cr4, efer and mode itself.
@@ -205,6 +151,7 @@ struct emul_decoded {
 	u8 bytes[15];
 	u8 fetched;
 	u8 len;
+	u8 map;			/* 0: one byte, 1: 0F, 2: 0F 38 */
 	u8 opcode;
 	u8 op_bytes;		/* 2, 4 or 8 */
 	u8 ad_bytes;
@@ -247,6 +194,7 @@ struct emul {
 	bool stop;
 
 	/* The emulator's own. */
+	int result;			/* enum emul_result: the first failure, or none so far */
 	struct emul_decoded d;
 	struct emul_operand dst;
 	struct emul_operand src;

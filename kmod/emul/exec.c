@@ -3,28 +3,27 @@
 #include "insn.h"
 
 /* AH, CH, DH, BH: byte registers 4 to 7 when there is no REX prefix. */
-static bool exec_high_byte(const struct emul *e, unsigned int reg, unsigned int bytes)
+static unsigned int exec_reg_at(const struct emul *e, unsigned int reg, unsigned int bytes)
 {
-	return bytes == 1 && !e->d.rex && reg >= 4 && reg < 8;
+	bool high = bytes == 1 && !e->d.rex && reg >= 4 && reg < 8;
+
+	return high ? (reg - 4) * sizeof(u64) + 1 : reg * sizeof(u64);
 }
 
 u64 exec_reg_read(const struct emul *e, unsigned int reg, unsigned int bytes)
 {
-	if (exec_high_byte(e, reg, bytes))
-		return e->state.regs.gpr[reg - 4] >> 8 & 0xff;
-	return e->state.regs.gpr[reg] & emul_mask(bytes);
+	u64 val = 0;
+
+	memcpy(&val, (u8 *)e->state.regs.gpr + exec_reg_at(e, reg, bytes), bytes);
+	return val;
 }
 
 void exec_reg_write(struct emul *e, unsigned int reg, unsigned int bytes, u64 val)
 {
-	u64 *gpr = e->state.regs.gpr;
-
-	if (exec_high_byte(e, reg, bytes))
-		gpr[reg - 4] = (gpr[reg - 4] & ~0xff00ull) | (val & 0xff) << 8;
-	else if (bytes >= 4)
-		gpr[reg] = val & emul_mask(bytes);
+	if (bytes == 4)
+		e->state.regs.gpr[reg] = (u32)val;
 	else
-		gpr[reg] = (gpr[reg] & ~emul_mask(bytes)) | (val & emul_mask(bytes));
+		memcpy((u8 *)e->state.regs.gpr + exec_reg_at(e, reg, bytes), &val, bytes);
 }
 
 /* Advance an address or count register. */
@@ -33,35 +32,29 @@ void exec_reg_add(struct emul *e, unsigned int reg, unsigned int bytes, u64 add)
 	exec_reg_write(e, reg, bytes, e->state.regs.gpr[reg] + add);
 }
 
-bool exec_cond(const struct emul *e, unsigned int cc)
+/* The condition in an opcode's low four bits; the lowest one negates it. */
+bool exec_cond(const struct emul *e)
 {
+	static const u16 any_of[8] = {
+		X86_EFLAGS_OF, X86_EFLAGS_CF, X86_EFLAGS_ZF, X86_EFLAGS_CF | X86_EFLAGS_ZF,
+		X86_EFLAGS_SF, X86_EFLAGS_PF, 0, X86_EFLAGS_ZF,
+	};
+	unsigned int cc = e->d.opcode >> 1 & 7;
 	u64 f = e->state.regs.rflags;
-	bool less = !(f & EMUL_SF) != !(f & EMUL_OF);
-	bool result;
+	bool less = !(f & X86_EFLAGS_SF) != !(f & X86_EFLAGS_OF);
+	bool result = (f & any_of[cc]) || (cc >= 6 && less);
 
-	switch (cc >> 1 & 7) {
-	case 0: result = f & EMUL_OF; break;
-	case 1: result = f & EMUL_CF; break;
-	case 2: result = f & EMUL_ZF; break;
-	case 3: result = f & (EMUL_CF | EMUL_ZF); break;
-	case 4: result = f & EMUL_SF; break;
-	case 5: result = f & EMUL_PF; break;
-	case 6: result = less; break;
-	default: result = less || (f & EMUL_ZF); break;
-	}
-	return result != (cc & 1);
+	return result != (e->d.opcode & 1);
 }
 
-int exec_mov(struct emul *e)
+void exec_mov(struct emul *e)
 {
 	e->dst.val = e->src.val;
-	return EMUL_CONTINUE;
 }
 
-int exec_nop(struct emul *e)
+void exec_nop(struct emul *e)
 {
 	(void)e;
-	return EMUL_CONTINUE;
 }
 
 /* RIP already points behind the instruction, as RIP-relative addressing wants. */
@@ -80,147 +73,123 @@ static u64 exec_effective_address(const struct emul *e)
 	return ea & emul_mask(d->ad_bytes);
 }
 
-static void exec_locate_rm(struct emul *e, struct emul_operand *op)
+static unsigned int exec_bytes(const struct emul_decoded *d, unsigned int kind)
 {
-	if (e->d.mod == 3) {
-		op->kind = K_REG;
-		op->reg = e->d.rm;
-		return;
+	switch (kind) {
+	case K_RM8:
+		return 1;
+	case K_RM16:
+		return 2;
+	case K_RM32:
+		return 4;
+	case K_RMV16:
+		return d->mod == 3 ? d->op_bytes : 2;
+	default:
+		return d->op_bytes;
 	}
-	op->kind = K_RM;
-	op->seg = e->d.seg;
-	op->offset = exec_effective_address(e);
-	/* The source, a bit offset, has been loaded already. */
-	if (e->d.insn->flags & F_BITS)
-		op->offset += ((s64)emul_sext(e->src.val, op->bytes) >> 3) & -(u64)op->bytes;
-	op->offset &= emul_mask(e->d.ad_bytes);
 }
 
-static void exec_locate_reg(struct emul_operand *op, unsigned int reg)
+/* The register that an operand kind means, or -1. */
+static int exec_register(const struct emul_decoded *d, unsigned int kind)
 {
-	op->kind = K_REG;
-	op->reg = reg;
+	switch (kind) {
+	case K_REG:
+		return d->reg;
+	case K_OPREG:
+		return (d->opcode & 7) | (d->rex << 3 & 8);
+	case K_ACC:
+		return EMUL_RAX;
+	case K_RM ... K_RMV16:
+		return d->mod == 3 ? d->rm : -1;
+	default:
+		return -1;
+	}
 }
 
-static void exec_locate_val(struct emul_operand *op, u64 val)
-{
-	op->kind = K_IMM;
-	op->val = val & emul_mask(op->bytes);
-}
-
-/* Turns a table row's operand kind into a register, a memory address or a value. */
-static int exec_locate(struct emul *e, struct emul_operand *op, unsigned int kind)
+static u64 exec_value(struct emul *e, unsigned int kind)
 {
 	const struct emul_decoded *d = &e->d;
 
-	*op = (struct emul_operand) { .kind = kind, .bytes = d->op_bytes };
 	switch (kind) {
-	case K_REG:
-		exec_locate_reg(op, d->reg);
-		break;
-	case K_OPREG:
-		exec_locate_reg(op, (d->opcode & 7) | (d->rex << 3 & 8));
-		break;
-	case K_ACC:
-		exec_locate_reg(op, EMUL_RAX);
-		break;
-	case K_RM8:
-		op->bytes = 1;
-		break;
-	case K_RM16:
-		op->bytes = 2;
-		break;
-	case K_RM32:
-		op->bytes = 4;
-		break;
-	case K_RMV16:
-		op->bytes = d->mod == 3 ? d->op_bytes : 2;
-		break;
-	case K_ADDR:
-		op->seg = d->seg;
-		op->offset = exec_effective_address(e);
-		op->val = op->offset;
-		break;
-	case K_MOFFS:
-		op->kind = K_RM;
-		op->seg = d->seg;
-		op->offset = d->imm;
-		break;
 	case K_IMM:
-		exec_locate_val(op, d->imm);
-		break;
+		return d->imm;
+	case K_REL:
+		return e->state.regs.rip + d->imm;
 	case K_ONE:
-		exec_locate_val(op, 1);
-		break;
+		return 1;
 	case K_CL:
-		exec_locate_val(op, e->state.regs.gpr[EMUL_RCX] & 0xff);
-		break;
+		return e->state.regs.gpr[EMUL_RCX] & 0xff;
 	case K_SREG:
-		exec_locate_val(op, e->state.seg[d->reg & 7].selector);
-		break;
+		return e->state.seg[d->reg & 7].selector;
 	case K_OPSREG:
-		exec_locate_val(op, e->state.seg[d->opcode >> 3 & 7].selector);
-		break;
+		return e->state.seg[d->opcode >> 3 & 7].selector;
 	case K_POP:
-		op->kind = K_IMM;
-		return mem_pop(e, &op->val, op->bytes);
+		return mem_pop(e, d->op_bytes);
+	default:
+		return 0;
 	}
-	if (kind >= K_RM && kind <= K_RMV16)
-		exec_locate_rm(e, op);
-	return EMUL_CONTINUE;
 }
 
-static int exec_load_mem(struct emul *e, struct emul_operand *op, bool read, bool write)
+static u64 exec_offset(const struct emul *e, unsigned int kind, unsigned int bytes)
 {
-	int r = mem_linear(e, op->seg, op->offset, op->bytes, write, &op->linear);
+	u64 offset = kind == K_MOFFS ? e->d.imm : exec_effective_address(e);
 
-	if (!r && read)
-		r = e->ops->read(e, op->linear, &op->val, op->bytes, write ? EMUL_ACC_WRITE : 0);
-	op->orig = op->val;
-	return r;
+	/* The source, a bit offset, has been loaded already. */
+	if (e->d.insn->flags & F_BITS)
+		offset += ((s64)emul_sext(e->src.val, bytes) >> 3) & -(u64)bytes;
+	return offset & emul_mask(e->d.ad_bytes);
 }
 
-static int exec_load(struct emul *e, struct emul_operand *op, unsigned int kind, bool read,
-		     bool write)
+/* Turns a table row's operand kind into a register, a memory address or a value. */
+static void exec_locate(struct emul *e, struct emul_operand *op, unsigned int kind)
 {
-	int r = exec_locate(e, op, kind);
+	int reg = exec_register(&e->d, kind);
 
-	if (r)
-		return r;
-	if (op->kind == K_RM)
-		return exec_load_mem(e, op, read, write);
+	*op = (struct emul_operand) { .kind = kind, .bytes = exec_bytes(&e->d, kind) };
+	if (reg >= 0) {
+		op->kind = K_REG;
+		op->reg = reg;
+	} else if ((kind >= K_RM && kind <= K_RMV16) || kind == K_MOFFS || kind == K_ADDR) {
+		op->kind = kind == K_ADDR ? K_ADDR : K_RM;
+		op->seg = e->d.seg;
+		op->offset = exec_offset(e, kind, op->bytes);
+		op->val = kind == K_ADDR ? op->offset : 0;
+	} else if (kind) {
+		op->kind = K_IMM;
+		op->val = exec_value(e, kind) & emul_mask(op->bytes);
+	}
+}
+
+static void exec_load(struct emul *e, struct emul_operand *op, unsigned int kind, bool read,
+		      bool write)
+{
+	exec_locate(e, op, kind);
 	if (op->kind == K_REG && read)
 		op->val = exec_reg_read(e, op->reg, op->bytes);
-	return EMUL_CONTINUE;
-}
-
-static int exec_store(struct emul *e)
-{
-	struct emul_operand *op = &e->dst;
-
-	if (op->kind == K_REG)
-		exec_reg_write(e, op->reg, op->bytes, op->val);
 	if (op->kind != K_RM)
-		return EMUL_CONTINUE;
-	if (e->d.lock || (e->d.insn->flags & F_XLOCK))
-		return e->ops->cmpxchg(e, op->linear, &op->orig, &op->val, op->bytes);
-	return e->ops->write(e, op->linear, &op->val, op->bytes, 0);
+		return;
+	op->linear = mem_linear(e, op->seg, op->offset, op->bytes, write);
+	if (read)
+		mem_load(e, op->linear, &op->val, op->bytes, write ? EMUL_ACC_WRITE : 0);
+	op->orig = op->val;
 }
 
 /* One instruction or one iteration; the caller undoes register changes if it fails. */
-static int exec_one(struct emul *e)
+static void exec_one(struct emul *e)
 {
 	const struct emul_insn *insn = e->d.insn;
 	bool write = !(insn->flags & F_NOWRITE);
-	int r = exec_load(e, &e->src, insn->src, true, false);
+	struct emul_operand *dst = &e->dst;
 
-	if (!r)
-		r = exec_load(e, &e->dst, insn->dst, !(insn->flags & F_NOREAD), write);
-	if (!r)
-		r = insn->exec(e);
-	if (!r && write)
-		r = exec_store(e);
-	return r;
+	exec_load(e, &e->src, insn->src, true, false);
+	exec_load(e, dst, insn->dst, !(insn->flags & F_NOREAD), write);
+	if (e->result)
+		return;
+	insn->exec(e);
+	if (write && dst->kind == K_REG)
+		exec_reg_write(e, dst->reg, dst->bytes, dst->val);
+	if (write && dst->kind == K_RM)
+		mem_replace(e, dst->linear, &dst->orig, &dst->val, dst->bytes);
 }
 
 static void exec_commit(struct emul *e)
@@ -230,103 +199,99 @@ static void exec_commit(struct emul *e)
 		e->ops->commit(e);
 }
 
-static int exec_single(struct emul *e, u64 next_rip)
+static void exec_single(struct emul *e, u64 next_rip)
 {
-	struct emul_regs saved = e->state.regs;
-	int r;
+	struct emul_state saved = e->state;
 
 	e->state.regs.rip = next_rip;
-	e->state.regs.rflags &= ~EMUL_RF;
-	r = exec_one(e);
-	if (r) {
-		/* A software interrupt is delivered from behind the instruction. */
-		e->state.regs = saved;
-		if (r == EMUL_FAULT && e->exception.soft)
-			e->state.regs.rip = next_rip;
-		return r;
+	e->state.regs.rflags &= ~X86_EFLAGS_RF;
+	exec_one(e);
+	if (!e->result) {
+		exec_commit(e);
+		return;
 	}
-	exec_commit(e);
-	return r;
+	e->state = saved;
+	/* A software interrupt is delivered from behind the instruction. */
+	if (e->result == EMUL_FAULT && e->exception.soft)
+		e->state.regs.rip = next_rip;
 }
 
 #define REP_LIMIT_DEFAULT	256
 
-/* REPE and REPNE end CMPS and SCAS on the flag as well. */
+/* RCX is 0; or REPE and REPNE end CMPS and SCAS on the flag. */
 static bool exec_rep_ends(const struct emul *e)
 {
-	bool zf = e->state.regs.rflags & EMUL_ZF;
+	bool zf = e->state.regs.rflags & X86_EFLAGS_ZF;
 
-	return (e->d.insn->flags & F_REPCC) && zf != (e->d.rep == 0xf3);
+	if (!exec_reg_read(e, EMUL_RCX, e->d.ad_bytes))
+		return true;
+	return e->committed && (e->d.insn->flags & F_REPCC) && zf != (e->d.rep == 0xf3);
 }
 
-static int exec_rep(struct emul *e, u64 next_rip)
+static void exec_rep(struct emul *e, u64 next_rip)
 {
 	u32 left = e->rep_limit ? e->rep_limit : REP_LIMIT_DEFAULT;
-	unsigned int bytes = e->d.ad_bytes;
 	struct emul_regs saved;
-	bool done = !exec_reg_read(e, EMUL_RCX, bytes);
-	int r;
 
-	while (!done && left && !e->stop && !(e->single_step && e->committed)) {
+	while (!exec_rep_ends(e) && left && !e->stop && !(e->single_step && e->committed)) {
 		saved = e->state.regs;
-		e->rep_count = exec_reg_read(e, EMUL_RCX, bytes);
+		e->rep_count = exec_reg_read(e, EMUL_RCX, e->d.ad_bytes);
 		if (e->rep_count > left)
 			e->rep_count = left;
-		r = exec_one(e);
-		if (r) {
+		exec_one(e);
+		if (e->result) {
 			e->state.regs = saved;
-			return r;
+			return;
 		}
 		left -= e->rep_count;
-		exec_reg_add(e, EMUL_RCX, bytes, -(u64)e->rep_count);
+		exec_reg_add(e, EMUL_RCX, e->d.ad_bytes, -(u64)e->rep_count);
 		exec_commit(e);
-		done = !exec_reg_read(e, EMUL_RCX, bytes) || exec_rep_ends(e);
 	}
-	e->rep_again = !done;
-	e->state.regs.rflags &= ~EMUL_RF;
-	if (done)
+	e->rep_again = !exec_rep_ends(e);
+	emul_set_flag(e, X86_EFLAGS_RF, e->rep_again);
+	if (!e->rep_again)
 		e->state.regs.rip = next_rip;
-	else
-		e->state.regs.rflags |= EMUL_RF;
 	if (!e->committed)
 		exec_commit(e);
-	return EMUL_CONTINUE;
 }
 
 /* Faults that come before any operand is looked at. */
-static int exec_check(struct emul *e)
+static void exec_check(struct emul *e)
 {
 	u32 flags = e->d.insn->flags;
 
 	if ((flags & F_CPL0) && (e->state.cpl || e->state.mode == EMUL_MODE_VM86))
-		return mem_gp(e, 0);
+		mem_gp(e, 0);
 	/* INS and OUTS ask for their port even when RCX is 0. */
 	if ((flags & F_STRING) && (flags & F_PIO))
-		return sys_pio_check(e, (u16)e->state.regs.gpr[EMUL_RDX], e->d.op_bytes);
-	return flags & F_SIMD ? simd_check(e) : EMUL_CONTINUE;
+		sys_check_pio(e, (u16)e->state.regs.gpr[EMUL_RDX], e->d.op_bytes);
+	if (flags & F_SIMD)
+		simd_check(e);
 }
 
 int emul_exec(struct emul *e)
 {
 	u64 next_rip = e->state.regs.rip + e->d.len;
-	int r;
 
 	if (!e->d.insn)
 		return EMUL_UNHANDLEABLE;
+	e->result = EMUL_CONTINUE;
 	e->exception = (struct emul_exception) { 0 };
 	e->rep_again = false;
 	e->committed = false;
 	e->iret = false;
 	e->stop = false;
 	e->shadow = EMUL_SHADOW_NONE;
-	e->single_step = e->state.regs.rflags & EMUL_TF;
+	e->single_step = e->state.regs.rflags & X86_EFLAGS_TF;
+	e->rep_count = 1;
 	if (!emul_is_64(e))
 		next_rip = (u32)next_rip;
-	r = exec_check(e);
-	if (r)
-		return r;
-	e->rep_count = 1;
+	exec_check(e);
+	if (e->result)
+		return e->result;
 	if ((e->d.insn->flags & F_STRING) && e->d.rep)
-		return exec_rep(e, next_rip);
-	return exec_single(e, next_rip);
+		exec_rep(e, next_rip);
+	else
+		exec_single(e, next_rip);
+	return e->result;
 }

@@ -2,90 +2,74 @@
 /* One iteration of each string instruction; exec.c repeats them, and undoes failed ones. */
 #include "insn.h"
 
-static void string_advance(struct emul *e, unsigned int reg, unsigned int units)
+static void string_advance(struct emul *e, unsigned int reg)
 {
-	u64 step = (u64)units * e->d.op_bytes;
+	u64 step = (u64)e->rep_count * e->d.op_bytes;
 
-	if (e->state.regs.rflags & EMUL_DF)
-		step = -step;
-	exec_reg_add(e, reg, e->d.ad_bytes, step);
+	exec_reg_add(e, reg, e->d.ad_bytes, e->state.regs.rflags & X86_EFLAGS_DF ? -step : step);
 }
 
-/* The units at DS:RSI, whose segment can be overridden, and ES:RDI, whose segment can not. */
-static int string_read(struct emul *e, unsigned int reg, u64 *val)
+/* Where the unit at DS:RSI is, whose segment can be overridden, or at ES:RDI, where it can not. */
+static u64 string_linear(struct emul *e, unsigned int reg, bool write)
 {
 	unsigned int seg = reg == EMUL_RSI ? e->d.seg : EMUL_ES;
-	int r;
 
-	*val = 0;
-	r = mem_read(e, seg, exec_reg_read(e, reg, e->d.ad_bytes), val, e->d.op_bytes);
-	string_advance(e, reg, 1);
-	return r;
+	return mem_linear(e, seg, exec_reg_read(e, reg, e->d.ad_bytes), e->d.op_bytes, write);
 }
 
-static int string_write(struct emul *e, u64 val)
+static u64 string_read(struct emul *e, unsigned int reg)
 {
-	u64 offset = exec_reg_read(e, EMUL_RDI, e->d.ad_bytes);
+	u64 val = 0;
 
 	e->rep_count = 1;
-	string_advance(e, EMUL_RDI, 1);
-	return mem_write(e, EMUL_ES, offset, &val, e->d.op_bytes);
+	mem_load(e, string_linear(e, reg, false), &val, e->d.op_bytes, 0);
+	string_advance(e, reg);
+	return val;
 }
 
-int string_movs(struct emul *e)
+static void string_write(struct emul *e, u64 val)
 {
-	u64 val;
-	int r = string_read(e, EMUL_RSI, &val);
-
-	return r ? r : string_write(e, val);
-}
-
-int string_stos(struct emul *e)
-{
-	return string_write(e, e->state.regs.gpr[EMUL_RAX]);
-}
-
-int string_cmps(struct emul *e)
-{
-	u64 a, b;
-	int r = string_read(e, EMUL_RDI, &b);
-
 	e->rep_count = 1;
-	if (!r)
-		r = string_read(e, EMUL_RSI, &a);
-	if (!r)
-		alu_sub(&e->state.regs.rflags, e->d.op_bytes, a, b, false);
-	return r;
+	mem_store(e, string_linear(e, EMUL_RDI, true), &val, e->d.op_bytes, 0);
+	string_advance(e, EMUL_RDI);
 }
 
-int string_scas(struct emul *e)
+void string_movs(struct emul *e)
 {
-	u64 val, acc = exec_reg_read(e, EMUL_RAX, e->d.op_bytes);
-	int r = string_read(e, EMUL_RDI, &val);
-
-	e->rep_count = 1;
-	if (!r)
-		alu_sub(&e->state.regs.rflags, e->d.op_bytes, acc, val, false);
-	return r;
+	string_write(e, string_read(e, EMUL_RSI));
 }
 
-int string_lods(struct emul *e)
+void string_stos(struct emul *e)
 {
-	u64 val;
-	int r = string_read(e, EMUL_RSI, &val);
-
-	e->rep_count = 1;
-	exec_reg_write(e, EMUL_RAX, e->d.op_bytes, val);
-	return r;
+	string_write(e, e->state.regs.gpr[EMUL_RAX]);
 }
 
-/* How many units INS or OUTS moves at once: within the page, the buffer and the offset. */
-static unsigned int string_pio_units(const struct emul *e, u64 offset, u64 linear)
+void string_cmps(struct emul *e)
+{
+	u64 b = string_read(e, EMUL_RDI), a = string_read(e, EMUL_RSI);
+
+	alu_compare(e, e->d.op_bytes, a, b);
+}
+
+void string_scas(struct emul *e)
+{
+	u64 acc = exec_reg_read(e, EMUL_RAX, e->d.op_bytes);
+
+	alu_compare(e, e->d.op_bytes, acc, string_read(e, EMUL_RDI));
+}
+
+void string_lods(struct emul *e)
+{
+	exec_reg_write(e, EMUL_RAX, e->d.op_bytes, string_read(e, EMUL_RSI));
+}
+
+/* How many units INS or OUTS moves at once: within page, buffer, segment and what RCX has left. */
+static unsigned int string_pio_units(const struct emul *e, unsigned int reg, u64 linear)
 {
 	unsigned int size = e->d.op_bytes, room = 4096 - (unsigned int)(linear & 4095);
-	u64 wrap = emul_mask(e->d.ad_bytes) - offset;
+	u64 offset = exec_reg_read(e, reg, e->d.ad_bytes), wrap = emul_mask(e->d.ad_bytes) - offset;
 
-	if (e->state.regs.rflags & EMUL_DF)
+	if (e->state.regs.rflags & X86_EFLAGS_DF)
 		return 1;
 	if (room > sizeof(e->io_buf))
 		room = sizeof(e->io_buf);
@@ -94,64 +78,47 @@ static unsigned int string_pio_units(const struct emul *e, u64 offset, u64 linea
 	room /= size;
 	if (room > e->rep_count)
 		room = e->rep_count;
-	return room ? room : 1;
+	if (!room || !mem_in_limit(e, reg == EMUL_RSI ? e->d.seg : EMUL_ES, offset, room * size))
+		return 1;
+	return room;
 }
 
-/* The units and linear address of one batch; a batch beyond the limit goes unit by unit. */
-static int string_pio_range(struct emul *e, unsigned int seg, u64 offset, bool write, u64 *linear)
+static u64 string_pio_linear(struct emul *e, unsigned int reg, bool write)
 {
-	unsigned int size = e->d.op_bytes;
-	int r = mem_linear(e, seg, offset, size, write, linear);
+	u64 linear = string_linear(e, reg, write);
 
-	if (r)
-		return r;
-	e->rep_count = string_pio_units(e, offset, *linear);
-	if (e->rep_count > 1 && mem_linear(e, seg, offset, e->rep_count * size, write, linear)) {
-		e->rep_count = 1;
-		return mem_linear(e, seg, offset, size, write, linear);
-	}
-	return EMUL_CONTINUE;
+	e->rep_count = string_pio_units(e, reg, linear);
+	return linear;
 }
 
 /* The target is probed first: data taken from a port can not be put back. */
-int string_ins(struct emul *e)
+void string_ins(struct emul *e)
 {
-	unsigned int size = e->d.op_bytes;
 	u16 port = (u16)e->state.regs.gpr[EMUL_RDX];
-	u64 offset = exec_reg_read(e, EMUL_RDI, e->d.ad_bytes), linear;
-	int r = string_pio_range(e, EMUL_ES, offset, true, &linear);
+	u64 linear = string_pio_linear(e, EMUL_RDI, true);
+	unsigned int len = e->rep_count * e->d.op_bytes;
 
-	if (!r)
-		r = e->ops->read(e, linear, e->io_buf, size * e->rep_count,
-				 EMUL_ACC_WRITE | EMUL_ACC_PROBE);
-	if (!r)
-		r = e->ops->pio_in(e, port, size, e->io_buf, e->rep_count);
-	if (!r)
-		r = e->ops->write(e, linear, e->io_buf, size * e->rep_count, 0);
-	if (!r)
-		string_advance(e, EMUL_RDI, e->rep_count);
-	return r;
+	mem_load(e, linear, e->io_buf, len, EMUL_ACC_WRITE | EMUL_ACC_PROBE);
+	if (!e->result)
+		e->result = e->ops->pio_in(e, port, e->d.op_bytes, e->io_buf, e->rep_count);
+	mem_store(e, linear, e->io_buf, len, 0);
+	string_advance(e, EMUL_RDI);
 }
 
-int string_outs(struct emul *e)
+void string_outs(struct emul *e)
 {
-	unsigned int size = e->d.op_bytes;
 	u16 port = (u16)e->state.regs.gpr[EMUL_RDX];
-	u64 offset = exec_reg_read(e, EMUL_RSI, e->d.ad_bytes), linear;
-	int r = string_pio_range(e, e->d.seg, offset, false, &linear);
+	u64 linear = string_pio_linear(e, EMUL_RSI, false);
 
-	if (!r)
-		r = e->ops->read(e, linear, e->io_buf, size * e->rep_count, 0);
-	if (!r)
-		r = e->ops->pio_out(e, port, size, e->io_buf, e->rep_count);
-	if (!r)
-		string_advance(e, EMUL_RSI, e->rep_count);
-	return r;
+	mem_load(e, linear, e->io_buf, e->rep_count * e->d.op_bytes, 0);
+	if (!e->result)
+		e->result = e->ops->pio_out(e, port, e->d.op_bytes, e->io_buf, e->rep_count);
+	string_advance(e, EMUL_RSI);
 }
 
-int string_xlat(struct emul *e)
+void string_xlat(struct emul *e)
 {
 	u64 offset = e->state.regs.gpr[EMUL_RBX] + exec_reg_read(e, EMUL_RAX, 1);
 
-	return mem_read(e, e->d.seg, offset & emul_mask(e->d.ad_bytes), &e->dst.val, 1);
+	e->dst.val = mem_read(e, e->d.seg, offset & emul_mask(e->d.ad_bytes), 1);
 }

@@ -7,11 +7,15 @@
 #define M(_flags, _dst, _src, _imm, _exec) \
 	ROW((_flags) | F_MODRM, _dst, _src, _imm, _exec)
 #define NEXT(_flags, _next)	{ .flags = (_flags) | F_MODRM, .next = (_next) }
-#define PREFIXED(_next)		{ .flags = F_PFX, .next = (_next) }
+/* Rows by mandatory prefix: none, 66, F3, F2. */
+#define BY_PREFIX(...)		NEXT(F_PFX, ((const struct emul_insn[4]) { __VA_ARGS__ }))
+#define BY_REG(_flags, ...) \
+	NEXT(F_GROUP | (_flags), ((const struct emul_insn[8]) { __VA_ARGS__ }))
+#define BY_MOD(_mem, _reg)	NEXT(F_MOD3, ((const struct emul_insn[2]) { _mem, _reg }))
 #define UD			{ .flags = F_UD }
-/* A vector move of @_bytes (0: the vector's length) between ModRM.reg and memory. */
-#define VECTOR(_flags, _bytes, _exec) \
-	{ .flags = (_flags) | F_MODRM | F_SIMD, .dst = K_ADDR, .imm = (_bytes), \
+/* A vector move of @_bytes between memory and the register ModRM.reg, there from byte @_at on. */
+#define VECTOR(_flags, _bytes, _at, _exec) \
+	{ .flags = (_flags) | F_MODRM | F_SIMD, .dst = K_ADDR, .src = (_at), .imm = (_bytes), \
 	  .exec = (_exec) }
 
 /* ADD, OR, ...: the six forms of one operation. */
@@ -27,34 +31,20 @@
 static const struct emul_insn group1_z[8] = GROUP1(IMM, Z);
 static const struct emul_insn group1_s8[8] = GROUP1(IMM, S8);
 
-static const struct emul_insn group1a[8] = {
-	[0] = ROW(F_D64 | F_NOREAD, RM, POP, NONE, exec_mov),
-};
-
 static const struct emul_insn group3[8] = {
 	[0 ... 1] = ROW(F_NOWRITE, RM, IMM, Z, alu_test),
 	[2 ... 3] = ROW(F_LOCK, RM, NONE, NONE, alu_unary),
 	[4 ... 7] = ROW(F_NOWRITE, RM, NONE, NONE, alu_unary),
 };
 
-static const struct emul_insn group4[8] = {
-	[0 ... 1] = ROW(F_LOCK, RM, NONE, NONE, alu_incdec),
-	[2 ... 7] = UD,
-};
-
 static const struct emul_insn group5[8] = {
 	[0 ... 1] = ROW(F_LOCK, RM, NONE, NONE, alu_incdec),
-	[2] = ROW(F_F64, NONE, RM, NONE, flow_call_indirect),
+	[2] = ROW(F_F64, NONE, RM, NONE, flow_call),
 	[3] = ROW(F_MEM, ADDR, NONE, NONE, flow_call_far),
-	[4] = ROW(F_F64, NONE, RM, NONE, flow_jmp_indirect),
+	[4] = ROW(F_F64, NONE, RM, NONE, flow_jmp),
 	[5] = ROW(F_MEM, ADDR, NONE, NONE, flow_jmp_far),
 	[6] = ROW(F_D64, NONE, RM, NONE, flow_push),
 	[7] = UD,
-};
-
-static const struct emul_insn group11[8] = {
-	[0] = ROW(F_NOREAD, RM, IMM, Z, exec_mov),
-	[1 ... 7] = UD,
 };
 
 #define STRING(_flags, _exec)	ROW(F_W | F_STRING | (_flags), NONE, NONE, NONE, _exec)
@@ -86,7 +76,7 @@ const struct emul_insn table_1byte[256] = {
 	[0x6b] = M(0, REG, RM, S8, alu_imul),
 	[0x6c ... 0x6d] = STRING(F_PIO, string_ins),
 	[0x6e ... 0x6f] = STRING(F_PIO, string_outs),
-	[0x70 ... 0x7f] = ROW(F_F64, NONE, NONE, S8, flow_jcc),
+	[0x70 ... 0x7f] = ROW(F_F64, NONE, REL, S8, flow_jcc),
 	[0x80 ... 0x81] = NEXT(F_W | F_GROUP, group1_z),
 	[0x82] = NEXT(F_W | F_GROUP | F_NO64, group1_z),
 	[0x83] = NEXT(F_GROUP, group1_s8),
@@ -97,7 +87,7 @@ const struct emul_insn table_1byte[256] = {
 	[0x8c] = M(F_SREG | F_NOREAD, RMV16, SREG, NONE, exec_mov),
 	[0x8d] = M(F_MEM | F_NOREAD, REG, ADDR, NONE, exec_mov),
 	[0x8e] = M(F_SREG, NONE, RM16, NONE, seg_mov),
-	[0x8f] = NEXT(F_GROUP, group1a),
+	[0x8f] = BY_REG(0, [0] = ROW(F_D64 | F_NOREAD, RM, POP, NONE, exec_mov)),
 	[0x90 ... 0x97] = ROW(0, OPREG, ACC, NONE, alu_xchg),
 	[0x98] = ROW(0, ACC, NONE, NONE, alu_cbw),
 	[0x99] = ROW(0, NONE, ACC, NONE, alu_cwd),
@@ -116,11 +106,11 @@ const struct emul_insn table_1byte[256] = {
 	[0xae ... 0xaf] = STRING(F_REPCC, string_scas),
 	[0xb0 ... 0xb7] = ROW(F_BYTE | F_NOREAD, OPREG, IMM, V, exec_mov),
 	[0xb8 ... 0xbf] = ROW(F_NOREAD, OPREG, IMM, V, exec_mov),
-	[0xc0 ... 0xc1] = M(F_W, RM, IMM, U8, bits_shift),
+	[0xc0 ... 0xc1] = M(F_W, RM, IMM, U8, alu_shift),
 	[0xc2] = ROW(F_F64, NONE, NONE, U16, flow_ret),
 	[0xc3] = ROW(F_F64, NONE, NONE, NONE, flow_ret),
 	[0xc4 ... 0xc5] = M(F_NO64 | F_MEM, ADDR, NONE, NONE, seg_far_pointer),
-	[0xc6 ... 0xc7] = NEXT(F_W | F_GROUP, group11),
+	[0xc6 ... 0xc7] = BY_REG(F_W, [0] = ROW(F_NOREAD, RM, IMM, Z, exec_mov), [1 ... 7] = UD),
 	[0xc8] = ROW(F_D64, NONE, NONE, ENTER, flow_enter),
 	[0xc9] = ROW(F_D64, NONE, NONE, NONE, flow_leave),
 	[0xca] = ROW(0, NONE, NONE, U16, flow_ret_far),
@@ -129,18 +119,18 @@ const struct emul_insn table_1byte[256] = {
 	[0xcd] = ROW(0, NONE, NONE, U8, flow_int),
 	[0xce] = ROW(F_NO64, NONE, NONE, NONE, flow_int),
 	[0xcf] = ROW(0, NONE, NONE, NONE, flow_iret),
-	[0xd0 ... 0xd1] = M(F_W, RM, ONE, NONE, bits_shift),
-	[0xd2 ... 0xd3] = M(F_W, RM, CL, NONE, bits_shift),
+	[0xd0 ... 0xd1] = M(F_W, RM, ONE, NONE, alu_shift),
+	[0xd2 ... 0xd3] = M(F_W, RM, CL, NONE, alu_shift),
 	[0xd4] = ROW(F_NO64, NONE, NONE, U8, alu_aam),
 	[0xd5] = ROW(F_NO64, NONE, NONE, U8, alu_aad),
 	[0xd7] = ROW(F_BYTE | F_NOREAD, ACC, NONE, NONE, string_xlat),
-	[0xe0 ... 0xe3] = ROW(F_F64, NONE, NONE, S8, flow_loop),
+	[0xe0 ... 0xe3] = ROW(F_F64, NONE, REL, S8, flow_loop),
 	[0xe4 ... 0xe5] = ROW(F_W | F_PIO | F_NOREAD, ACC, NONE, U8, sys_in),
 	[0xe6 ... 0xe7] = ROW(F_W | F_PIO, NONE, ACC, U8, sys_out),
-	[0xe8] = ROW(F_F64, NONE, NONE, Z, flow_call),
-	[0xe9] = ROW(F_F64, NONE, NONE, Z, flow_jmp),
+	[0xe8] = ROW(F_F64, NONE, REL, Z, flow_call),
+	[0xe9] = ROW(F_F64, NONE, REL, Z, flow_jmp),
 	[0xea] = ROW(F_NO64, NONE, NONE, FAR, flow_jmp_far),
-	[0xeb] = ROW(F_F64, NONE, NONE, S8, flow_jmp),
+	[0xeb] = ROW(F_F64, NONE, REL, S8, flow_jmp),
 	[0xec ... 0xed] = ROW(F_W | F_PIO | F_NOREAD, ACC, NONE, NONE, sys_in),
 	[0xee ... 0xef] = ROW(F_W | F_PIO, NONE, ACC, NONE, sys_out),
 	[0xf4] = ROW(F_CPL0, NONE, NONE, NONE, sys_hlt),
@@ -150,13 +140,8 @@ const struct emul_insn table_1byte[256] = {
 	[0xfa] = ROW(0, NONE, NONE, NONE, sys_cli),
 	[0xfb] = ROW(0, NONE, NONE, NONE, sys_sti),
 	[0xfc ... 0xfd] = ROW(0, NONE, NONE, NONE, alu_flag),
-	[0xfe] = NEXT(F_W | F_GROUP, group4),
+	[0xfe] = BY_REG(F_W, [0 ... 1] = ROW(F_LOCK, RM, NONE, NONE, alu_incdec), [2 ... 7] = UD),
 	[0xff] = NEXT(F_W | F_GROUP, group5),
-};
-
-static const struct emul_insn group6[8] = {
-	[0 ... 1] = ROW(F_PROT | F_NOREAD, RMV16, NONE, NONE, seg_sldt),
-	[2 ... 3] = ROW(F_PROT | F_CPL0, NONE, RM16, NONE, seg_lldt),
 };
 
 static const struct emul_insn group7_mem[8] = {
@@ -177,134 +162,84 @@ static const struct emul_insn group7_reg[8] = {
 	[6] = ROW(F_CPL0, NONE, RM16, NONE, sys_lmsw),
 };
 
-static const struct emul_insn group7[2] = {
-	NEXT(F_GROUP, group7_mem),
-	NEXT(F_GROUP, group7_reg),
-};
+#define LOAD(_bytes)	VECTOR(F_VEX, _bytes, 0, simd_load)
+#define STORE(_bytes)	VECTOR(F_VEX, _bytes, 0, simd_store)
+#define ALIGNED(_exec)	VECTOR(F_VEX | F_ALIGN, SIMD_FULL, 0, _exec)
+#define HALF(_at, _exec) VECTOR(0, 8, _at, _exec)
 
-static const struct emul_insn group8[8] = {
-	[4] = ROW(F_NOWRITE, RM, IMM, U8, bits_test),
-	[5 ... 7] = ROW(F_LOCK, RM, IMM, U8, bits_test),
-};
-
-static const struct emul_insn group9_mem[8] = {
-	[1] = ROW(F_LOCK, ADDR, NONE, NONE, alu_cmpxchg_pair),
-};
-
-static const struct emul_insn group9_reg[8] = {
-	[1] = UD,
-};
-
-static const struct emul_insn group9[2] = {
-	NEXT(F_GROUP, group9_mem),
-	NEXT(F_GROUP, group9_reg),
-};
-
-/* Rows by mandatory prefix: none, 66, F3, F2. */
-#define PFX(_name, ...)	static const struct emul_insn pfx_##_name[4] = { __VA_ARGS__ }
-#define LOAD(_bytes)	VECTOR(F_VEX, _bytes, simd_load)
-#define STORE(_bytes)	VECTOR(F_VEX, _bytes, simd_store)
-#define ALIGNED(_exec)	VECTOR(F_VEX | F_ALIGN, 0, _exec)
-#define HALF(_exec)	VECTOR(0, 8, _exec)
-
-PFX(10, LOAD(0), LOAD(0), LOAD(4), LOAD(8));
-PFX(11, STORE(0), STORE(0), STORE(4), STORE(8));
-PFX(12, HALF(simd_load_low), HALF(simd_load_low));
-PFX(13, HALF(simd_store), HALF(simd_store));
-PFX(16, HALF(simd_load_high), HALF(simd_load_high));
-PFX(17, HALF(simd_store_high), HALF(simd_store_high));
-PFX(28, ALIGNED(simd_load), ALIGNED(simd_load));
-PFX(29, ALIGNED(simd_store), ALIGNED(simd_store));
-PFX(6e, [1] = VECTOR(F_VEX, 0, simd_movd_load));
-PFX(6f, [1] = ALIGNED(simd_load), [2] = LOAD(0));
-PFX(7e, [1] = VECTOR(F_VEX, 0, simd_movd_store), [2] = LOAD(8));
-PFX(7f, [1] = ALIGNED(simd_store), [2] = STORE(0));
-PFX(b8, [2] = M(F_NOREAD, REG, RM, NONE, bits_popcnt));
-PFX(c3, M(F_32 | F_MEM | F_NOREAD, RM, REG, NONE, exec_mov), UD, UD, UD);
-PFX(d6, [1] = STORE(8));
-PFX(e7, [1] = ALIGNED(simd_store));
-PFX(f0, [3] = LOAD(0));
-
-const struct emul_insn table_2byte[256] = {
-	[0x00] = NEXT(F_GROUP, group6),
-	[0x01] = NEXT(F_MOD3, group7),
+const struct emul_insn table_0f[256] = {
+	[0x00] = BY_REG(0,
+		[0 ... 1] = ROW(F_PROT | F_NOREAD, RMV16, NONE, NONE, seg_sldt),
+		[2 ... 3] = ROW(F_PROT | F_CPL0, NONE, RM16, NONE, seg_lldt)),
+	[0x01] = BY_MOD(NEXT(F_GROUP, group7_mem), NEXT(F_GROUP, group7_reg)),
 	[0x06] = ROW(F_CPL0, NONE, NONE, NONE, sys_clts),
 	[0x08 ... 0x09] = ROW(F_CPL0, NONE, NONE, NONE, sys_wbinvd),
 	[0x0b] = UD,
 	[0x0d] = M(0, ADDR, NONE, NONE, exec_nop),
-	[0x10] = NEXT(F_PFX, pfx_10),
-	[0x11] = NEXT(F_PFX, pfx_11),
-	[0x12] = NEXT(F_PFX, pfx_12),
-	[0x13] = NEXT(F_PFX, pfx_13),
-	[0x16] = NEXT(F_PFX, pfx_16),
-	[0x17] = NEXT(F_PFX, pfx_17),
+	[0x10] = BY_PREFIX(LOAD(SIMD_FULL), LOAD(SIMD_FULL), LOAD(4), LOAD(8)),
+	[0x11] = BY_PREFIX(STORE(SIMD_FULL), STORE(SIMD_FULL), STORE(4), STORE(8)),
+	[0x12] = BY_PREFIX(HALF(0, simd_load_half), HALF(0, simd_load_half)),
+	[0x13] = BY_PREFIX(HALF(0, simd_store), HALF(0, simd_store)),
+	[0x16] = BY_PREFIX(HALF(8, simd_load_half), HALF(8, simd_load_half)),
+	[0x17] = BY_PREFIX(HALF(8, simd_store), HALF(8, simd_store)),
 	[0x18] = M(0, ADDR, NONE, NONE, exec_nop),
 	[0x1f] = M(0, ADDR, NONE, NONE, exec_nop),
 	[0x20 ... 0x21] = M(F_CTL | F_CPL0, NONE, NONE, NONE, sys_mov_from_cr),
 	[0x22 ... 0x23] = M(F_CTL | F_CPL0, NONE, NONE, NONE, sys_mov_to_cr),
-	[0x28] = NEXT(F_PFX, pfx_28),
-	[0x29] = NEXT(F_PFX, pfx_29),
-	[0x2b] = NEXT(F_PFX, pfx_29),
+	[0x28] = BY_PREFIX(ALIGNED(simd_load), ALIGNED(simd_load)),
+	[0x29] = BY_PREFIX(ALIGNED(simd_store), ALIGNED(simd_store)),
+	[0x2b] = BY_PREFIX(ALIGNED(simd_store), ALIGNED(simd_store)),
 	[0x30] = ROW(F_CPL0, NONE, NONE, NONE, sys_wrmsr),
 	[0x31] = ROW(0, NONE, NONE, NONE, sys_rdtsc),
 	[0x32] = ROW(F_CPL0, NONE, NONE, NONE, sys_rdmsr),
 	[0x40 ... 0x4f] = M(0, REG, RM, NONE, alu_cmov),
-	[0x6e] = NEXT(F_PFX, pfx_6e),
-	[0x6f] = NEXT(F_PFX, pfx_6f),
-	[0x7e] = NEXT(F_PFX, pfx_7e),
-	[0x7f] = NEXT(F_PFX, pfx_7f),
-	[0x80 ... 0x8f] = ROW(F_F64, NONE, NONE, Z, flow_jcc),
+	[0x6e] = BY_PREFIX([1] = VECTOR(F_VEX | F_32, SIMD_GPR, 0, simd_load)),
+	[0x6f] = BY_PREFIX([1] = ALIGNED(simd_load), [2] = LOAD(SIMD_FULL)),
+	[0x7e] = BY_PREFIX([1] = VECTOR(F_VEX | F_32, SIMD_GPR, 0, simd_store), [2] = LOAD(8)),
+	[0x7f] = BY_PREFIX([1] = ALIGNED(simd_store), [2] = STORE(SIMD_FULL)),
+	[0x80 ... 0x8f] = ROW(F_F64, NONE, REL, Z, flow_jcc),
 	[0x90 ... 0x9f] = M(F_BYTE | F_NOREAD, RM, NONE, NONE, alu_setcc),
 	[0xa0] = ROW(F_D64, NONE, OPSREG, NONE, flow_push),
 	[0xa1] = ROW(F_D64, NONE, POP, NONE, seg_mov),
 	[0xa2] = ROW(0, NONE, NONE, NONE, sys_cpuid),
-	[0xa3] = M(F_BITS | F_NOWRITE, RM, REG, NONE, bits_test),
-	[0xa4] = M(0, RM, REG, U8, bits_shift_double),
-	[0xa5] = M(0, RM, REG, NONE, bits_shift_double),
+	[0xa3] = M(F_BITS | F_NOWRITE, RM, REG, NONE, alu_bit),
+	[0xa4] = M(0, RM, REG, U8, alu_shift_double),
+	[0xa5] = M(0, RM, REG, NONE, alu_shift_double),
 	[0xa8] = ROW(F_D64, NONE, OPSREG, NONE, flow_push),
 	[0xa9] = ROW(F_D64, NONE, POP, NONE, seg_mov),
-	[0xab] = M(F_BITS | F_LOCK, RM, REG, NONE, bits_test),
-	[0xac] = M(0, RM, REG, U8, bits_shift_double),
-	[0xad] = M(0, RM, REG, NONE, bits_shift_double),
+	[0xab] = M(F_BITS | F_LOCK, RM, REG, NONE, alu_bit),
+	[0xac] = M(0, RM, REG, U8, alu_shift_double),
+	[0xad] = M(0, RM, REG, NONE, alu_shift_double),
 	[0xaf] = M(0, REG, RM, NONE, alu_imul),
 	[0xb0 ... 0xb1] = M(F_W | F_LOCK, RM, REG, NONE, alu_cmpxchg),
 	[0xb2] = M(F_MEM, ADDR, NONE, NONE, seg_far_pointer),
-	[0xb3] = M(F_BITS | F_LOCK, RM, REG, NONE, bits_test),
+	[0xb3] = M(F_BITS | F_LOCK, RM, REG, NONE, alu_bit),
 	[0xb4 ... 0xb5] = M(F_MEM, ADDR, NONE, NONE, seg_far_pointer),
 	[0xb6] = M(F_NOREAD, REG, RM8, NONE, exec_mov),
 	[0xb7] = M(F_NOREAD, REG, RM16, NONE, exec_mov),
-	[0xb8] = NEXT(F_PFX, pfx_b8),
+	[0xb8] = BY_PREFIX([2] = M(F_NOREAD, REG, RM, NONE, alu_popcnt)),
 	[0xb9] = UD,
-	[0xba] = NEXT(F_GROUP, group8),
-	[0xbb] = M(F_BITS | F_LOCK, RM, REG, NONE, bits_test),
-	[0xbc ... 0xbd] = M(0, REG, RM, NONE, bits_scan),
+	[0xba] = BY_REG(0,
+		[4] = ROW(F_NOWRITE, RM, IMM, U8, alu_bit),
+		[5 ... 7] = ROW(F_LOCK, RM, IMM, U8, alu_bit)),
+	[0xbb] = M(F_BITS | F_LOCK, RM, REG, NONE, alu_bit),
+	[0xbc ... 0xbd] = M(0, REG, RM, NONE, alu_scan),
 	[0xbe] = M(F_NOREAD, REG, RM8, NONE, alu_movsx),
 	[0xbf] = M(F_NOREAD, REG, RM16, NONE, alu_movsx),
 	[0xc0 ... 0xc1] = M(F_W | F_LOCK, RM, REG, NONE, alu_xadd),
-	[0xc3] = NEXT(F_PFX, pfx_c3),
-	[0xc7] = NEXT(F_MOD3, group9),
-	[0xc8 ... 0xcf] = ROW(F_NOREAD, OPREG, OPREG, NONE, bits_bswap),
-	[0xd6] = NEXT(F_PFX, pfx_d6),
-	[0xe7] = NEXT(F_PFX, pfx_e7),
-	[0xf0] = NEXT(F_PFX, pfx_f0),
+	[0xc3] = BY_PREFIX(M(F_32 | F_MEM | F_NOREAD, RM, REG, NONE, exec_mov), UD, UD, UD),
+	[0xc7] = BY_MOD(BY_REG(0, [1] = ROW(F_LOCK, ADDR, NONE, NONE, alu_cmpxchg_pair)),
+			BY_REG(0, [1] = UD)),
+	[0xc8 ... 0xcf] = ROW(F_NOREAD, OPREG, OPREG, NONE, alu_bswap),
+	[0xd6] = BY_PREFIX([1] = STORE(8)),
+	[0xe7] = BY_PREFIX([1] = ALIGNED(simd_store)),
+	[0xf0] = BY_PREFIX([3] = LOAD(SIMD_FULL)),
 	[0xff] = UD,
 };
 
-PFX(38_2a, [1] = ALIGNED(simd_load));
-/* MOVBE; with F2 these opcodes are CRC32. */
-PFX(38_f0, [0 ... 1] = M(F_MEM | F_NOREAD, REG, RM, NONE, bits_bswap));
-PFX(38_f1, [0 ... 1] = M(F_MEM | F_NOREAD, RM, REG, NONE, bits_bswap));
-
-static const struct emul_insn row_38_2a = NEXT(F_PFX, pfx_38_2a);
-static const struct emul_insn row_38_f0 = NEXT(F_PFX, pfx_38_f0);
-static const struct emul_insn row_38_f1 = NEXT(F_PFX, pfx_38_f1);
-
-const struct emul_insn *table_0f38(u8 opcode)
-{
-	switch (opcode) {
-	case 0x2a: return &row_38_2a;
-	case 0xf0: return &row_38_f0;
-	case 0xf1: return &row_38_f1;
-	}
-	return NULL;
-}
+const struct emul_insn table_0f38[256] = {
+	[0x2a] = BY_PREFIX([1] = ALIGNED(simd_load)),
+	/* MOVBE; with F2 these opcodes are CRC32. */
+	[0xf0] = BY_PREFIX([0 ... 1] = M(F_MEM | F_NOREAD, REG, RM, NONE, alu_bswap)),
+	[0xf1] = BY_PREFIX([0 ... 1] = M(F_MEM | F_NOREAD, RM, REG, NONE, alu_bswap)),
+};

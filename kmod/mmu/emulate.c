@@ -11,11 +11,6 @@
 #include "irq/inject.h"
 #include "mmu/emulate.h"
 
-static const enum seg seg_of[EMUL_NR_SEGS] = {
-	[EMUL_ES] = SEG_ES, [EMUL_CS] = SEG_CS, [EMUL_SS] = SEG_SS, [EMUL_DS] = SEG_DS,
-	[EMUL_FS] = SEG_FS, [EMUL_GS] = SEG_GS, [EMUL_LDTR] = SEG_LDTR, [EMUL_TR] = SEG_TR,
-};
-
 bool emulate_log_add(struct emulation *em, const void *buf, unsigned int len)
 {
 	if (len > sizeof(em->log) - em->log_len)
@@ -24,31 +19,6 @@ bool emulate_log_add(struct emulation *em, const void *buf, unsigned int len)
 	em->log_len += len;
 	em->log_pos = em->log_len;
 	return true;
-}
-
-static void seg_load(struct emul_segment *to, const struct kvm_segment *from)
-{
-	*to = (struct emul_segment){
-		.base = from->base, .limit = from->limit, .selector = from->selector,
-		.type = from->type, .dpl = from->dpl, .s = from->s, .present = from->present,
-		.avl = from->avl, .l = from->l, .db = from->db, .g = from->g,
-		.unusable = from->unusable,
-	};
-}
-
-static void seg_store(struct vcpu *vcpu, enum seg seg, const struct emul_segment *from)
-{
-	struct kvm_segment to = {
-		.base = from->base, .limit = from->limit, .selector = from->selector,
-		.type = from->type, .dpl = from->dpl, .s = from->s, .present = from->present,
-		.avl = from->avl, .l = from->l, .db = from->db, .g = from->g,
-		.unusable = from->unusable,
-	};
-	const struct kvm_segment *now = seg_get(vcpu, seg);
-
-	to.padding = now->padding;
-	if (memcmp(&to, now, sizeof(to)))
-		seg_set(vcpu, seg, &to);
 }
 
 static u8 current_mode(struct vcpu *vcpu)
@@ -63,15 +33,19 @@ static u8 current_mode(struct vcpu *vcpu)
 static void load_regs(struct vcpu *vcpu, struct emul_regs *regs)
 {
 	BUILD_BUG_ON(sizeof(regs->gpr) != sizeof(vcpu->regs.gpr));
+	BUILD_BUG_ON((int)EMUL_SHADOW_STI != SHADOW_STI);
+	BUILD_BUG_ON((int)EMUL_SHADOW_MOV_SS != SHADOW_MOV_SS);
+	BUILD_BUG_ON((int)EMUL_NR_SEGS != NR_SEGS || (int)EMUL_LDTR != SEG_LDTR);
 	reg_need(vcpu, GPR_RSP);
 	memcpy(regs->gpr, vcpu->regs.gpr, sizeof(regs->gpr));
 	regs->rip = rip_get(vcpu);
 	regs->rflags = rflags_get(vcpu);
 }
 
-static void load_seg(struct emulation *em, enum emul_sreg seg)
+/* The emulator numbers the segments as we do. */
+static void load_seg(struct emulation *em, enum seg seg)
 {
-	seg_load(&em->e.state.seg[seg], seg_get(em->vcpu, seg_of[seg]));
+	em->e.state.seg[seg] = *seg_get(em->vcpu, seg);
 }
 
 /* What decoding needs, and what a plain move in 64-bit mode does with. */
@@ -81,7 +55,7 @@ static void load_basics(struct emulation *em)
 	struct emul_state *s = &em->e.state;
 
 	load_regs(vcpu, &s->regs);
-	load_seg(em, EMUL_CS);
+	load_seg(em, SEG_CS);
 	s->cr0 = cr0_get(vcpu);
 	s->cr4 = cr4_get(vcpu);
 	s->efer = efer_get(vcpu);
@@ -97,33 +71,12 @@ static void load_segs(struct emulation *em)
 	struct emul_state *s = &em->e.state;
 	unsigned int i;
 
-	for (i = 0; i < EMUL_NR_SEGS; i++)
+	for (i = 0; i < NR_SEGS; i++)
 		load_seg(em, i);
 	reg_need(vcpu, REG_GDTR);
 	reg_need(vcpu, REG_IDTR);
-	s->gdt = (struct emul_table){ vcpu->regs.gdtr.base, vcpu->regs.gdtr.limit };
-	s->idt = (struct emul_table){ vcpu->regs.idtr.base, vcpu->regs.idtr.limit };
-}
-
-static bool is_prefix(u8 byte)
-{
-	switch (byte) {
-	case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x64: case 0x65: case 0x66: case 0x67:
-	case 0xf0: case 0xf2: case 0xf3:
-	case 0x40 ... 0x4f:
-		return true;
-	default:
-		return false;
-	}
-}
-
-static unsigned int skip_prefixes(const struct emul_decoded *d)
-{
-	unsigned int i = 0;
-
-	while (i < d->len && is_prefix(d->bytes[i]))
-		i++;
-	return i;
+	s->gdt = vcpu->regs.gdtr;
+	s->idt = vcpu->regs.idtr;
 }
 
 /*
@@ -133,19 +86,14 @@ static unsigned int skip_prefixes(const struct emul_decoded *d)
  */
 static unsigned int plain_move(const struct emul *e)
 {
-	const struct emul_decoded *d = &e->d;
-	unsigned int i = skip_prefixes(d);
-
 	if (e->state.mode != EMUL_MODE_64)
 		return 0;
-	switch (i < d->len ? d->bytes[i] : 0) {
+	switch (e->d.map << 8 | e->d.opcode) {
 	case 0x88 ... 0x8b: case 0xa0 ... 0xa3: case 0xaa: case 0xab: case 0xc6: case 0xc7:
+	case 0x1b6: case 0x1b7: case 0x1be: case 0x1bf:
 		return 1;
 	case 0xa4: case 0xa5:
 		return 2;
-	case 0x0f:
-		i++;
-		return i < d->len && (d->bytes[i] & 0xf6) == 0xb6;
 	default:
 		return 0;
 	}
@@ -164,24 +112,19 @@ static void load_rest(struct emulation *em)
 }
 
 static void store_table(struct vcpu *vcpu, enum reg reg, struct kvm_dtable *to,
-			const struct emul_table *from)
+			const struct kvm_dtable *from)
 {
-	if (to->base == from->base && to->limit == from->limit)
+	if (!memcmp(to, from, sizeof(*to)))
 		return;
-	to->base = from->base;
-	to->limit = from->limit;
+	*to = *from;
 	reg_touch(vcpu, reg);
 }
 
 static void store_shadow(struct vcpu *vcpu, const struct emul *e)
 {
-	u64 shadow = shadow_get(vcpu), was = shadow;
+	u64 was = shadow_get(vcpu), shadow = was & ~(u64)(SHADOW_STI | SHADOW_MOV_SS);
 
-	shadow &= ~(u64)(SHADOW_STI | SHADOW_MOV_SS);
-	if (e->shadow == EMUL_SHADOW_STI)
-		shadow |= SHADOW_STI;
-	else if (e->shadow == EMUL_SHADOW_MOV_SS)
-		shadow |= SHADOW_MOV_SS;
+	shadow |= e->shadow;
 	if (e->iret)
 		shadow &= ~(u64)SHADOW_NMI;
 	if (shadow != was)
@@ -192,8 +135,9 @@ static void store_segs(struct vcpu *vcpu, const struct emul_state *s)
 {
 	unsigned int i;
 
-	for (i = 0; i < EMUL_NR_SEGS; i++)
-		seg_store(vcpu, seg_of[i], &s->seg[i]);
+	for (i = 0; i < NR_SEGS; i++)
+		if (memcmp(&s->seg[i], seg_get(vcpu, i), sizeof(s->seg[i])))
+			seg_set(vcpu, i, &s->seg[i]);
 	store_table(vcpu, REG_GDTR, &vcpu->regs.gdtr, &s->gdt);
 	store_table(vcpu, REG_IDTR, &vcpu->regs.idtr, &s->idt);
 }
@@ -449,27 +393,23 @@ unsigned int emulate_insn_len(struct vcpu *vcpu)
 /* MOV to and from control and debug registers, and CLTS, as an exit tells them. */
 static bool control_exit(const struct emul_decoded *d, struct vcpu_exit *exit)
 {
-	unsigned int i = skip_prefixes(d);
-
-	if (i + 1 >= d->len || d->bytes[i] != 0x0f)
-		return false;
 	exit->insn_len = d->len;
-	switch (d->bytes[i + 1]) {
-	case 0x06:
+	switch (d->map << 8 | d->opcode) {
+	case 0x106:
 		exit->kind = EXIT_CR;
 		exit->cr.op = CR_CLTS;
 		return true;
-	case 0x20:
-	case 0x22:
+	case 0x120:
+	case 0x122:
 		exit->kind = EXIT_CR;
-		exit->cr.op = d->bytes[i + 1] == 0x20 ? CR_READ : CR_WRITE;
+		exit->cr.op = d->opcode == 0x20 ? CR_READ : CR_WRITE;
 		exit->cr.cr = d->reg;
 		exit->cr.gpr = d->rm;
 		return true;
-	case 0x21:
-	case 0x23:
+	case 0x121:
+	case 0x123:
 		exit->kind = EXIT_DR;
-		exit->dr.read = d->bytes[i + 1] == 0x21;
+		exit->dr.read = d->opcode == 0x21;
 		exit->dr.dr = d->reg;
 		exit->dr.gpr = d->rm;
 		return true;

@@ -22,8 +22,13 @@ static int host_error(struct emulation *em, int error)
 	return EMUL_UNHANDLEABLE;
 }
 
-static int raise_fault(struct emul *e, const struct guest_fault *fault)
+/* What a walk of the guest's tables came to: @ret as gwalk_translate() returns it. */
+static int walk_result(struct emul *e, int ret, const struct guest_fault *fault)
 {
+	if (ret < 0)
+		return host_error(to_em(e), ret);
+	if (!ret)
+		return EMUL_CONTINUE;
 	e->exception = (struct emul_exception){
 		.vector = fault->vector,
 		.has_error = true,
@@ -77,9 +82,7 @@ static int translate(struct emul *e, u64 linear, unsigned int access, gpa_t *gpa
 		return EMUL_CONTINUE;
 	}
 	ret = gwalk_translate(em->vcpu, linear, walk_access(e, access), gpa, &fault);
-	if (ret > 0)
-		return raise_fault(e, &fault);
-	return ret ? host_error(em, ret) : EMUL_CONTINUE;
+	return walk_result(e, ret, &fault);
 }
 
 /* Where the two halves of an access go that may cross one page boundary. */
@@ -105,16 +108,17 @@ static int translate_span(struct emul *e, u64 linear, unsigned int len, unsigned
 	return translate(e, next, access, &span->gpa[1]);
 }
 
-static struct emulate_piece *add_piece(struct emulation *em, gpa_t gpa, unsigned int len)
+/* For userspace: what is written is kept, what is read will go to @buf. */
+static bool add_piece(struct emulation *em, gpa_t gpa, u8 *buf, unsigned int len)
 {
-	struct emulate_piece *piece;
+	struct emulate_piece *piece = &em->pieces[em->nr_pieces];
 
 	if (em->nr_pieces == EMULATE_PIECES)
-		return NULL;
-	piece = &em->pieces[em->nr_pieces++];
-	piece->gpa = gpa;
-	piece->len = len;
-	return piece;
+		return false;
+	em->nr_pieces++;
+	*piece = (struct emulate_piece){ .gpa = gpa, .len = len, .data = buf };
+	memcpy(piece->bytes, buf, len);
+	return true;
 }
 
 static u64 as_number(const u8 *buf, unsigned int len)
@@ -125,86 +129,59 @@ static u64 as_number(const u8 *buf, unsigned int len)
 	return val;
 }
 
-static int mmio_read(struct emulation *em, gpa_t gpa, u8 *buf, unsigned int len)
+static int mmio(struct emulation *em, gpa_t gpa, u8 *buf, unsigned int len, bool write)
 {
+	struct vcpu *vcpu = em->vcpu;
+
 	while (len) {
 		unsigned int n = min(len, 8u);
+		bool taken = !(write ? bus_write(vcpu, BUS_MMIO, gpa, n, buf) :
+				       bus_read(vcpu, BUS_MMIO, gpa, n, buf));
 
-		if (bus_read(em->vcpu, BUS_MMIO, gpa, n, buf)) {
-			struct emulate_piece *piece = add_piece(em, gpa, n);
-
-			if (!piece)
-				return EMUL_UNHANDLEABLE;
-			piece->data = buf;
-		} else {
-			trace_corbel_mmio(em->vcpu->id, false, gpa, n, as_number(buf, n));
-		}
+		if (taken || write)
+			trace_corbel_mmio(vcpu->id, write, gpa, n, as_number(buf, n));
+		if (!taken && !add_piece(em, gpa, buf, n))
+			return EMUL_UNHANDLEABLE;
 		gpa += n;
 		buf += n;
 		len -= n;
 	}
+	/* REP: userspace sees the registers as of each of its writes */
+	em->e.stop |= write;
 	return EMUL_CONTINUE;
 }
 
-static int mmio_write(struct emulation *em, gpa_t gpa, const u8 *buf, unsigned int len)
-{
-	em->e.stop = true;	/* REP: userspace sees the registers as of each of its writes */
-	while (len) {
-		unsigned int n = min(len, 8u);
-
-		trace_corbel_mmio(em->vcpu->id, true, gpa, n, as_number(buf, n));
-		if (bus_write(em->vcpu, BUS_MMIO, gpa, n, buf)) {
-			struct emulate_piece *piece = add_piece(em, gpa, n);
-
-			if (!piece)
-				return EMUL_UNHANDLEABLE;
-			memcpy(piece->bytes, buf, n);
-		}
-		gpa += n;
-		buf += n;
-		len -= n;
-	}
-	return EMUL_CONTINUE;
-}
-
-static int phys_read(struct emulation *em, gpa_t gpa, u8 *buf, unsigned int len)
+static int phys(struct emulation *em, gpa_t gpa, u8 *buf, unsigned int len, bool write)
 {
 	struct vm *vm = em->vcpu->vm;
+	int ret;
 
-	if (!slots_hva(vm, gpa, false))
-		return mmio_read(em, gpa, buf, len);
-	return guest_read(vm, gpa, buf, len) ? host_error(em, -EFAULT) : EMUL_CONTINUE;
+	if (!len)
+		return EMUL_CONTINUE;
+	if (!slots_hva(vm, gpa, write))
+		return mmio(em, gpa, buf, len, write);
+	ret = write ? guest_write(vm, gpa, buf, len) : guest_read(vm, gpa, buf, len);
+	return ret ? host_error(em, -EFAULT) : EMUL_CONTINUE;
 }
 
-static int phys_write(struct emulation *em, gpa_t gpa, const u8 *buf, unsigned int len)
+static int phys_span(struct emulation *em, const struct span *span, u8 *buf, bool write)
 {
-	struct vm *vm = em->vcpu->vm;
+	int r = phys(em, span->gpa[0], buf, span->len[0], write);
 
-	if (!slots_hva(vm, gpa, true))
-		return mmio_write(em, gpa, buf, len);
-	return guest_write(vm, gpa, buf, len) ? host_error(em, -EFAULT) : EMUL_CONTINUE;
+	return r ?: phys(em, span->gpa[1], buf + span->len[0], span->len[1], write);
 }
 
 static int op_fetch(struct emul *e, u64 linear, void *buf, unsigned int len)
 {
-	struct emulation *em = to_em(e);
+	struct vcpu *vcpu = to_em(e)->vcpu;
 	u32 access = FAULT_FETCH | (e->state.cpl == 3 ? GWALK_USER : 0);
 	struct guest_fault fault;
+	gpa_t gpa;
+	int ret = gwalk_translate(vcpu, linear, access, &gpa, &fault);
 
-	while (len) {
-		unsigned int n = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(linear));
-		gpa_t gpa;
-		int ret = gwalk_translate(em->vcpu, linear, access, &gpa, &fault);
-
-		if (ret > 0)
-			return raise_fault(e, &fault);
-		if (ret || guest_read_near(em->vcpu, gpa, buf, n))
-			return EMUL_UNHANDLEABLE;
-		linear += n;
-		buf += n;
-		len -= n;
-	}
-	return EMUL_CONTINUE;
+	if (ret > 0)
+		return walk_result(e, ret, &fault);
+	return ret || guest_read_near(vcpu, gpa, buf, len) ? EMUL_UNHANDLEABLE : EMUL_CONTINUE;
 }
 
 /* Is the next thing to be read in the log? Return: EMUL_CONTINUE taken, EMUL_IO_NEEDED not there */
@@ -236,9 +213,7 @@ static int op_read(struct emul *e, u64 linear, void *buf, unsigned int len, unsi
 	if (r || access & EMUL_ACC_PROBE)
 		return r;
 	em->nr_pieces = em->next_piece = 0;
-	r = phys_read(em, span.gpa[0], to, span.len[0]);
-	if (!r && span.len[1])
-		r = phys_read(em, span.gpa[1], to + span.len[0], span.len[1]);
+	r = phys_span(em, &span, to, false);
 	if (r)
 		return r;
 	em->read_len = len;
@@ -254,19 +229,14 @@ static int op_write(struct emul *e, u64 linear, const void *buf, unsigned int le
 	struct span span;
 	int r = translate_span(e, linear, len, access | EMUL_ACC_WRITE, &span);
 
-	if (r)
-		return r;
-	r = phys_write(to_em(e), span.gpa[0], buf, span.len[0]);
-	if (!r && span.len[1])
-		r = phys_write(to_em(e), span.gpa[1], buf + span.len[0], span.len[1]);
-	return r;
+	return r ?: phys_span(to_em(e), &span, (u8 *)buf, true);
 }
 
 /*
  * Across pages, on devices and for 16 bytes there is no atomic way: then it is a plain write, as on
  * a split lock.
  */
-static int op_cmpxchg(struct emul *e, u64 linear, const void *old, const void *new,
+static int op_exchange(struct emul *e, u64 linear, const void *old, const void *new,
 		      unsigned int len)
 {
 	struct vm *vm = to_em(e)->vcpu->vm;
@@ -291,23 +261,16 @@ static int system_read(struct emul *e, u64 linear, void *buf, unsigned int len)
 	struct guest_fault fault;
 	int ret = gva_read(to_em(e)->vcpu, linear, buf, len, GWALK_SYSTEM, &fault);
 
-	if (ret > 0)
-		return raise_fault(e, &fault);
-	return ret ? host_error(to_em(e), ret) : EMUL_CONTINUE;
+	return walk_result(e, ret, &fault);
 }
 
 /* SDM, "I/O Permission Bit Map": two bytes are read always, so the map ends with a byte of ones. */
 static int op_pio_allowed(struct emul *e, u16 port, unsigned int size)
 {
-	const struct emul_state *s = &e->state;
-	const struct emul_segment *tr = &s->seg[EMUL_TR];
+	const struct kvm_segment *tr = &e->state.seg[EMUL_TR];
 	u16 map, bits;
 	int r;
 
-	if (!(s->cr0 & X86_CR0_PE))
-		return EMUL_CONTINUE;
-	if (s->mode != EMUL_MODE_VM86 && s->cpl <= (s->regs.rflags & EMUL_IOPL) >> 12)
-		return EMUL_CONTINUE;
 	if (tr->unusable || !tr->present || tr->s || (tr->type & ~2) != 9 || tr->limit < 103)
 		return general_protection(e);
 	r = system_read(e, tr->base + 102, &map, sizeof(map));
@@ -363,65 +326,35 @@ static int op_pio_out(struct emul *e, u16 port, unsigned int size, const void *b
 	return EMUL_CONTINUE;
 }
 
-#define VEC_CASE(n, insn_get, insn_set)						\
-	case n:									\
+#define VECTOR_MOVE(_insn, _reg)							\
+	do {									\
 		if (set)							\
-			asm volatile(insn_set #n : : "m" (*buf) : "memory");	\
+			asm volatile(_insn " (%0), %%" _reg : : "r" (buf) : "memory");	\
 		else								\
-			asm volatile(insn_get #n ", %0" : "=m" (*buf));		\
+			asm volatile(_insn " %%" _reg ", (%0)" : : "r" (buf) : "memory"); \
+	} while (0)
+
+#define VECTOR_CASE(_nr)							\
+	case _nr:								\
+		if (len == 32)							\
+			VECTOR_MOVE("vmovdqu", "ymm" #_nr);			\
+		else								\
+			VECTOR_MOVE("movdqu", "xmm" #_nr);			\
 		break;
 
-#define VEC_CASES(get, set)							\
-	VEC_CASE(0, get, set) VEC_CASE(1, get, set) VEC_CASE(2, get, set) VEC_CASE(3, get, set)	\
-	VEC_CASE(4, get, set) VEC_CASE(5, get, set) VEC_CASE(6, get, set) VEC_CASE(7, get, set)	\
-	VEC_CASE(8, get, set) VEC_CASE(9, get, set) VEC_CASE(10, get, set)		\
-	VEC_CASE(11, get, set)								\
-	VEC_CASE(12, get, set) VEC_CASE(13, get, set) VEC_CASE(14, get, set) VEC_CASE(15, get, set)
-
-struct xmm { u8 byte[16]; } __aligned(16);
-struct ymm { u8 byte[32]; } __aligned(32);
-
-static void move_xmm(unsigned int reg, struct xmm *buf, bool set)
+static int op_vector(struct emul *e, unsigned int reg, void *buf, unsigned int len, bool set)
 {
-	switch (reg) {
-	VEC_CASES("movdqa %%xmm", "movdqa %0, %%xmm")
-	}
-}
-
-static void move_ymm(unsigned int reg, struct ymm *buf, bool set)
-{
-	switch (reg) {
-	VEC_CASES("vmovdqa %%ymm", "vmovdqa %0, %%ymm")
-	}
-}
-
-static int move_vector(unsigned int reg, void *data, unsigned int len, bool set)
-{
-	struct ymm buf;
-
-	if (reg > 15 || (len != 16 && (len != 32 || !boot_cpu_has(X86_FEATURE_AVX))))
+	if (len != 16 && (len != 32 || !boot_cpu_has(X86_FEATURE_AVX)))
 		return EMUL_UNHANDLEABLE;
-	if (set)
-		memcpy(&buf, data, len);
 	xstate_vec_begin();
-	if (len == 32)
-		move_ymm(reg, &buf, set);
-	else
-		move_xmm(reg, (struct xmm *)&buf, set);
+	switch (reg) {
+	VECTOR_CASE(0) VECTOR_CASE(1) VECTOR_CASE(2) VECTOR_CASE(3)
+	VECTOR_CASE(4) VECTOR_CASE(5) VECTOR_CASE(6) VECTOR_CASE(7)
+	VECTOR_CASE(8) VECTOR_CASE(9) VECTOR_CASE(10) VECTOR_CASE(11)
+	VECTOR_CASE(12) VECTOR_CASE(13) VECTOR_CASE(14) VECTOR_CASE(15)
+	}
 	xstate_vec_end();
-	if (!set)
-		memcpy(data, &buf, len);
 	return EMUL_CONTINUE;
-}
-
-static int op_get_xmm(struct emul *e, unsigned int reg, void *buf, unsigned int len)
-{
-	return move_vector(reg, buf, len, false);
-}
-
-static int op_set_xmm(struct emul *e, unsigned int reg, const void *buf, unsigned int len)
-{
-	return move_vector(reg, (void *)buf, len, true);
 }
 
 /* LMSW alone comes here: MOV to control registers exits by itself. */
@@ -449,12 +382,11 @@ const struct emul_ops emulate_ops = {
 	.fetch		= op_fetch,
 	.read		= op_read,
 	.write		= op_write,
-	.cmpxchg	= op_cmpxchg,
+	.exchange	= op_exchange,
 	.pio_allowed	= op_pio_allowed,
 	.pio_in		= op_pio_in,
 	.pio_out	= op_pio_out,
-	.get_xmm	= op_get_xmm,
-	.set_xmm	= op_set_xmm,
 	.set_cr		= op_set_cr,
+	.vector		= op_vector,
 	.commit		= op_commit,
 };

@@ -154,15 +154,12 @@ static int bed_pio_out(struct emul *e, u16 port, unsigned int size, const void *
 	return EMUL_CONTINUE;
 }
 
-static int bed_get_xmm(struct emul *e, unsigned int reg, void *buf, unsigned int len)
+static int bed_vector(struct emul *e, unsigned int reg, void *buf, unsigned int len, bool set)
 {
-	memcpy(buf, bed_of(e)->ymm[reg], len);
-	return EMUL_CONTINUE;
-}
-
-static int bed_set_xmm(struct emul *e, unsigned int reg, const void *buf, unsigned int len)
-{
-	memcpy(bed_of(e)->ymm[reg], buf, len);
+	if (set)
+		memcpy(bed_of(e)->ymm[reg], buf, len);
+	else
+		memcpy(buf, bed_of(e)->ymm[reg], len);
 	return EMUL_CONTINUE;
 }
 
@@ -234,16 +231,16 @@ static void bed_commit(struct emul *e)
 }
 
 static const struct emul_ops bed_ops = {
-	.fetch = bed_fetch, .read = bed_read, .write = bed_write, .cmpxchg = bed_cmpxchg,
+	.fetch = bed_fetch, .read = bed_read, .write = bed_write, .exchange = bed_cmpxchg,
 	.pio_allowed = bed_pio_allowed, .pio_in = bed_pio_in, .pio_out = bed_pio_out,
-	.get_xmm = bed_get_xmm, .set_xmm = bed_set_xmm, .get_cr = bed_get_cr,
+	.vector = bed_vector, .get_cr = bed_get_cr,
 	.set_cr = bed_set_cr, .rdmsr = bed_rdmsr, .wrmsr = bed_wrmsr, .cpuid = bed_cpuid,
 	.invlpg = bed_invlpg, .hlt = bed_hlt, .rdtsc = bed_rdtsc, .commit = bed_commit,
 };
 
-struct emul_segment bed_segment(u16 selector, u64 base, u32 limit, u8 type, u8 dpl, bool db)
+struct kvm_segment bed_segment(u16 selector, u64 base, u32 limit, u8 type, u8 dpl, bool db)
 {
-	return (struct emul_segment) {
+	return (struct kvm_segment) {
 		.selector = selector, .base = base, .limit = limit, .type = type, .dpl = dpl,
 		.s = true, .present = true, .db = db,
 	};

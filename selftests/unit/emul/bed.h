@@ -55,7 +55,7 @@ void bed_init(struct bed *b, enum emul_mode mode);
 /* Puts @len bytes of code at CS:RIP and runs emul_decode() and emul_exec() once. */
 int bed_run(struct bed *b, const void *code, unsigned int len);
 u64 *bed_gpr(struct bed *b, unsigned int reg);
-struct emul_segment bed_segment(u16 selector, u64 base, u32 limit, u8 type, u8 dpl, bool db);
+struct kvm_segment bed_segment(u16 selector, u64 base, u32 limit, u8 type, u8 dpl, bool db);
 u64 bed_descriptor(u32 base, u32 limit, u8 type, u8 dpl, bool s, bool present, bool db, bool l);
 
 /* ktap */

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "forms.h"
 
-#define C	EMUL_CF
-#define P	EMUL_PF
-#define A	EMUL_AF
-#define Z	EMUL_ZF
-#define S	EMUL_SF
-#define O	EMUL_OF
+#define C	X86_EFLAGS_CF
+#define P	X86_EFLAGS_PF
+#define A	X86_EFLAGS_AF
+#define Z	X86_EFLAGS_ZF
+#define S	X86_EFLAGS_SF
+#define O	X86_EFLAGS_OF
 
 const struct form forms[] = {
 	/* Arithmetic and logic. */

@@ -237,7 +237,7 @@ static void random_registers(struct instance *in)
 		m->regs.gpr[i] = random_value();
 	m->regs.rflags = 0x202 | (rnd() & 0x8d5);
 	if (one_in(4))
-		m->regs.rflags |= EMUL_DF;
+		m->regs.rflags |= X86_EFLAGS_DF;
 	for (i = 0; i < NR_VECTORS; i++)
 		for (j = 0; j < 32; j += 8) {
 			val = rnd();
@@ -333,7 +333,7 @@ static void plant_stack(struct build *b, const struct emul_decoded *d,
 	u64 val = random_code_address(b);
 
 	if (f->flags & FM_POPF)
-		val = rnd() & ~(EMUL_TF | EMUL_NT | EMUL_AC | EMUL_ID);
+		val = rnd() & ~(X86_EFLAGS_TF | X86_EFLAGS_NT | X86_EFLAGS_AC | X86_EFLAGS_ID);
 	else if (f->flags & FM_SELECTOR)
 		val = random_selector();
 	else if (f->flags & FM_FAR)
@@ -374,13 +374,12 @@ static void undefine_shift(struct build *b, const struct emul_decoded *d)
 	if (b->imm_bytes == 1)
 		count = b->in->bytes[b->imm_at];
 	count &= d->op_bytes == 8 ? 63 : 31;
-	b->in->skip = f->map && count > d->op_bytes * 8u;
 	if (count > 1)
-		b->in->undefined |= EMUL_OF;
+		b->in->undefined |= X86_EFLAGS_OF;
 	if (!count)
-		b->in->undefined &= ~EMUL_AF;
+		b->in->undefined &= ~X86_EFLAGS_AF;
 	if (count >= d->op_bytes * 8u && (f->map || (d->reg & 4)))
-		b->in->undefined |= EMUL_CF;
+		b->in->undefined |= X86_EFLAGS_CF;
 }
 
 static u64 memory_operand(const struct build *b, const struct emul_decoded *d)
@@ -547,7 +546,7 @@ void generate(struct instance *in, u64 seed, enum environment env, u64 number)
 	memset(in, 0, sizeof(*in));
 	in->env = env;
 	in->form = random_form(env, number);
-	in->undefined = in->form->undefined | EMUL_RF;
+	in->undefined = in->form->undefined | X86_EFLAGS_RF;
 	random_registers(in);
 	build_bytes(&b);
 	in->code_offset = one_in(32) ? CODE_SIZE - 1 - below(in->len) : 0x400 + below(0x400);

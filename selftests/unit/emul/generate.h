@@ -12,7 +12,6 @@ struct instance {
 	u8 bytes[24];
 	unsigned int len;
 	unsigned int code_offset;	/* within the code page */
-	bool skip;			/* the result is undefined */
 	bool patched;			/* a value put into the data pages first */
 	unsigned int patch_at;
 	unsigned int patch_bytes;

@@ -114,21 +114,16 @@ static int hostile_pio_out(struct emul *e, u16 port, unsigned int size, const vo
 	return outcome(e);
 }
 
-static int hostile_get_xmm(struct emul *e, unsigned int reg, void *buf, unsigned int len)
-{
-	(void)e;
-	bad_accesses += reg >= 16;
-	fill(buf, len);
-	return EMUL_CONTINUE;
-}
-
-static int hostile_set_xmm(struct emul *e, unsigned int reg, const void *buf, unsigned int len)
+static int hostile_vector(struct emul *e, unsigned int reg, void *buf, unsigned int len, bool set)
 {
 	u8 copy[32];
 
 	(void)e;
 	bad_accesses += reg >= 16;
-	memcpy(copy, buf, len);
+	if (set)
+		memcpy(copy, buf, len);
+	else
+		fill(buf, len);
 	return EMUL_CONTINUE;
 }
 
@@ -164,9 +159,8 @@ static int hostile_invlpg(struct emul *e, u64 linear)
 
 static const struct emul_ops hostile_ops = {
 	.fetch = hostile_fetch, .read = hostile_read, .write = hostile_write,
-	.cmpxchg = hostile_cmpxchg, .pio_allowed = hostile_pio_allowed,
-	.pio_in = hostile_pio_in, .pio_out = hostile_pio_out, .get_xmm = hostile_get_xmm,
-	.set_xmm = hostile_set_xmm, .get_cr = hostile_get, .set_cr = hostile_set,
+	.exchange = hostile_cmpxchg, .pio_allowed = hostile_pio_allowed,
+	.pio_in = hostile_pio_in, .pio_out = hostile_pio_out, .vector = hostile_vector, .get_cr = hostile_get, .set_cr = hostile_set,
 	.get_dr = hostile_get, .set_dr = hostile_set, .rdmsr = hostile_rdmsr,
 	.wrmsr = hostile_wrmsr, .invlpg = hostile_invlpg, .hlt = outcome, .wbinvd = outcome,
 };
@@ -179,7 +173,7 @@ static u64 random_base(void)
 static void random_state(struct emul *e, enum emul_mode mode)
 {
 	struct emul_state *s = &e->state;
-	struct emul_segment *seg;
+	struct kvm_segment *seg;
 
 	memset(e, 0, sizeof(*e));
 	e->ops = &hostile_ops;
@@ -197,7 +191,7 @@ static void random_state(struct emul *e, enum emul_mode mode)
 	fill(&s->gdt, sizeof(s->gdt));
 	fill(&s->idt, sizeof(s->idt));
 	for (seg = s->seg; seg < s->seg + EMUL_NR_SEGS; seg++)
-		*seg = (struct emul_segment) {
+		*seg = (struct kvm_segment) {
 			.base = random_base(), .limit = rnd() & 1 ? ~0u : (u32)rnd(),
 			.selector = rnd(), .type = rnd() & 15, .dpl = s->cpl, .s = true,
 			.present = true, .db = rnd() & 1, .unusable = !(rnd() & 15),

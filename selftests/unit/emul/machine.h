@@ -41,8 +41,12 @@ enum environment {
 
 /* native.c: the real CPU. */
 int native_init(void);
-/* Returns 0, or the errno with which the kernel refused the segments. */
-int native_enter(enum environment env);
+/* False: the kernel refuses the environment's segments. */
+bool native_enter(enum environment env);
+/* Can the CPU be brought into this state? Not everywhere with a non-canonical RSP. */
+bool native_possible(const struct machine *m);
+/* Are all segments of the LDT there, for instructions that load one? */
+bool native_whole_ldt(void);
 void native_segments(enum environment env, struct emul_state *state);
 u64 native_ldt_entry(unsigned int n);
 void native_run(struct machine *m);

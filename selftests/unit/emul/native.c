@@ -80,6 +80,8 @@ static bool inside;
 static gregset_t host_gregs;
 static enum environment current;
 static unsigned int ymm_offset;
+static bool whole_ldt;
+static bool noncanonical_stack;		/* user code can be entered with any RSP */
 
 u8 *native_code(void)
 {
@@ -190,19 +192,53 @@ void native_load_data(const u8 *image)
 	memcpy(native_data(), image, DATA_RW);
 }
 
-int native_enter(enum environment env)
+/* LAR knows present and absent segments alike. */
+static bool segment_exists(u16 selector)
+{
+	u32 rights;
+	bool exists;
+
+	asm("lar %2, %0" : "=r" (rights), "=@ccz" (exists) : "r" ((u32)selector));
+	return exists;
+}
+
+/*
+ * Some kernels take no 16-bit segments, some paravirtual ones no LDT at all, whatever they answer.
+ * Function 0x11 has the current meaning of not-present.
+ */
+static void load_ldt(void)
 {
 	size_t i;
-	int r;
 
-	/* Function 0x11 has the current meaning of not-present; errors come back as 32 bits. */
+	whole_ldt = true;
 	for (i = 0; i < sizeof(ldt) / sizeof(ldt[0]); i++) {
-		r = (int)syscall(SYS_modify_ldt, 0x11, &ldt[i], sizeof(ldt[i]));
-		if (r)
-			return r == -1 ? errno : -r;
+		syscall(SYS_modify_ldt, 0x11, &ldt[i], sizeof(ldt[i]));
+		whole_ldt &= segment_exists(LDT(i));
 	}
+}
+
+bool native_enter(enum environment env)
+{
+	int i;
+
+	load_ldt();
+	for (i = 0; i < EMUL_NR_SREGS; i++)
+		if (env != ENV_64 && selectors[env][i] && !segment_exists(selectors[env][i]))
+			return false;
 	current = env;
-	return set_selectors(env);
+	return !set_selectors(env);
+}
+
+bool native_whole_ldt(void)
+{
+	return whole_ldt;
+}
+
+bool native_possible(const struct machine *m)
+{
+	u64 rsp = m->regs.gpr[EMUL_RSP];
+
+	return noncanonical_stack || current != ENV_64 || (u64)((s64)(rsp << 16) >> 16) == rsp;
 }
 
 /* As the kernel makes it of a struct user_desc: always accessed, always DPL 3. */
@@ -217,9 +253,9 @@ u64 native_ldt_entry(unsigned int n)
 	       (u64)(d->base_addr >> 24) << 56;
 }
 
-static struct emul_segment segment(u16 selector)
+static struct kvm_segment segment(u16 selector)
 {
-	struct emul_segment s = {
+	struct kvm_segment s = {
 		.selector = selector, .limit = 0xffffffff, .type = 3, .dpl = 3, .s = true,
 		.present = true, .db = true, .g = true,
 	};
@@ -248,7 +284,7 @@ void native_segments(enum environment env, struct emul_state *state)
 		state->seg[i] = segment(selectors[env][i]);
 	if (env == ENV_64)
 		state->seg[EMUL_GS].base = DATA_BASE + 0x100;
-	state->seg[EMUL_LDTR] = (struct emul_segment) {
+	state->seg[EMUL_LDTR] = (struct kvm_segment) {
 		.base = LDT_LINEAR, .limit = LDT_COPY_ENTRIES * 8 - 1, .type = 2, .present = true,
 	};
 }
@@ -262,6 +298,17 @@ static void *map(u32 base, u32 size, int prot)
 		return p;
 	perror("mmap");
 	exit(1);
+}
+
+/* Does an INT3 with this stack pointer get to be executed? */
+static bool stack_pointer_works(u64 rsp)
+{
+	struct machine m = { .regs = { .rip = CODE_BASE, .rflags = 0x202 } };
+
+	m.regs.gpr[EMUL_RSP] = rsp;
+	native_enter(ENV_64);
+	native_run(&m);
+	return m.vector == EMUL_BP;
 }
 
 int native_init(void)
@@ -288,6 +335,7 @@ int native_init(void)
 	if (!__get_cpuid_count(13, 2, &eax, &ebx, &ecx, &edx))
 		return ENOSYS;
 	ymm_offset = ebx;
+	noncanonical_stack = stack_pointer_works(1ull << 62);
 	return 0;
 }
 

@@ -95,17 +95,13 @@ static int soft_cmpxchg(struct emul *e, u64 linear, const void *old, const void 
 	return EMUL_CONTINUE;
 }
 
-static int soft_get_xmm(struct emul *e, unsigned int reg, void *buf, unsigned int len)
+static int soft_vector(struct emul *e, unsigned int reg, void *buf, unsigned int len, bool set)
 {
 	(void)e;
-	memcpy(buf, machine->ymm[reg], len);
-	return EMUL_CONTINUE;
-}
-
-static int soft_set_xmm(struct emul *e, unsigned int reg, const void *buf, unsigned int len)
-{
-	(void)e;
-	memcpy(machine->ymm[reg], buf, len);
+	if (set)
+		memcpy(machine->ymm[reg], buf, len);
+	else
+		memcpy(buf, machine->ymm[reg], len);
 	return EMUL_CONTINUE;
 }
 
@@ -113,9 +109,8 @@ static const struct emul_ops soft_ops = {
 	.fetch = soft_fetch,
 	.read = soft_read,
 	.write = soft_write,
-	.cmpxchg = soft_cmpxchg,
-	.get_xmm = soft_get_xmm,
-	.set_xmm = soft_set_xmm,
+	.exchange = soft_cmpxchg,
+	.vector = soft_vector,
 };
 
 void soft_init(enum environment env)

@@ -49,7 +49,7 @@ static void two_reads_are_replayed(struct bed *b)
 	CHECK(*bed_gpr(b, EMUL_RSI) == MMIO_BASE && *bed_gpr(b, EMUL_RDI) == MMIO_BASE + 8);
 	CHECK(emul_exec(&b->e) == EMUL_CONTINUE);
 	CHECK(b->mmio_reads == 2);
-	CHECK(!(b->e.state.regs.rflags & EMUL_ZF));
+	CHECK(!(b->e.state.regs.rflags & X86_EFLAGS_ZF));
 	CHECK(*bed_gpr(b, EMUL_RSI) == MMIO_BASE + 4);
 }
 
@@ -103,14 +103,14 @@ static void rep_is_batched(struct bed *b)
 	CHECK(bed_run(b, "\xf3\xaa", 2) == EMUL_CONTINUE);
 	CHECK(b->e.rep_again && *bed_gpr(b, EMUL_RCX) == 15);
 	CHECK(b->e.state.regs.rip == 0x1000);
-	CHECK(b->e.state.regs.rflags & EMUL_RF);
+	CHECK(b->e.state.regs.rflags & X86_EFLAGS_RF);
 	while (b->e.rep_again && batches < 10) {
 		CHECK(emul_exec(&b->e) == EMUL_CONTINUE);
 		batches++;
 	}
 	CHECK(batches == 3 && *bed_gpr(b, EMUL_RCX) == 0);
 	CHECK(b->e.state.regs.rip == 0x1002);
-	CHECK(!(b->e.state.regs.rflags & EMUL_RF));
+	CHECK(!(b->e.state.regs.rflags & X86_EFLAGS_RF));
 	CHECK(b->ram[0x2000 + 24] == 0x5a && b->ram[0x2000 + 25] == 0);
 }
 
@@ -128,7 +128,7 @@ static void callback_stops_batch(struct bed *b)
 static void trap_flag_stops_batch(struct bed *b)
 {
 	bed_init(b, EMUL_MODE_PROT);
-	b->e.state.regs.rflags |= EMUL_TF;
+	b->e.state.regs.rflags |= X86_EFLAGS_TF;
 	*bed_gpr(b, EMUL_RDI) = 0x2000;
 	*bed_gpr(b, EMUL_RCX) = 5;
 	CHECK(bed_run(b, "\xf3\xab", 2) == EMUL_CONTINUE);
@@ -238,7 +238,7 @@ static void backward_outs_goes_by_unit(struct bed *b)
 {
 	bed_init(b, EMUL_MODE_PROT);
 	memcpy(b->ram + 0x2000, "ABCD", 4);
-	b->e.state.regs.rflags |= EMUL_DF;
+	b->e.state.regs.rflags |= X86_EFLAGS_DF;
 	*bed_gpr(b, EMUL_RSI) = 0x2003;
 	*bed_gpr(b, EMUL_RCX) = 4;
 	CHECK(bed_run(b, "\xf3\x6e", 2) == EMUL_CONTINUE && !b->e.rep_again);

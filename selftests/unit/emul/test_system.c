@@ -16,7 +16,7 @@ static void put_descriptor(struct bed *b, unsigned int index, u64 desc)
 /* GDT at 0x4000: 1 code, 2 data, 3 code DPL 3, 4 absent data, 5 LDT, 6 TSS, 7 read-only data. */
 static void make_gdt(struct bed *b)
 {
-	b->e.state.gdt = (struct emul_table) { .base = 0x4000, .limit = 0x4f };
+	b->e.state.gdt = (struct kvm_dtable) { .base = 0x4000, .limit = 0x4f };
 	put_descriptor(b, 1, bed_descriptor(0, 0xffffffff, 0xa, 0, true, true, true, false));
 	put_descriptor(b, 2, bed_descriptor(0x100, 0xffffffff, 2, 0, true, true, true, false));
 	put_descriptor(b, 3, bed_descriptor(0, 0xffff, 0xa, 3, true, true, true, false));
@@ -169,7 +169,7 @@ static void software_interrupt(struct bed *b)
 	CHECK(faulted(b, bed_run(b, "\xcc", 1), EMUL_BP, 0));
 	CHECK(b->e.exception.soft && b->e.state.regs.rip == 0x1003);
 	CHECK(bed_run(b, "\xce", 1) == EMUL_CONTINUE);			/* into, OF clear */
-	b->e.state.regs.rflags |= EMUL_OF;
+	b->e.state.regs.rflags |= X86_EFLAGS_OF;
 	CHECK(faulted(b, bed_run(b, "\xce", 1), EMUL_OF_TRAP, 0));
 }
 
@@ -180,8 +180,8 @@ static void virtual_8086(struct bed *b)
 	CHECK(faulted(b, bed_run(b, "\x9c", 1), EMUL_GP, 0));
 	CHECK(faulted(b, bed_run(b, "\xcd\x21", 2), EMUL_GP, 0));
 	CHECK(faulted(b, bed_run(b, "\xf4", 1), EMUL_GP, 0));
-	b->e.state.regs.rflags |= EMUL_IOPL;
-	CHECK(bed_run(b, "\xfb", 1) == EMUL_CONTINUE && b->e.state.regs.rflags & EMUL_IF);
+	b->e.state.regs.rflags |= X86_EFLAGS_IOPL;
+	CHECK(bed_run(b, "\xfb", 1) == EMUL_CONTINUE && b->e.state.regs.rflags & X86_EFLAGS_IF);
 	CHECK(b->e.shadow == EMUL_SHADOW_STI);
 	CHECK(bed_run(b, "\xe4\x60", 2) == EMUL_CONTINUE && b->pio_calls == 1);
 	b->pio_denied = true;						/* whatever IOPL is */
@@ -203,7 +203,7 @@ static void ports(struct bed *b)
 	CHECK(b->pio_port == 0x80 && b->pio_size == 1 && b->pio_data[0] == 0x11);
 	b->e.state.cpl = 3;
 	CHECK(faulted(b, bed_run(b, "\xed", 1), EMUL_GP, 0));
-	b->e.state.regs.rflags |= EMUL_IOPL;
+	b->e.state.regs.rflags |= X86_EFLAGS_IOPL;
 	CHECK(bed_run(b, "\xed", 1) == EMUL_CONTINUE);
 }
 
