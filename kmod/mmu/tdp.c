@@ -547,10 +547,7 @@ int tdp_vm_init(struct vm *vm)
 
 void tdp_vm_destroy(struct vm *vm)
 {
-	if (!vm->mmu.root_table)
-		return;
-	tdp_zap_all(vm);
-	tlb_table_free(vm->mmu.root_table);
+	tlb_table_free(vm->mmu.root_table);	/* mem_vm_destroy() has emptied it */
 	vm->mmu.root_table = NULL;
 	vm->mmu.root = INVALID_HPA;
 }

@@ -579,6 +579,7 @@ void model_start(enum model_kind kind)
 
 void model_end(void)
 {
+	unsigned long index;
 	int i;
 
 	for (i = 0; i < MODEL_CPUS; i++) {
@@ -587,6 +588,9 @@ void model_end(void)
 		flush_cpu(i);
 	}
 	mem_vm_destroy(&vm);
+	/* Nobody tells the VM from here on. */
+	for (index = 0; index < MODEL_PAGES; index++)
+		frame_free(index);
 	tdp_vm_destroy(&vm);
 	shim_grace_period();
 	MODEL(!shim_pages_used(), "%ld pages are left", shim_pages_used());
