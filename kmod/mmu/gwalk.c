@@ -52,7 +52,7 @@ static bool long_mode(const struct walk *w)
 
 static u64 always_reserved(const struct walk *w)
 {
-	u64 rsvd = PTE_ADDR & ~GENMASK_ULL((w->vcpu->arch.maxphyaddr ?: 52) - 1, 0);
+	u64 rsvd = PTE_ADDR & ~GENMASK_ULL(min(w->vcpu->arch.maxphyaddr ?: 52, 52) - 1, 0);
 
 	if (!long_mode(w))
 		rsvd |= GENMASK_ULL(62, 52);

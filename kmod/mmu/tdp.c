@@ -18,6 +18,19 @@
 struct fmt tdp_fmt __ro_after_init;
 static bool tdp_pml __ro_after_init;	/* the dirty log is fed by cleared dirty bits */
 
+/*
+ * An address bit above those the CPU has, 0 if it has all. Not the one that asks for encryption,
+ * which is no reserved bit if firmware has switched that on, whatever Linux makes of it.
+ */
+static u64 __init marker_by_address(u64 marker)
+{
+	unsigned int bit = 51;
+
+	if (cpuid_eax(0x80000000) >= 0x8000001f && (cpuid_ebx(0x8000001f) & 0x3f) == bit)
+		bit--;
+	return boot_cpu_data.x86_phys_bits > bit ? 0 : marker | BIT_ULL(bit);
+}
+
 int __init tdp_module_init(void)
 {
 	if (!caps.tdp_format)
@@ -26,10 +39,15 @@ int __init tdp_module_init(void)
 	if (!caps.tdp_ad)
 		tdp_fmt.accessed = tdp_fmt.dirty = 0;
 	tdp_pml = caps.pml && tdp_fmt.dirty;
-	/* A marker by reserved address bit needs one. EPT's is a misconfiguration anyway. */
-	if ((tdp_fmt.marker & ENTRY_ADDR) == BIT_ULL(51) && boot_cpu_data.x86_phys_bits > 51)
-		tdp_fmt.marker = 0;
+	if (!(tdp_fmt.marker & ENTRY_ADDR))
+		tdp_fmt.marker = marker_by_address(tdp_fmt.marker);
 	return 0;
+}
+
+/* No table has an entry for it. Hardware says so by a violation, if its addresses are that long. */
+static bool out_of_reach(gfn_t gfn)
+{
+	return gfn >> (caps.tdp_levels * 9);
 }
 
 static u64 *pages_stat(struct vm *vm, int level)
@@ -296,7 +314,7 @@ enum tdp_result tdp_mark_mmio(struct vcpu *vcpu, struct tdp_fault *f)
 	enum tdp_result ret = TDP_RETRY;
 	struct iter it;
 
-	if (!tdp_fmt.marker)
+	if (!tdp_fmt.marker || out_of_reach(f->gfn))
 		return TDP_FIXED;
 	read_lock(&vm->mmu_lock);
 	if (!stale(vm, f)) {
@@ -328,7 +346,7 @@ bool tdp_is_mmio(struct vm *vm, gfn_t gfn)
 {
 	u64 *ptr, entry;
 
-	if (gfn >> (caps.tdp_levels * 9))
+	if (out_of_reach(gfn))
 		return false;
 	rcu_read_lock();
 	lookup(vm, gfn, &ptr, &entry);
@@ -437,7 +455,7 @@ void tdp_zap(struct vm *vm, gfn_t start, gfn_t end, bool may_yield)
 
 void tdp_zap_all(struct vm *vm)
 {
-	tdp_zap(vm, 0, level_pages(caps.tdp_levels + 1), false);
+	tdp_zap(vm, 0, level_pages(caps.tdp_levels + 1), true);
 }
 
 /* Without accessed bits, young means mapped, and only a new fault can tell whether it is again. */

@@ -134,6 +134,8 @@ static u64 *walk(struct cpu_model *cpu, gfn_t gfn, int *level, bool *marker)
 	u64 *table = __va(vm.mmu.root);
 
 	*marker = false;
+	if (gfn >> (caps.tdp_levels * 9))
+		return NULL;
 	for (*level = caps.tdp_levels; ; --*level) {
 		u64 *ptr = &table[gfn >> (*level - 1) * 9 & 511], entry = *ptr;
 
