@@ -189,6 +189,7 @@ static bool enter_guest(struct vcpu *vcpu)
 		}
 		again = true;
 	}
+	compat_guest_ran();
 	dr_exit_guest(vcpu);
 	xstate_exit(vcpu);
 	backend.host_events(vcpu);

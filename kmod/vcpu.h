@@ -71,7 +71,6 @@ enum vcpu_req {
 	REQ_NMI,		/* nmi_queued moved into the pending NMIs */
 	REQ_EOI_BITMAP,		/* the set of level-triggered vectors changed */
 	REQ_APICV,		/* APICv must be switched on or off for this vCPU */
-	REQ_APF_READY,
 	REQ_MSR_FILTER,
 	REQ_EVENT,		/* look for events to inject (IRQ, NMI, exception, INIT, SIPI) */
 	REQ_PML_DRAIN,		/* empty the page-modification log */

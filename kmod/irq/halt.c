@@ -36,8 +36,7 @@ int hlt_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 static bool requests_wake(struct vcpu *vcpu)
 {
 	return test_bit(REQ_DEAD, &vcpu->requests) || test_bit(REQ_UNHALT, &vcpu->requests) ||
-	       test_bit(REQ_TRIPLE_FAULT, &vcpu->requests) ||
-	       test_bit(REQ_APF_READY, &vcpu->requests);
+	       test_bit(REQ_TRIPLE_FAULT, &vcpu->requests);
 }
 
 static bool events_wake(struct vcpu *vcpu)
