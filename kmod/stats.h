@@ -59,8 +59,7 @@ void stats_vm_create(struct vm *vm);
 void stats_vm_destroy(struct vm *vm);		/* its vCPUs still exist */
 void stats_vcpu_create(struct vcpu *vcpu);
 
-/* KVM_GET_STATS_FD. Return: a new descriptor or -errno */
-int stats_vm_fd(struct vm *vm);
-int stats_vcpu_fd(struct vcpu *vcpu);
+/** stats_fd() - KVM_GET_STATS_FD; @vcpu NULL: of the VM. Return: a new descriptor or -errno */
+int stats_fd(struct vm *vm, struct vcpu *vcpu);
 
 #endif
