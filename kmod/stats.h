@@ -24,7 +24,12 @@ struct vcpu_stats {
 };
 
 struct vm_stats {
-	u64 pages_4k, pages_2m, pages_1g;	/* leaf mappings now */
+	union {					/* leaf mappings now */
+		struct {
+			u64 pages_4k, pages_2m, pages_1g;
+		};
+		u64 pages[3];			/* by level, from 1 */
+	};
 	u64 mmu_invalidations;
 	u64 remote_tlb_flushes;
 	struct list_head link;			/* all VMs, for the totals */

@@ -10,11 +10,6 @@
 #include "mem/notifier.h"
 #include "mmu/tdp.h"
 
-static void poison_signal(hva_t hva)
-{
-	send_sig_mceerr(BUS_MCEERR_AR, (void __user *)hva, PAGE_SHIFT, current);
-}
-
 static int resolve(struct vm *vm, struct tdp_fault *f)
 {
 	bool writable_slot = !(f->slot->flags & KVM_MEM_READONLY);
@@ -35,25 +30,22 @@ static int resolve(struct vm *vm, struct tdp_fault *f)
  */
 static int fault_ram(struct vcpu *vcpu, struct tdp_fault *f)
 {
+	bool fixed = tdp_fast_fault(vcpu, f);
 	int ret;
 
-	if (tdp_fast_fault(vcpu, f)) {
-		vcpu->stats.pf_fixed++;
-		return RESUME;
+	if (!fixed) {
+		ret = tdp_topup(vcpu) ?: resolve(vcpu->vm, f);
+		if (ret == -EHWPOISON) {
+			send_sig_mceerr(BUS_MCEERR_AR, (void __user *)f->hva, PAGE_SHIFT, current);
+			return RESUME;
+		}
+		if (ret == -EINTR)
+			vcpu->run->exit_reason = KVM_EXIT_INTR;
+		if (ret)
+			return ret;
+		fixed = tdp_map(vcpu, f);
 	}
-	ret = tdp_topup(vcpu);
-	if (!ret)
-		ret = resolve(vcpu->vm, f);
-	if (ret == -EHWPOISON) {
-		poison_signal(f->hva);
-		return RESUME;
-	}
-	if (ret == -EINTR)
-		vcpu->run->exit_reason = KVM_EXIT_INTR;
-	if (ret)
-		return ret;
-	if (tdp_map(vcpu, f) == TDP_FIXED)
-		vcpu->stats.pf_fixed++;
+	vcpu->stats.pf_fixed += fixed;
 	return RESUME;
 }
 
@@ -63,27 +55,17 @@ static int fault_mmio(struct vcpu *vcpu, struct vcpu_exit *exit, struct tdp_faul
 
 	if (ret)
 		return ret;
-	if (tdp_mark_mmio(vcpu, f) == TDP_RETRY)
-		return RESUME;
-	return emulate_mmio(vcpu, exit);
+	return tdp_mark_mmio(vcpu, f) ? emulate_mmio(vcpu, exit) : RESUME;
 }
 
 /* The page behind APIC-access virtualization: no slot has it, and no host address. */
-static bool apic_page(struct vm *vm, struct tdp_fault *f)
-{
-	if (f->gfn != APIC_GFN || vm->mmu.apic_page == INVALID_HPA)
-		return false;
-	f->pfn.hfn = vm->mmu.apic_page >> PAGE_SHIFT;
-	f->pfn.writable = true;
-	return true;
-}
-
 static int fault_apic_page(struct vcpu *vcpu, struct tdp_fault *f)
 {
 	int ret = tdp_topup(vcpu);
 
 	if (ret)
 		return ret;
+	f->pfn = (struct pfn){ .hfn = vcpu->vm->mmu.apic_page >> PAGE_SHIFT, .writable = true };
 	tdp_map(vcpu, f);
 	return RESUME;
 }
@@ -109,7 +91,7 @@ int fault_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 		return fault_ram(vcpu, &f);
 	if (f.slot)
 		return emulate_mmio(vcpu, exit);
-	if (apic_page(vm, &f))
+	if (f.gfn == APIC_GFN && vm->mmu.apic_page != INVALID_HPA)
 		return fault_apic_page(vcpu, &f);
 	return fault_mmio(vcpu, exit, &f);
 }

@@ -11,7 +11,6 @@
 #define NPT_NX		BIT_ULL(63)
 
 const struct fmt fmt_npt = {
-	.name		= "npt",
 	.base		= ENTRY_PRESENT | NPT_PRESENT | NPT_USER,
 	.table		= ENTRY_PRESENT | NPT_PRESENT | NPT_USER | NPT_WRITE | NPT_ACCESSED,
 	.write		= NPT_WRITE,

@@ -52,7 +52,7 @@ void mmu_vcpu_destroy(struct vcpu *vcpu)
 int mmu_load_root(struct vcpu *vcpu)
 {
 	vcpu->mmu.root = vcpu->vm->mmu.root;
-	return 0;
+	return RESUME;
 }
 
 /* The hardware walks the guest's tables itself; only what the emulator remembered is stale. */

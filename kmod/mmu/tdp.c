@@ -50,21 +50,9 @@ static bool out_of_reach(gfn_t gfn)
 	return gfn >> (caps.tdp_levels * 9);
 }
 
-static u64 *pages_stat(struct vm *vm, int level)
-{
-	switch (level) {
-	case 1:
-		return &vm->stats.pages_4k;
-	case 2:
-		return &vm->stats.pages_2m;
-	default:
-		return &vm->stats.pages_1g;
-	}
-}
-
 static void count_leaves(struct vm *vm, int level, s64 n)
 {
-	atomic64_add(n, (atomic64_t *)pages_stat(vm, level));
+	atomic64_add(n, (atomic64_t *)&vm->stats.pages[level - 1]);
 }
 
 static u64 table_entry(u64 *table)
@@ -229,29 +217,30 @@ static u64 make_leaf(struct vm *vm, const struct tdp_fault *f, int level)
 	return entry;
 }
 
-static enum tdp_result install(struct vm *vm, struct iter *it, struct tdp_fault *f)
+/* False: somebody else changed the entry, try again. */
+static bool install(struct vm *vm, struct iter *it, const struct tdp_fault *f)
 {
 	u64 old = it->entry, new = make_leaf(vm, f, it->level);
 
 	if (entry_allows(old, it->level, f))
-		return TDP_FIXED;
+		return true;
 	if (entry_present(old) && entry_addr(old) != entry_addr(new)) {
 		/* Device memory that moved without a word to the notifier. */
 		if (try_cmpxchg64(it->ptr, &old, 0)) {
 			leaf_gone(vm, old, it->level);
 			tlb_flush_vm(vm);
 		}
-		return TDP_RETRY;
+		return false;
 	}
 	if (entry_present(old))
 		new |= old & (tdp_fmt.accessed | tdp_fmt.dirty | tdp_fmt.write);
 	if (!try_cmpxchg64(it->ptr, &old, new))
-		return TDP_RETRY;
+		return false;
 	if (!entry_present(old))
 		count_leaves(vm, it->level, 1);
 	if (f->write && f->slot)
 		slots_log_dirty(f->slot, f->gfn);
-	return TDP_FIXED;
+	return true;
 }
 
 static bool stale(struct vm *vm, const struct tdp_fault *f)
@@ -291,40 +280,40 @@ static void install_more(struct vm *vm, const struct iter *it, const struct tdp_
 	count_leaves(vm, 1, done);
 }
 
-enum tdp_result tdp_map(struct vcpu *vcpu, struct tdp_fault *f)
+bool tdp_map(struct vcpu *vcpu, const struct tdp_fault *f)
 {
 	struct vm *vm = vcpu->vm;
-	enum tdp_result ret = TDP_RETRY;
 	struct iter it;
+	bool done = false;
 
 	read_lock(&vm->mmu_lock);
 	if (!stale(vm, f)) {
 		walk_down(vcpu, &it, f, goal_level(vm, f));
-		ret = install(vm, &it, f);
+		done = install(vm, &it, f);
 		if (f->nr_more && it.level == 1)
 			install_more(vm, &it, f);
 	}
 	read_unlock(&vm->mmu_lock);
-	return ret;
+	return done;
 }
 
-enum tdp_result tdp_mark_mmio(struct vcpu *vcpu, struct tdp_fault *f)
+bool tdp_mark_mmio(struct vcpu *vcpu, const struct tdp_fault *f)
 {
 	struct vm *vm = vcpu->vm;
-	enum tdp_result ret = TDP_RETRY;
 	struct iter it;
+	bool current_slots;
 
 	if (!tdp_fmt.marker || out_of_reach(f->gfn))
-		return TDP_FIXED;
+		return true;
 	read_lock(&vm->mmu_lock);
-	if (!stale(vm, f)) {
+	current_slots = !stale(vm, f);
+	if (current_slots) {
 		walk_down(vcpu, &it, f, 1);
 		if (!entry_present(it.entry))
 			cmpxchg64(it.ptr, it.entry, entry_marker(&tdp_fmt, f->slots->generation));
-		ret = TDP_FIXED;
 	}
 	read_unlock(&vm->mmu_lock);
-	return ret;
+	return current_slots;
 }
 
 /* The lowest entry on the way to @gfn. Context: rcu_read_lock() or mmu_lock. Return: its level */
