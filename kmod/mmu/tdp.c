@@ -447,21 +447,6 @@ void tdp_zap_all(struct vm *vm)
 	tdp_zap(vm, 0, level_pages(caps.tdp_levels + 1), true);
 }
 
-/* Without accessed bits, young means mapped, and only a new fault can tell whether it is again. */
-static bool age_by_zap(struct vm *vm, gfn_t start, gfn_t end, bool clear)
-{
-	struct iter it;
-	bool young = false;
-
-	read_lock(&vm->mmu_lock);
-	for_each_entry(&it, vm->mmu.root_table, caps.tdp_levels, start, end, 1)
-		young |= entry_is_leaf(it.entry, it.level);
-	read_unlock(&vm->mmu_lock);
-	if (young && clear)
-		tdp_zap(vm, start, end, false);
-	return young;
-}
-
 static bool clear_bits(struct iter *it, u64 bits)
 {
 	u64 old = it->entry;
@@ -476,23 +461,26 @@ static bool clear_bits(struct iter *it, u64 bits)
 
 bool tdp_age(struct vm *vm, gfn_t start, gfn_t end, bool clear, bool flush)
 {
+	/* Without accessed bits, young means mapped, and only a new fault tells whether it is again. */
+	bool zap = clear && !tdp_fmt.accessed;
 	struct iter it;
 	bool young = false;
 
-	if (!tdp_fmt.accessed)
-		return age_by_zap(vm, start, end, clear);
 	read_lock(&vm->mmu_lock);
 	for_each_entry(&it, vm->mmu.root_table, caps.tdp_levels, start, end, 1) {
-		if (!entry_is_leaf(it.entry, it.level) || !(it.entry & tdp_fmt.accessed))
+		if (!entry_is_leaf(it.entry, it.level) ||
+		    !(it.entry & (tdp_fmt.accessed ?: ENTRY_PRESENT)))
 			continue;
 		young = true;
-		if (!clear)
+		if (!clear || zap)
 			break;
 		clear_bits(&it, tdp_fmt.accessed);
 	}
-	if (young && flush)
+	if (young && flush && !zap)
 		tlb_flush_vm(vm);
 	read_unlock(&vm->mmu_lock);
+	if (young && zap)
+		tdp_zap(vm, start, end, false);
 	return young;
 }
 
