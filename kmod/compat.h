@@ -12,6 +12,7 @@
 #include <linux/version.h>
 #include <asm/apic.h>
 #include <asm/idtentry.h>
+#include <asm/nospec-branch.h>
 #include <asm/vmx.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0) || LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
@@ -149,6 +150,18 @@ static inline bool compat_immediate_exit(const struct kvm_run *run)
 	return READ_ONCE(run->immediate_exit__unsafe);
 #else
 	return READ_ONCE(run->immediate_exit);
+#endif
+}
+
+/*
+ * A guest ran on this CPU: what it taught the branch predictors must not steer the process that owns
+ * it (VMSCAPE). The kernel puts a barrier before the next return to user mode.
+ */
+static inline void compat_guest_ran(void)
+{
+#ifdef X86_FEATURE_IBPB_EXIT_TO_USER
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
 #endif
 }
 

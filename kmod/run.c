@@ -40,45 +40,26 @@ static int serve_dead(struct vcpu *vcpu)
 	return -EIO;
 }
 
-static int serve_root(struct vcpu *vcpu)
-{
-	int ret = mmu_load_root(vcpu);
-
-	return ret ?: RESUME;
-}
-
-static int serve_tlb(struct vcpu *vcpu)
-{
-	backend.tlb_flush(vcpu, TLB_ALL, 0);
-	return RESUME;
-}
-
-static int serve_tlb_guest(struct vcpu *vcpu)
-{
-	backend.tlb_flush(vcpu, TLB_GUEST, 0);
-	return RESUME;
-}
-
 static int serve_triple_fault(struct vcpu *vcpu)
 {
 	vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
 	return TO_USER;
 }
 
-#define SERVE(name, call)				\
-static int name(struct vcpu *vcpu)			\
-{							\
-	call(vcpu);					\
-	return RESUME;					\
+static void serve_tlb(struct vcpu *vcpu)
+{
+	backend.tlb_flush(vcpu, TLB_ALL, 0);
 }
-SERVE(serve_timer, lapic_timer_serve)
-SERVE(serve_clock, clock_update)
-SERVE(serve_steal_time, steal_time_record)
-SERVE(serve_nmi, inject_nmi_collect)
-SERVE(serve_eoi_bitmap, irq_eoi_bitmap_update)
-SERVE(serve_apicv, irq_apicv_refresh)
-SERVE(serve_msr_filter, msr_intercepts)
-SERVE(serve_controls, backend.controls_changed)
+
+static void serve_tlb_guest(struct vcpu *vcpu)
+{
+	backend.tlb_flush(vcpu, TLB_GUEST, 0);
+}
+
+static void serve_controls(struct vcpu *vcpu)
+{
+	backend.controls_changed(vcpu);
+}
 
 /*
  * The order is a contract: Documentation/run-loop.rst. REQ_EVENT comes after all of them, in
@@ -86,25 +67,25 @@ SERVE(serve_controls, backend.controls_changed)
  */
 static const struct {
 	enum vcpu_req req;
-	int (*serve)(struct vcpu *vcpu);
+	void (*call)(struct vcpu *vcpu);	/* this, then go on */
+	int (*serve)(struct vcpu *vcpu);	/* or this, which may say otherwise */
 } request_order[] = {
-	{ REQ_DEAD, serve_dead },
-	{ REQ_TIMER, serve_timer },
-	{ REQ_CLOCK, serve_clock },
-	{ REQ_MMU_RELOAD, serve_root },
+	{ REQ_DEAD, .serve = serve_dead },
+	{ REQ_TIMER, lapic_timer_serve },
+	{ REQ_CLOCK, clock_update },
+	{ REQ_MMU_RELOAD, .serve = mmu_load_root },
 	{ REQ_TLB_FLUSH, serve_tlb },
 	{ REQ_TLB_FLUSH_GUEST, serve_tlb_guest },
-	{ REQ_TPR_REPORT, irq_tpr_report_to_user },
-	{ REQ_TRIPLE_FAULT, serve_triple_fault },
-	{ REQ_IOAPIC_EOI, irq_ioapic_eoi_to_user },
-	{ REQ_STEAL_TIME, serve_steal_time },
-	{ REQ_NMI, serve_nmi },
-	{ REQ_EOI_BITMAP, serve_eoi_bitmap },
-	{ REQ_APICV, serve_apicv },
-	{ REQ_MSR_FILTER, serve_msr_filter },
+	{ REQ_TPR_REPORT, .serve = irq_tpr_report_to_user },
+	{ REQ_TRIPLE_FAULT, .serve = serve_triple_fault },
+	{ REQ_IOAPIC_EOI, .serve = irq_ioapic_eoi_to_user },
+	{ REQ_STEAL_TIME, steal_time_record },
+	{ REQ_NMI, inject_nmi_collect },
+	{ REQ_EOI_BITMAP, irq_eoi_bitmap_update },
+	{ REQ_APICV, irq_apicv_refresh },
+	{ REQ_MSR_FILTER, msr_intercepts },
 	{ REQ_CONTROLS, serve_controls },
 };
-
 
 static int serve_requests(struct vcpu *vcpu)
 {
@@ -115,6 +96,10 @@ static int serve_requests(struct vcpu *vcpu)
 	for (i = 0; i < ARRAY_SIZE(request_order); i++) {
 		if (!vcpu_take_request(vcpu, request_order[i].req))
 			continue;
+		if (request_order[i].call) {
+			request_order[i].call(vcpu);
+			continue;
+		}
 		next = request_order[i].serve(vcpu);
 		if (next != RESUME) {
 			vcpu->stats.request_exits++;
@@ -154,9 +139,7 @@ static bool enter_begin(struct vcpu *vcpu)
 	smp_store_mb(vcpu->mode, VCPU_IN_GUEST);
 	if (vcpu->irq.apicv)
 		backend.apicv_sync(vcpu);
-	if (must_leave(vcpu))
-		return false;
-	return true;
+	return !must_leave(vcpu);
 }
 
 /*
@@ -189,6 +172,7 @@ static bool enter_guest(struct vcpu *vcpu)
 		}
 		again = true;
 	}
+	compat_guest_ran();
 	dr_exit_guest(vcpu);
 	xstate_exit(vcpu);
 	backend.host_events(vcpu);
@@ -280,17 +264,6 @@ static int run_loop(struct vcpu *vcpu)
 	}
 }
 
-/*
- * A processor that was never started waits here for INIT and SIPI; its thread is then told to call
- * again.
- */
-static int wait_for_sipi(struct vcpu *vcpu)
-{
-	int next = stay_halted(vcpu);
-
-	return next == RESUME ? -EAGAIN : next;
-}
-
 static int complete_last_exit(struct vcpu *vcpu)
 {
 	int (*complete)(struct vcpu *vcpu) = vcpu->complete;
@@ -303,8 +276,11 @@ static int run_with_fpu(struct vcpu *vcpu)
 {
 	int next;
 
-	if (vcpu->irq.mp_state == KVM_MP_STATE_UNINITIALIZED)
-		return wait_for_sipi(vcpu);
+	/* Never started: wait here for INIT and SIPI; the thread is then told to call again. */
+	if (vcpu->irq.mp_state == KVM_MP_STATE_UNINITIALIZED) {
+		next = stay_halted(vcpu);
+		return next == RESUME ? -EAGAIN : next;
+	}
 	next = complete_last_exit(vcpu);
 	if (next != RESUME)
 		return next;

@@ -62,6 +62,9 @@ static const struct stats_counter stats_named[] = {
 static struct stats_counter stats_counters[STATS_NR_COUNTERS] __ro_after_init;
 static char stats_kind_names[NR_EXIT_KINDS][STATS_NAME_SIZE] __ro_after_init;
 
+#define for_each_counter(counter)						\
+	for (counter = stats_counters; counter < stats_counters + STATS_NR_COUNTERS; counter++)
+
 static struct dentry *stats_root;
 static DEFINE_MUTEX(stats_lock);		/* what follows, and names below the root */
 static LIST_HEAD(stats_vms);
@@ -134,14 +137,12 @@ DEFINE_SHOW_ATTRIBUTE(stats_counter);
 
 static int stats_vcpu_show(struct seq_file *m, void *unused)
 {
+	const struct stats_counter *counter;
 	struct vcpu *vcpu = m->private;
-	int i;
 
-	for (i = 0; i < STATS_NR_COUNTERS; i++) {
-		if (stats_counters[i].scope == STATS_VCPU)
-			seq_printf(m, "%s %llu\n", stats_counters[i].name,
-				   stats_get(&vcpu->stats, &stats_counters[i]));
-	}
+	for_each_counter(counter)
+		if (counter->scope == STATS_VCPU)
+			seq_printf(m, "%s %llu\n", counter->name, stats_get(&vcpu->stats, counter));
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(stats_vcpu);
@@ -155,11 +156,10 @@ DEFINE_SHOW_ATTRIBUTE(stats_live);
 
 static void stats_create_counters(struct dentry *dir)
 {
-	int i;
+	struct stats_counter *counter;
 
-	for (i = 0; i < STATS_NR_COUNTERS; i++)
-		debugfs_create_file(stats_counters[i].name, 0444, dir, &stats_counters[i],
-				    &stats_counter_fops);
+	for_each_counter(counter)
+		debugfs_create_file(counter->name, 0444, dir, counter, &stats_counter_fops);
 }
 
 /*
@@ -194,17 +194,16 @@ void stats_vm_create(struct vm *vm)
 
 void stats_vm_destroy(struct vm *vm)
 {
-	int i;
+	const struct stats_counter *counter;
 
 	if (!vm->stats.link.next)
 		return;		/* it never got as far as a descriptor */
 	debugfs_remove(vm->debugfs);
 	mutex_lock(&stats_lock);
 	list_del(&vm->stats.link);
-	for (i = 0; i < STATS_NR_COUNTERS; i++) {
-		if (!stats_counters[i].instant)
-			stats_past[i] += stats_vm_sum(vm, &stats_counters[i]);
-	}
+	for_each_counter(counter)
+		if (!counter->instant)
+			stats_past[counter - stats_counters] += stats_vm_sum(vm, counter);
 	mutex_unlock(&stats_lock);
 }
 
@@ -230,27 +229,20 @@ struct stats_image {
 
 #define STATS_DESC_SIZE	(sizeof(struct kvm_stats_desc) + STATS_NAME_SIZE)
 
-static enum stats_scope stats_file_scope(const struct stats_file *stats)
+static enum stats_scope stats_scope(const struct stats_file *stats)
 {
 	return stats->vcpu ? STATS_VCPU : STATS_VM;
 }
 
-static int stats_count(enum stats_scope scope)
+static void stats_fill_head(const struct stats_file *stats, struct stats_image *image, int nr)
 {
-	int i, nr = 0;
-
-	for (i = 0; i < STATS_NR_COUNTERS; i++)
-		nr += stats_counters[i].scope == scope;
-	return nr;
-}
-
-static void stats_fill_header(const struct stats_file *stats, struct stats_image *image, int nr)
-{
-	image->header.name_size = STATS_NAME_SIZE;
-	image->header.num_desc = nr;
-	image->header.id_offset = offsetof(struct stats_image, id);
-	image->header.desc_offset = sizeof(*image);
-	image->header.data_offset = sizeof(*image) + nr * STATS_DESC_SIZE;
+	image->header = (struct kvm_stats_header){
+		.name_size = STATS_NAME_SIZE,
+		.num_desc = nr,
+		.id_offset = offsetof(struct stats_image, id),
+		.desc_offset = sizeof(*image),
+		.data_offset = sizeof(*image) + nr * STATS_DESC_SIZE,
+	};
 	if (stats->vcpu)
 		snprintf(image->id, sizeof(image->id), "kvm-%d/vcpu-%u",
 			 stats->vm->userspace_pid, stats->vcpu->id);
@@ -258,37 +250,44 @@ static void stats_fill_header(const struct stats_file *stats, struct stats_image
 		snprintf(image->id, sizeof(image->id), "kvm-%d", stats->vm->userspace_pid);
 }
 
-static void stats_fill(const struct stats_file *stats, void *image, int nr)
+static void stats_fill_desc(struct kvm_stats_desc *desc, const struct stats_counter *counter, int i)
+{
+	desc->flags = KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10 |
+		      (counter->instant ? KVM_STATS_TYPE_INSTANT : KVM_STATS_TYPE_CUMULATIVE);
+	desc->size = 1;
+	desc->offset = i * sizeof(u64);
+	strscpy(desc->name, counter->name, STATS_NAME_SIZE);
+}
+
+static void stats_fill(const struct stats_file *stats, struct stats_image *image, int nr)
 {
 	const void *counters = stats->vcpu ? (void *)&stats->vcpu->stats : &stats->vm->stats;
-	struct kvm_stats_desc *desc = image + sizeof(struct stats_image);
-	u64 *value = (void *)desc + nr * STATS_DESC_SIZE;
-	int i, done = 0;
+	u64 *values = (void *)(image + 1) + nr * STATS_DESC_SIZE;	/* x86: need not be aligned */
+	const struct stats_counter *counter;
+	int i = 0;
 
-	stats_fill_header(stats, image, nr);
-	for (i = 0; i < STATS_NR_COUNTERS; i++) {
-		const struct stats_counter *counter = &stats_counters[i];
-
-		if (counter->scope != stats_file_scope(stats))
+	stats_fill_head(stats, image, nr);
+	for_each_counter(counter) {
+		if (counter->scope != stats_scope(stats))
 			continue;
-		desc->flags = KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10 |
-			      (counter->instant ? KVM_STATS_TYPE_INSTANT : KVM_STATS_TYPE_CUMULATIVE);
-		desc->size = 1;
-		desc->offset = done++ * sizeof(u64);
-		strscpy(desc->name, counter->name, STATS_NAME_SIZE);
-		desc = (void *)desc + STATS_DESC_SIZE;
-		*value++ = stats_get(counters, counter);	/* x86: need not be aligned */
+		stats_fill_desc((void *)(image + 1) + i * STATS_DESC_SIZE, counter, i);
+		values[i++] = stats_get(counters, counter);
 	}
 }
 
 static ssize_t stats_read(struct file *file, char __user *buf, size_t size, loff_t *pos)
 {
 	const struct stats_file *stats = file->private_data;
-	int nr = stats_count(stats_file_scope(stats));
-	size_t len = sizeof(struct stats_image) + nr * (STATS_DESC_SIZE + sizeof(u64));
-	void *image = kvzalloc(len, GFP_KERNEL);
+	const struct stats_counter *counter;
 	ssize_t done;
+	void *image;
+	size_t len;
+	int nr = 0;
 
+	for_each_counter(counter)
+		nr += counter->scope == stats_scope(stats);
+	len = sizeof(struct stats_image) + nr * (STATS_DESC_SIZE + sizeof(u64));
+	image = kvzalloc(len, GFP_KERNEL);
 	if (!image)
 		return -ENOMEM;
 	stats_fill(stats, image, nr);
@@ -313,7 +312,7 @@ static const struct file_operations stats_fops = {
 	.release = stats_release,
 };
 
-static int stats_fd(struct vm *vm, struct vcpu *vcpu)
+int stats_fd(struct vm *vm, struct vcpu *vcpu)
 {
 	struct stats_file *stats = kzalloc(sizeof(*stats), GFP_KERNEL_ACCOUNT);
 	struct file *file;
@@ -324,30 +323,21 @@ static int stats_fd(struct vm *vm, struct vcpu *vcpu)
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		goto out_free;
+	file = anon_inode_getfile("corbel-stats", &stats_fops, stats, O_RDONLY);
+	if (IS_ERR(file)) {
+		put_unused_fd(fd);
+		fd = PTR_ERR(file);
+		goto out_free;
+	}
 	stats->vm = vm_get(vm);
 	stats->vcpu = vcpu;
-	file = anon_inode_getfile("corbel-stats", &stats_fops, stats, O_RDONLY);
-	if (!IS_ERR(file)) {
-		file->f_mode |= FMODE_PREAD;
-		fd_install(fd, file);
-		return fd;
-	}
-	put_unused_fd(fd);
-	fd = PTR_ERR(file);
-	vm_put(vm);
+	file->f_mode |= FMODE_PREAD;
+	fd_install(fd, file);
+	return fd;
+
 out_free:
 	kfree(stats);
 	return fd;
-}
-
-int stats_vm_fd(struct vm *vm)
-{
-	return stats_fd(vm, NULL);
-}
-
-int stats_vcpu_fd(struct vcpu *vcpu)
-{
-	return stats_fd(vcpu->vm, vcpu);
 }
 
 /* Module */

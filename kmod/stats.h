@@ -24,7 +24,12 @@ struct vcpu_stats {
 };
 
 struct vm_stats {
-	u64 pages_4k, pages_2m, pages_1g;	/* leaf mappings now */
+	union {					/* leaf mappings now */
+		struct {
+			u64 pages_4k, pages_2m, pages_1g;
+		};
+		u64 pages[3];			/* by level, from 1 */
+	};
 	u64 mmu_invalidations;
 	u64 remote_tlb_flushes;
 	struct list_head link;			/* all VMs, for the totals */
@@ -59,8 +64,7 @@ void stats_vm_create(struct vm *vm);
 void stats_vm_destroy(struct vm *vm);		/* its vCPUs still exist */
 void stats_vcpu_create(struct vcpu *vcpu);
 
-/* KVM_GET_STATS_FD. Return: a new descriptor or -errno */
-int stats_vm_fd(struct vm *vm);
-int stats_vcpu_fd(struct vcpu *vcpu);
+/** stats_fd() - KVM_GET_STATS_FD; @vcpu NULL: of the VM. Return: a new descriptor or -errno */
+int stats_fd(struct vm *vm, struct vcpu *vcpu);
 
 #endif

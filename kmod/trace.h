@@ -12,225 +12,98 @@
 #include <linux/tracepoint.h>
 #include "exit.h"
 
-TRACE_EVENT(corbel_entry,
-	TP_PROTO(unsigned int vcpu_id, u64 rip),
-	TP_ARGS(vcpu_id, rip),
-	TP_STRUCT__entry(
-		__field(unsigned int, vcpu_id)
-		__field(u64, rip)
-	),
-	TP_fast_assign(
-		__entry->vcpu_id = vcpu_id;
-		__entry->rip = rip;
-	),
-	TP_printk("vcpu %u, rip 0x%llx", __entry->vcpu_id, __entry->rip)
-);
+#ifndef TRACE_FIELDS
+/*
+ * EVENT(name, (format, arguments), (type, field), ...): an event whose arguments are its fields. The
+ * kernel's macro wants each field named four times.
+ */
+#define TRACE_FIELDS_1(each, sep, field)	each field
+#define TRACE_FIELDS_2(each, sep, field, ...)	each field sep() TRACE_FIELDS_1(each, sep, __VA_ARGS__)
+#define TRACE_FIELDS_3(each, sep, field, ...)	each field sep() TRACE_FIELDS_2(each, sep, __VA_ARGS__)
+#define TRACE_FIELDS_4(each, sep, field, ...)	each field sep() TRACE_FIELDS_3(each, sep, __VA_ARGS__)
+#define TRACE_FIELDS_5(each, sep, field, ...)	each field sep() TRACE_FIELDS_4(each, sep, __VA_ARGS__)
+#define TRACE_FIELDS_6(each, sep, field, ...)	each field sep() TRACE_FIELDS_5(each, sep, __VA_ARGS__)
+#define TRACE_FIELDS_7(each, sep, field, ...)	each field sep() TRACE_FIELDS_6(each, sep, __VA_ARGS__)
+#define TRACE_FIELDS(each, sep, ...)						\
+	CONCATENATE(TRACE_FIELDS_, COUNT_ARGS(__VA_ARGS__))(each, sep, __VA_ARGS__)
 
-TRACE_EVENT(corbel_exit,
-	TP_PROTO(unsigned int vcpu_id, u64 rip, unsigned int kind, u32 hw_reason),
-	TP_ARGS(vcpu_id, rip, kind, hw_reason),
-	TP_STRUCT__entry(
-		__field(unsigned int, vcpu_id)
-		__field(u64, rip)
-		__field(unsigned int, kind)
-		__field(u32, hw_reason)
-	),
-	TP_fast_assign(
-		__entry->vcpu_id = vcpu_id;
-		__entry->rip = rip;
-		__entry->kind = kind;
-		__entry->hw_reason = hw_reason;
-	),
-	TP_printk("vcpu %u, rip 0x%llx, %s (hardware 0x%x)", __entry->vcpu_id, __entry->rip,
-		  exit_name(__entry->kind), __entry->hw_reason)
-);
+#define TRACE_COMMA()			,
+#define TRACE_NOTHING()
+#define TRACE_PROTO(type, field)	type field
+#define TRACE_ARG(type, field)		field
+#define TRACE_ENTRY(type, field)	__field(type, field)
+#define TRACE_ASSIGN(type, field)	__entry->field = field;
+
+#define EVENT(name, print, ...)							\
+TRACE_EVENT(name,								\
+	TP_PROTO(TRACE_FIELDS(TRACE_PROTO, TRACE_COMMA, __VA_ARGS__)),		\
+	TP_ARGS(TRACE_FIELDS(TRACE_ARG, TRACE_COMMA, __VA_ARGS__)),		\
+	TP_STRUCT__entry(TRACE_FIELDS(TRACE_ENTRY, TRACE_NOTHING, __VA_ARGS__)),	\
+	TP_fast_assign(TRACE_FIELDS(TRACE_ASSIGN, TRACE_NOTHING, __VA_ARGS__)),	\
+	TP_printk print								\
+)
+#endif
+
+EVENT(corbel_entry,
+	("vcpu %u, rip 0x%llx", __entry->vcpu_id, __entry->rip),
+	(unsigned int, vcpu_id), (u64, rip));
+
+EVENT(corbel_exit,
+	("vcpu %u, rip 0x%llx, %s (hardware 0x%x)", __entry->vcpu_id, __entry->rip,
+	 exit_name(__entry->kind), __entry->hw_reason),
+	(unsigned int, vcpu_id), (u64, rip), (unsigned int, kind), (u32, hw_reason));
 
 /* What KVM_RUN returned to userspace. */
-TRACE_EVENT(corbel_userspace_exit,
-	TP_PROTO(unsigned int vcpu_id, u32 reason, int err),
-	TP_ARGS(vcpu_id, reason, err),
-	TP_STRUCT__entry(
-		__field(unsigned int, vcpu_id)
-		__field(u32, reason)
-		__field(int, err)
-	),
-	TP_fast_assign(
-		__entry->vcpu_id = vcpu_id;
-		__entry->reason = reason;
-		__entry->err = err;
-	),
-	TP_printk("vcpu %u, reason %u, return %d", __entry->vcpu_id, __entry->reason, __entry->err)
-);
+EVENT(corbel_userspace_exit,
+	("vcpu %u, reason %u, return %d", __entry->vcpu_id, __entry->reason, __entry->err),
+	(unsigned int, vcpu_id), (u32, reason), (int, err));
 
 /* An event given to the hardware: type is enum event_type. */
-TRACE_EVENT(corbel_inject,
-	TP_PROTO(unsigned int vcpu_id, unsigned int type, u8 vector, u32 error, bool again),
-	TP_ARGS(vcpu_id, type, vector, error, again),
-	TP_STRUCT__entry(
-		__field(unsigned int, vcpu_id)
-		__field(unsigned int, type)
-		__field(u8, vector)
-		__field(u32, error)
-		__field(bool, again)
-	),
-	TP_fast_assign(
-		__entry->vcpu_id = vcpu_id;
-		__entry->type = type;
-		__entry->vector = vector;
-		__entry->error = error;
-		__entry->again = again;
-	),
-	TP_printk("vcpu %u, type %u, vector 0x%x, error 0x%x%s", __entry->vcpu_id, __entry->type,
-		  __entry->vector, __entry->error, __entry->again ? " (again)" : "")
-);
+EVENT(corbel_inject,
+	("vcpu %u, type %u, vector 0x%x, error 0x%x%s", __entry->vcpu_id, __entry->type,
+	 __entry->vector, __entry->error, __entry->again ? " (again)" : ""),
+	(unsigned int, vcpu_id), (unsigned int, type), (u8, vector), (u32, error), (bool, again));
 
 /* access: enum fault_access. */
-TRACE_EVENT(corbel_page_fault,
-	TP_PROTO(unsigned int vcpu_id, u64 rip, gpa_t gpa, u32 access),
-	TP_ARGS(vcpu_id, rip, gpa, access),
-	TP_STRUCT__entry(
-		__field(unsigned int, vcpu_id)
-		__field(u64, rip)
-		__field(u64, gpa)
-		__field(u32, access)
-	),
-	TP_fast_assign(
-		__entry->vcpu_id = vcpu_id;
-		__entry->rip = rip;
-		__entry->gpa = gpa;
-		__entry->access = access;
-	),
-	TP_printk("vcpu %u, rip 0x%llx, gpa 0x%llx, access 0x%x", __entry->vcpu_id, __entry->rip,
-		  __entry->gpa, __entry->access)
-);
-
-DECLARE_EVENT_CLASS(corbel_access,
-	TP_PROTO(unsigned int vcpu_id, bool write, u64 addr, unsigned int len, u64 val),
-	TP_ARGS(vcpu_id, write, addr, len, val),
-	TP_STRUCT__entry(
-		__field(unsigned int, vcpu_id)
-		__field(bool, write)
-		__field(u64, addr)
-		__field(unsigned int, len)
-		__field(u64, val)
-	),
-	TP_fast_assign(
-		__entry->vcpu_id = vcpu_id;
-		__entry->write = write;
-		__entry->addr = addr;
-		__entry->len = len;
-		__entry->val = val;
-	),
-	TP_printk("vcpu %u, %s, address 0x%llx, len %u, val 0x%llx", __entry->vcpu_id,
-		  __entry->write ? "write" : "read", __entry->addr, __entry->len, __entry->val)
-);
+EVENT(corbel_page_fault,
+	("vcpu %u, rip 0x%llx, gpa 0x%llx, access 0x%x", __entry->vcpu_id, __entry->rip,
+	 __entry->gpa, __entry->access),
+	(unsigned int, vcpu_id), (u64, rip), (u64, gpa), (u32, access));
 
 #define ACCESS_EVENT(name)							\
-DEFINE_EVENT(corbel_access, name,						\
-	TP_PROTO(unsigned int vcpu_id, bool write, u64 addr, unsigned int len, u64 val),	\
-	TP_ARGS(vcpu_id, write, addr, len, val))
+EVENT(name,									\
+	("vcpu %u, %s, address 0x%llx, len %u, val 0x%llx", __entry->vcpu_id,	\
+	 __entry->write ? "write" : "read", __entry->addr, __entry->len, __entry->val),	\
+	(unsigned int, vcpu_id), (bool, write), (u64, addr), (unsigned int, len), (u64, val))
 
 ACCESS_EVENT(corbel_mmio);
 ACCESS_EVENT(corbel_pio);
 
-TRACE_EVENT(corbel_msr,
-	TP_PROTO(unsigned int vcpu_id, bool write, u32 msr, u64 val, int err),
-	TP_ARGS(vcpu_id, write, msr, val, err),
-	TP_STRUCT__entry(
-		__field(unsigned int, vcpu_id)
-		__field(bool, write)
-		__field(u32, msr)
-		__field(u64, val)
-		__field(int, err)
-	),
-	TP_fast_assign(
-		__entry->vcpu_id = vcpu_id;
-		__entry->write = write;
-		__entry->msr = msr;
-		__entry->val = val;
-		__entry->err = err;
-	),
-	TP_printk("vcpu %u, %s, msr 0x%x, val 0x%llx, return %d", __entry->vcpu_id,
-		  __entry->write ? "write" : "read", __entry->msr, __entry->val, __entry->err)
-);
+EVENT(corbel_msr,
+	("vcpu %u, %s, msr 0x%x, val 0x%llx, return %d", __entry->vcpu_id,
+	 __entry->write ? "write" : "read", __entry->msr, __entry->val, __entry->err),
+	(unsigned int, vcpu_id), (bool, write), (u32, msr), (u64, val), (int, err));
 
-TRACE_EVENT(corbel_cpuid,
-	TP_PROTO(unsigned int vcpu_id, u32 function, u32 index, u32 eax, u32 ebx, u32 ecx, u32 edx),
-	TP_ARGS(vcpu_id, function, index, eax, ebx, ecx, edx),
-	TP_STRUCT__entry(
-		__field(unsigned int, vcpu_id)
-		__field(u32, function)
-		__field(u32, index)
-		__field(u32, eax)
-		__field(u32, ebx)
-		__field(u32, ecx)
-		__field(u32, edx)
-	),
-	TP_fast_assign(
-		__entry->vcpu_id = vcpu_id;
-		__entry->function = function;
-		__entry->index = index;
-		__entry->eax = eax;
-		__entry->ebx = ebx;
-		__entry->ecx = ecx;
-		__entry->edx = edx;
-	),
-	TP_printk("vcpu %u, leaf 0x%x.%u: 0x%x 0x%x 0x%x 0x%x", __entry->vcpu_id,
-		  __entry->function, __entry->index, __entry->eax, __entry->ebx, __entry->ecx,
-		  __entry->edx)
-);
+EVENT(corbel_cpuid,
+	("vcpu %u, leaf 0x%x.%u: 0x%x 0x%x 0x%x 0x%x", __entry->vcpu_id, __entry->function,
+	 __entry->index, __entry->eax, __entry->ebx, __entry->ecx, __entry->edx),
+	(unsigned int, vcpu_id), (u32, function), (u32, index), (u32, eax), (u32, ebx), (u32, ecx),
+	(u32, edx));
 
 /* A line was driven: source is enum irq_source, status as KVM_IRQ_LINE_STATUS. */
-TRACE_EVENT(corbel_irq_set,
-	TP_PROTO(u32 gsi, int source, int level, int status),
-	TP_ARGS(gsi, source, level, status),
-	TP_STRUCT__entry(
-		__field(u32, gsi)
-		__field(int, source)
-		__field(int, level)
-		__field(int, status)
-	),
-	TP_fast_assign(
-		__entry->gsi = gsi;
-		__entry->source = source;
-		__entry->level = level;
-		__entry->status = status;
-	),
-	TP_printk("gsi %u, source %d, level %d, status %d", __entry->gsi, __entry->source,
-		  __entry->level, __entry->status)
-);
+EVENT(corbel_irq_set,
+	("gsi %u, source %d, level %d, status %d", __entry->gsi, __entry->source, __entry->level,
+	 __entry->status),
+	(u32, gsi), (int, source), (int, level), (int, status));
 
-TRACE_EVENT(corbel_msi,
-	TP_PROTO(u32 address_hi, u32 address_lo, u32 data),
-	TP_ARGS(address_hi, address_lo, data),
-	TP_STRUCT__entry(
-		__field(u64, address)
-		__field(u32, data)
-	),
-	TP_fast_assign(
-		__entry->address = (u64)address_hi << 32 | address_lo;
-		__entry->data = data;
-	),
-	TP_printk("address 0x%llx, data 0x%x", __entry->address, __entry->data)
-);
+EVENT(corbel_msi,
+	("address 0x%x%08x, data 0x%x", __entry->address_hi, __entry->address_lo, __entry->data),
+	(u32, address_hi), (u32, address_lo), (u32, data));
 
 /* A halt ended: how long it took, and whether polling was enough. */
-TRACE_EVENT(corbel_halt,
-	TP_PROTO(unsigned int vcpu_id, u64 ns, bool polled),
-	TP_ARGS(vcpu_id, ns, polled),
-	TP_STRUCT__entry(
-		__field(unsigned int, vcpu_id)
-		__field(u64, ns)
-		__field(bool, polled)
-	),
-	TP_fast_assign(
-		__entry->vcpu_id = vcpu_id;
-		__entry->ns = ns;
-		__entry->polled = polled;
-	),
-	TP_printk("vcpu %u, %llu ns, %s", __entry->vcpu_id, __entry->ns,
-		  __entry->polled ? "polled" : "slept")
-);
+EVENT(corbel_halt,
+	("vcpu %u, %llu ns, %s", __entry->vcpu_id, __entry->ns, __entry->polled ? "polled" : "slept"),
+	(unsigned int, vcpu_id), (u64, ns), (bool, polled));
 
 #endif
 

@@ -9,21 +9,15 @@
 #include "backend.h"
 #include "compat.h"
 #include "cpu/regs.h"
-#include "irq/halt.h"
 #include "irq/lapic.h"
 #include "stats.h"
 #include "vm.h"
-
-bool vcpu_wake(struct vcpu *vcpu)
-{
-	return rcuwait_wake_up(&vcpu->wait);
-}
 
 void vcpu_kick(struct vcpu *vcpu)
 {
 	int cpu, me;
 
-	if (vcpu_wake(vcpu))
+	if (rcuwait_wake_up(&vcpu->wait))
 		return;
 	me = get_cpu();
 	/* Request before mode: pairs with the barrier of the entry. Only the winner interrupts. */
@@ -33,11 +27,6 @@ void vcpu_kick(struct vcpu *vcpu)
 			compat_kick_cpu(cpu);
 	}
 	put_cpu();
-}
-
-bool vcpu_runnable(struct vcpu *vcpu)
-{
-	return !halt_wanted(vcpu) || halt_runnable(vcpu);
 }
 
 static void load_here(struct vcpu *vcpu, int cpu)

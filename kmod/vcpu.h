@@ -71,7 +71,6 @@ enum vcpu_req {
 	REQ_NMI,		/* nmi_queued moved into the pending NMIs */
 	REQ_EOI_BITMAP,		/* the set of level-triggered vectors changed */
 	REQ_APICV,		/* APICv must be switched on or off for this vCPU */
-	REQ_APF_READY,
 	REQ_MSR_FILTER,
 	REQ_EVENT,		/* look for events to inject (IRQ, NMI, exception, INIT, SIPI) */
 	REQ_PML_DRAIN,		/* empty the page-modification log */
@@ -104,7 +103,6 @@ struct vcpu {
 
 	struct kvm_run *run;		/* page 0 of the mapping; userspace may write it at any time */
 	void *pio_data;			/* page 1 */
-	struct file *file;		/* not a reference; for fd identity only */
 
 	/*
 	 * Set by a handler that returned TO_USER and needs userspace's answer; called at the start of the
@@ -150,9 +148,6 @@ static inline bool vcpu_take_request(struct vcpu *vcpu, enum vcpu_req req)
  */
 void vcpu_kick(struct vcpu *vcpu);
 
-/** vcpu_wake() - wake a halted vCPU; true if it slept. Context: any. */
-bool vcpu_wake(struct vcpu *vcpu);
-
 /** vcpu_request_kick() - both of the above */
 static inline void vcpu_request_kick(struct vcpu *vcpu, enum vcpu_req req)
 {
@@ -165,9 +160,6 @@ void vcpu_destroy(struct vcpu *vcpu);
 void vcpu_load(struct vcpu *vcpu);		/* disables nothing; arms the preempt notifier */
 void vcpu_put(struct vcpu *vcpu);
 void vcpu_reset(struct vcpu *vcpu, bool init);	/* RESET, or INIT signal */
-
-/** vcpu_runnable() - has it something to do: not halted, or an event to take */
-bool vcpu_runnable(struct vcpu *vcpu);
 
 /** run_vcpu() - KVM_RUN, with vcpu->lock held. Return: 0 or -errno (-EINTR). */
 int run_vcpu(struct vcpu *vcpu);

@@ -76,17 +76,22 @@ static const struct {
 	{ irq_vm_init, irq_vm_destroy },
 };
 
+static void rooms_destroy(struct vm *vm, int nr)
+{
+	while (nr--)
+		rooms[nr].destroy(vm);
+}
+
 static int rooms_init(struct vm *vm)
 {
 	int i, ret;
 
 	for (i = 0; i < ARRAY_SIZE(rooms); i++) {
 		ret = rooms[i].init(vm);
-		if (!ret)
-			continue;
-		while (i--)
-			rooms[i].destroy(vm);
-		return ret;
+		if (ret) {
+			rooms_destroy(vm, i);
+			return ret;
+		}
 	}
 	return 0;
 }
@@ -130,8 +135,8 @@ static struct vm *vm_alloc(void)
 }
 
 /*
- * No descriptor is left, so no vCPU runs. First whatever could still raise an interrupt, then the
- * vCPUs, then the memory they used.
+ * No descriptor is left, so no vCPU runs. They go last: until the rooms are gone, the MMU notifier,
+ * a change of clocksource or the zapping of the tables ask all of them for something.
  */
 static void vm_destroy(struct kref *users)
 {
@@ -140,11 +145,9 @@ static void vm_destroy(struct kref *users)
 	int i;
 
 	stats_vm_destroy(vm);
-	irq_vm_destroy(vm);
+	rooms_destroy(vm, ARRAY_SIZE(rooms));
 	vm_for_each_vcpu(i, vcpu, vm)
 		vcpu_destroy(vcpu);
-	for (i = ARRAY_SIZE(rooms) - 1; i--;)
-		rooms[i].destroy(vm);
 	vm_free(vm);
 }
 

@@ -374,7 +374,7 @@ ROW_FN(vcpu_row_enable_cap, vcpu, cap_enable_vcpu)
 
 static int vcpu_row_get_stats_fd(struct vcpu *vcpu, void *data, unsigned long arg)
 {
-	return stats_vcpu_fd(vcpu);
+	return stats_fd(vcpu->vm, vcpu);
 }
 
 #define STATE	(ROW_LOADED | ROW_SRCU)

@@ -47,7 +47,7 @@ static int vm_row_create_device(struct vm *vm, void *data, unsigned long arg)
 
 static int vm_row_get_stats_fd(struct vm *vm, void *data, unsigned long arg)
 {
-	return stats_vm_fd(vm);
+	return stats_fd(vm, NULL);
 }
 
 static int vm_row_set_boot_cpu_id(struct vm *vm, void *data, unsigned long arg)

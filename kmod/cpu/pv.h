@@ -27,7 +27,7 @@ int pv_eoi_msr_set(struct vcpu *vcpu, u64 val);
 /** pv_kick_vcpu() - KVM_HC_KICK_CPU: let a halted vCPU run once. Context: any. */
 void pv_kick_vcpu(struct vcpu *vcpu);
 
-/** pv_take_unhalt() - was it kicked; for vcpu_runnable() and halt.c, which end the halt */
+/** pv_take_unhalt() - was it kicked; for halt_runnable() and halt_wait(), which end the halt */
 static inline bool pv_take_unhalt(struct vcpu *vcpu)
 {
 	if (!READ_ONCE(vcpu->arch.pv_unhalted))

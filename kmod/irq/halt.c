@@ -34,7 +34,7 @@ int hlt_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 }
 
 /* Requests that end HLT. */
-#define WAKING	(BIT(REQ_UNHALT) | BIT(REQ_TRIPLE_FAULT) | BIT(REQ_APF_READY))
+#define WAKING	(BIT(REQ_UNHALT) | BIT(REQ_TRIPLE_FAULT))
 
 static bool events_wake(struct vcpu *vcpu)
 {

@@ -34,7 +34,7 @@ void lapic_timer_tsc_changed(struct vcpu *vcpu);
 void lapic_timer_block(struct vcpu *vcpu);
 void lapic_timer_unblock(struct vcpu *vcpu);
 
-/** lapic_timer_pending() - expired, interrupt not made yet; for vcpu_runnable() */
+/** lapic_timer_pending() - expired, interrupt not made yet; for halt_runnable() */
 bool lapic_timer_pending(struct vcpu *vcpu);
 
 /* For lapic.c */

@@ -8,13 +8,16 @@
 #include "vm.h"
 #include "mem/slots.h"
 
-hva_t slots_hva(struct vm *vm, gpa_t gpa, bool write)
+static hva_t hva_in(const struct slot *slot, gpa_t gpa, bool write)
 {
-	struct slot *slot = slots_find(slots_current(vm), gpa >> PAGE_SHIFT);
-
 	if (!slot || (write && (slot->flags & KVM_MEM_READONLY)))
 		return 0;
 	return slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa);
+}
+
+hva_t slots_hva(struct vm *vm, gpa_t gpa, bool write)
+{
+	return hva_in(slots_find(slots_current(vm), gpa >> PAGE_SHIFT), gpa, write);
 }
 
 static unsigned int in_page(gpa_t gpa, unsigned int len)
@@ -22,64 +25,18 @@ static unsigned int in_page(gpa_t gpa, unsigned int len)
 	return min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gpa));
 }
 
-static int read_page(struct vm *vm, gpa_t gpa, void *buf, unsigned int len, bool atomic)
-{
-	const void __user *from = (void __user *)slots_hva(vm, gpa, false);
-	unsigned long left;
-
-	if (!from)
-		return -EFAULT;
-	if (!atomic)
-		return copy_from_user(buf, from, len) ? -EFAULT : 0;
-	pagefault_disable();
-	left = __copy_from_user_inatomic(buf, from, len);
-	pagefault_enable();
-	return left ? -EFAULT : 0;
-}
-
-static int write_page(struct vm *vm, gpa_t gpa, const void *buf, unsigned int len, bool atomic)
-{
-	void __user *to = (void __user *)slots_hva(vm, gpa, true);
-	unsigned long left;
-
-	if (!to)
-		return -EFAULT;
-	if (atomic) {
-		pagefault_disable();
-		left = __copy_to_user_inatomic(to, buf, len);
-		pagefault_enable();
-	} else {
-		left = copy_to_user(to, buf, len);
-	}
-	if (left)
-		return -EFAULT;
-	slots_mark_dirty(vm, gpa >> PAGE_SHIFT);
-	return 0;
-}
-
-static int read_all(struct vm *vm, gpa_t gpa, void *buf, unsigned int len, bool atomic)
+/* One look at the slots a page: whoever starts a log waits for vm->srcu before it is told so. */
+static __always_inline int copy(struct vm *vm, gpa_t gpa, void *buf, unsigned int len, bool write)
 {
 	while (len) {
+		struct slot *slot = slots_find(slots_current(vm), gpa >> PAGE_SHIFT);
+		void __user *user = (void __user *)hva_in(slot, gpa, write);
 		unsigned int n = in_page(gpa, len);
-		int ret = read_page(vm, gpa, buf, n, atomic);
 
-		if (ret)
-			return ret;
-		gpa += n;
-		buf += n;
-		len -= n;
-	}
-	return 0;
-}
-
-static int write_all(struct vm *vm, gpa_t gpa, const void *buf, unsigned int len, bool atomic)
-{
-	while (len) {
-		unsigned int n = in_page(gpa, len);
-		int ret = write_page(vm, gpa, buf, n, atomic);
-
-		if (ret)
-			return ret;
+		if (!user || (write ? copy_to_user(user, buf, n) : copy_from_user(buf, user, n)))
+			return -EFAULT;
+		if (write)
+			slots_log_dirty(slot, gpa >> PAGE_SHIFT);
 		gpa += n;
 		buf += n;
 		len -= n;
@@ -89,29 +46,17 @@ static int write_all(struct vm *vm, gpa_t gpa, const void *buf, unsigned int len
 
 int guest_read(struct vm *vm, gpa_t gpa, void *buf, unsigned int len)
 {
-	return read_all(vm, gpa, buf, len, false);
+	return copy(vm, gpa, buf, len, false);
 }
 
 int guest_write(struct vm *vm, gpa_t gpa, const void *buf, unsigned int len)
 {
-	return write_all(vm, gpa, buf, len, false);
-}
-
-int guest_read_atomic(struct vm *vm, gpa_t gpa, void *buf, unsigned int len)
-{
-	return read_all(vm, gpa, buf, len, true);
-}
-
-int guest_write_atomic(struct vm *vm, gpa_t gpa, const void *buf, unsigned int len)
-{
-	return write_all(vm, gpa, buf, len, true);
+	return copy(vm, gpa, (void *)buf, len, true);
 }
 
 static hva_t hva_cached(struct vcpu *vcpu, gpa_t gpa)
 {
-	struct slot *slot = slots_find_cached(vcpu, slots_current(vcpu->vm), gpa >> PAGE_SHIFT);
-
-	return slot ? slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa) : 0;
+	return hva_in(slots_find_cached(vcpu, slots_current(vcpu->vm), gpa >> PAGE_SHIFT), gpa, false);
 }
 
 int guest_read_near(struct vcpu *vcpu, gpa_t gpa, void *buf, unsigned int len)
@@ -151,9 +96,7 @@ int guest_cmpxchg(struct vm *vm, gpa_t gpa, u64 *old, u64 new, unsigned int len)
 	hva_t hva = slots_hva(vm, gpa, true);
 	int ret;
 
-	if (!hva || in_page(gpa, len) != len)
-		return -EFAULT;
-	if (!access_ok((void __user *)hva, len))
+	if (!hva || in_page(gpa, len) != len || !access_ok((void __user *)hva, len))
 		return -EFAULT;
 	switch (len) {
 	case 1:

@@ -48,13 +48,6 @@ int guest_read(struct vm *vm, gpa_t gpa, void *buf, unsigned int len);
 int guest_write(struct vm *vm, gpa_t gpa, const void *buf, unsigned int len);
 
 /*
- * The same without sleeping, from any context in which page faults are off or must not happen:
- * -EFAULT also when the page is not there just now.
- */
-int guest_read_atomic(struct vm *vm, gpa_t gpa, void *buf, unsigned int len);
-int guest_write_atomic(struct vm *vm, gpa_t gpa, const void *buf, unsigned int len);
-
-/*
  * For the emulator and the page walker, which come back to the same slot again and again: within a
  * page. guest_read_entry() reads 4 or 8 aligned bytes at once.
  */

@@ -142,10 +142,7 @@ static void release(struct mmu_notifier *mn, struct mm_struct *mm)
 	struct mem_notifier *n = to_mem(mn);
 	struct vm *vm;
 
-	spin_lock(&n->lock);
-	n->released = true;
-	n->walkers++;
-	spin_unlock(&n->lock);
+	walk_begin(n);
 	list_for_each_entry_rcu(vm, &n->vms, mem.attached, true) {
 		vm_kill(vm);
 		tdp_zap_all(vm);

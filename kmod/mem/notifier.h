@@ -21,7 +21,6 @@ struct mem_notifier {
 	unsigned int in_progress;
 	hva_t start, end;		/* union of the ranges in progress */
 	unsigned int walkers;		/* callbacks walking vms */
-	bool released;			/* the address space is going away */
 	struct list_head vms;	/* vm->mem.attached; callbacks read it under the notifiers' SRCU */
 };
 

@@ -262,10 +262,8 @@ static struct slot *slot_new(struct vm *vm, const struct kvm_userspace_memory_re
 /* Tables follow the change that has just been published. */
 static void tables_follow(struct vm *vm, const struct slot *old, const struct slot *new)
 {
-	if (!new || new->gfn != old->gfn)
-		tdp_zap(vm, old->gfn, old->gfn + old->npages, true);
-	else if (old->dirty && !new->dirty)
-		/* huge pages may come back */
+	/* without a log, huge pages may come back */
+	if (!new || new->gfn != old->gfn || (old->dirty && !new->dirty))
 		tdp_zap(vm, old->gfn, old->gfn + old->npages, true);
 	else if (!old->dirty && new->dirty && !(vm->mem.manual_dirty & KVM_DIRTY_LOG_INITIALLY_SET))
 		tdp_log_start(vm, new);
@@ -346,49 +344,60 @@ void slots_mark_dirty(struct vm *vm, gfn_t gfn)
 		slots_log_dirty(slot, gfn);
 }
 
-static struct slot *logged_slot(struct vm *vm, u32 id, int *err)
+static struct slot *logged_slot(struct vm *vm, u32 id)
 {
 	struct slot *slot;
 
-	*err = -EINVAL;
 	if (id >= CORBEL_NR_MEMSLOTS)
-		return NULL;
-	*err = -ENOENT;
+		return ERR_PTR(-EINVAL);
 	slot = find_id(slots_current(vm), id);
-	return slot && slot->dirty ? slot : NULL;
+	return slot && slot->dirty ? slot : ERR_PTR(-ENOENT);
 }
 
-/* Move the log into the scratch half behind it and have further writes noticed. */
-static bool dirty_fetch(struct vm *vm, struct slot *slot, unsigned long *out)
+/* Behind the log, of the same size: what goes to userspace or comes from there. */
+static unsigned long *scratch(const struct slot *slot)
 {
-	unsigned long i, n = dirty_bytes(slot) / sizeof(long);
+	return slot->dirty + dirty_bytes(slot) / sizeof(long);
+}
+
+/*
+ * Take bits out of @n words of the log from @first on, those of @bits or @all, and have further
+ * writes noticed. @bits: what was taken. The flush comes before userspace hears of it.
+ */
+static void dirty_take(struct vm *vm, struct slot *slot, unsigned long first, unsigned long n,
+		       unsigned long *bits, bool all)
+{
 	bool flush = false;
+	unsigned long i;
 
 	write_lock(&vm->mmu_lock);
 	for (i = 0; i < n; i++) {
-		out[i] = READ_ONCE(slot->dirty[i]) ? xchg(&slot->dirty[i], 0) : 0;
-		if (out[i])
-			flush |= tdp_log_rearm(vm, slot->gfn + i * BITS_PER_LONG, out[i]);
+		unsigned long *word = &slot->dirty[first + i], mask = all ? ~0ul : bits[i];
+
+		bits[i] = READ_ONCE(*word) & mask;
+		if (bits[i]) {
+			bits[i] = atomic_long_fetch_andnot(mask, (atomic_long_t *)word) & mask;
+			flush |= tdp_log_rearm(vm, slot->gfn + (first + i) * BITS_PER_LONG, bits[i]);
+		}
 		cond_resched_rwlock_write(&vm->mmu_lock);
 	}
 	write_unlock(&vm->mmu_lock);
-	return flush;
+	if (flush)
+		tlb_flush_vm(vm);
 }
 
 static int get_dirty_locked(struct vm *vm, const struct kvm_dirty_log *log)
 {
-	int err;
-	struct slot *slot = logged_slot(vm, log->slot, &err);
+	struct slot *slot = logged_slot(vm, log->slot);
 	unsigned long *out;
 
-	if (!slot)
-		return err;
+	if (IS_ERR(slot))
+		return PTR_ERR(slot);
 	vm_request_all(vm, REQ_PML_DRAIN, true);
 	out = slot->dirty;
 	if (!(vm->mem.manual_dirty & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE)) {
-		out += dirty_bytes(slot) / sizeof(long);
-		if (dirty_fetch(vm, slot, out))
-			tlb_flush_vm(vm);
+		out = scratch(slot);
+		dirty_take(vm, slot, 0, dirty_bytes(slot) / sizeof(long), out, true);
 	}
 	return copy_to_user(log->dirty_bitmap, out, dirty_bytes(slot)) ? -EFAULT : 0;
 }
@@ -403,48 +412,23 @@ int slots_get_dirty_log(struct vm *vm, const struct kvm_dirty_log *log)
 	return ret;
 }
 
-/* Clear @n words of the log from @first on, as far as @mask has their bits. */
-static bool dirty_clear(struct vm *vm, struct slot *slot, unsigned long first, unsigned long n,
-			const unsigned long *mask)
-{
-	bool flush = false;
-	unsigned long i;
-
-	write_lock(&vm->mmu_lock);
-	for (i = 0; i < n; i++) {
-		unsigned long *word = &slot->dirty[first + i], was;
-
-		if (!mask[i])
-			continue;
-		was = atomic_long_fetch_andnot(mask[i], (atomic_long_t *)word) & mask[i];
-		if (was)
-			flush |= tdp_log_rearm(vm, slot->gfn + (first + i) * BITS_PER_LONG, was);
-		cond_resched_rwlock_write(&vm->mmu_lock);
-	}
-	write_unlock(&vm->mmu_lock);
-	return flush;
-}
-
 static int clear_dirty_locked(struct vm *vm, const struct kvm_clear_dirty_log *log)
 {
-	int err;
-	struct slot *slot = logged_slot(vm, log->slot, &err);
-	unsigned long *mask, n;
+	struct slot *slot = logged_slot(vm, log->slot);
+	unsigned long *mask, n = DIV_ROUND_UP(log->num_pages, BITS_PER_LONG);
 
-	if (!slot)
-		return err;
+	if (IS_ERR(slot))
+		return PTR_ERR(slot);
 	if (log->first_page > slot->npages || log->num_pages > slot->npages - log->first_page ||
 	    (log->num_pages < slot->npages - log->first_page && (log->num_pages & 63)))
 		return -EINVAL;
 	vm_request_all(vm, REQ_PML_DRAIN, true);
-	n = DIV_ROUND_UP(log->num_pages, BITS_PER_LONG);
-	mask = slot->dirty + dirty_bytes(slot) / sizeof(long);
+	mask = scratch(slot);
 	if (copy_from_user(mask, log->dirty_bitmap, n * sizeof(long)))
 		return -EFAULT;
 	if (log->num_pages % BITS_PER_LONG)
 		mask[n - 1] &= BITMAP_LAST_WORD_MASK(log->num_pages);
-	if (dirty_clear(vm, slot, log->first_page / BITS_PER_LONG, n, mask))
-		tlb_flush_vm(vm);
+	dirty_take(vm, slot, log->first_page / BITS_PER_LONG, n, mask, false);
 	return 0;
 }
 
@@ -476,8 +460,6 @@ void slots_vm_destroy(struct vm *vm)
 	unsigned int i;
 
 	srcu_barrier(&vm->srcu);
-	if (!slots)
-		return;
 	for (i = 0; i < slots->nr; i++)
 		slot_free(slots->by_gfn[i], NULL);
 	kvfree(slots);

@@ -10,11 +10,6 @@
 #include "mem/notifier.h"
 #include "mmu/tdp.h"
 
-static void poison_signal(hva_t hva)
-{
-	send_sig_mceerr(BUS_MCEERR_AR, (void __user *)hva, PAGE_SHIFT, current);
-}
-
 static int resolve(struct vm *vm, struct tdp_fault *f)
 {
 	bool writable_slot = !(f->slot->flags & KVM_MEM_READONLY);
@@ -35,57 +30,44 @@ static int resolve(struct vm *vm, struct tdp_fault *f)
  */
 static int fault_ram(struct vcpu *vcpu, struct tdp_fault *f)
 {
-	int ret;
+	int ret = resolve(vcpu->vm, f);
 
-	if (tdp_fast_fault(vcpu, f)) {
-		vcpu->stats.pf_fixed++;
-		return RESUME;
-	}
-	ret = tdp_topup(vcpu);
-	if (!ret)
-		ret = resolve(vcpu->vm, f);
 	if (ret == -EHWPOISON) {
-		poison_signal(f->hva);
+		send_sig_mceerr(BUS_MCEERR_AR, (void __user *)f->hva, PAGE_SHIFT, current);
 		return RESUME;
 	}
 	if (ret == -EINTR)
 		vcpu->run->exit_reason = KVM_EXIT_INTR;
 	if (ret)
 		return ret;
-	if (tdp_map(vcpu, f) == TDP_FIXED)
-		vcpu->stats.pf_fixed++;
+	vcpu->stats.pf_fixed += tdp_map(vcpu, f);
 	return RESUME;
-}
-
-static int fault_mmio(struct vcpu *vcpu, struct vcpu_exit *exit, struct tdp_fault *f)
-{
-	int ret = tdp_topup(vcpu);
-
-	if (ret)
-		return ret;
-	if (tdp_mark_mmio(vcpu, f) == TDP_RETRY)
-		return RESUME;
-	return emulate_mmio(vcpu, exit);
 }
 
 /* The page behind APIC-access virtualization: no slot has it, and no host address. */
-static bool apic_page(struct vm *vm, struct tdp_fault *f)
-{
-	if (f->gfn != APIC_GFN || vm->mmu.apic_page == INVALID_HPA)
-		return false;
-	f->pfn.hfn = vm->mmu.apic_page >> PAGE_SHIFT;
-	f->pfn.writable = true;
-	return true;
-}
-
 static int fault_apic_page(struct vcpu *vcpu, struct tdp_fault *f)
 {
-	int ret = tdp_topup(vcpu);
-
-	if (ret)
-		return ret;
+	f->pfn = (struct pfn){ .hfn = vcpu->vm->mmu.apic_page >> PAGE_SHIFT, .writable = true };
 	tdp_map(vcpu, f);
 	return RESUME;
+}
+
+static int fault_resolve(struct vcpu *vcpu, struct vcpu_exit *exit, struct tdp_fault *f)
+{
+	int ret;
+
+	if (f->slot && tdp_fast_fault(vcpu, f)) {
+		vcpu->stats.pf_fixed++;
+		return RESUME;
+	}
+	ret = tdp_topup(vcpu);
+	if (ret)
+		return ret;
+	if (f->slot)
+		return fault_ram(vcpu, f);
+	if (f->gfn == APIC_GFN && vcpu->vm->mmu.apic_page != INVALID_HPA)
+		return fault_apic_page(vcpu, f);
+	return tdp_mark_mmio(vcpu, f) ? emulate_mmio(vcpu, exit) : RESUME;
 }
 
 int fault_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
@@ -105,13 +87,9 @@ int fault_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 		return emulate_mmio(vcpu, exit);
 	f.slots = slots_current(vm);
 	f.slot = slots_find_cached(vcpu, f.slots, f.gfn);
-	if (f.slot && !(f.write && f.slot->flags & KVM_MEM_READONLY))
-		return fault_ram(vcpu, &f);
-	if (f.slot)
+	if (f.slot && f.write && f.slot->flags & KVM_MEM_READONLY)
 		return emulate_mmio(vcpu, exit);
-	if (apic_page(vm, &f))
-		return fault_apic_page(vcpu, &f);
-	return fault_mmio(vcpu, exit, &f);
+	return fault_resolve(vcpu, exit, &f);
 }
 
 /* The backend owns the log; the request has it drained before the next entry. */

@@ -23,7 +23,6 @@
 #define ENTRIES		512
 
 struct fmt {
-	const char *name;
 	u64 base;		/* set in every present entry */
 	u64 table;		/* set in an entry that points to a table */
 	u64 write;

@@ -13,7 +13,6 @@
 #define EPT_DIRTY	BIT_ULL(9)
 
 const struct fmt fmt_ept = {
-	.name		= "ept",
 	.base		= ENTRY_PRESENT | EPT_READ,
 	.table		= ENTRY_PRESENT | EPT_READ | EPT_WRITE | EPT_EXEC,
 	.write		= EPT_WRITE,

@@ -11,15 +11,14 @@
 #define NPT_NX		BIT_ULL(63)
 
 const struct fmt fmt_npt = {
-	.name		= "npt",
 	.base		= ENTRY_PRESENT | NPT_PRESENT | NPT_USER,
 	.table		= ENTRY_PRESENT | NPT_PRESENT | NPT_USER | NPT_WRITE | NPT_ACCESSED,
 	.write		= NPT_WRITE,
 	.noexec		= NPT_NX,
 	.accessed	= NPT_ACCESSED,
 	.dirty		= NPT_DIRTY,
-	/* A reserved address bit; tdp.c drops the marker where the CPU has no such bit. */
-	.marker		= NPT_PRESENT | NPT_WRITE | NPT_USER | BIT_ULL(51),
+	/* tdp.c adds a reserved address bit, or drops the marker where the CPU has none. */
+	.marker		= NPT_PRESENT | NPT_WRITE | NPT_USER,
 };
 
 static_assert(!((ENTRY_WRITABLE | ENTRY_PAGE) & NPT_NX));

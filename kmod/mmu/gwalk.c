@@ -52,7 +52,7 @@ static bool long_mode(const struct walk *w)
 
 static u64 always_reserved(const struct walk *w)
 {
-	u64 rsvd = PTE_ADDR & ~GENMASK_ULL((w->vcpu->arch.maxphyaddr ?: 52) - 1, 0);
+	u64 rsvd = PTE_ADDR & ~GENMASK_ULL(min(w->vcpu->arch.maxphyaddr ?: 52, 52) - 1, 0);
 
 	if (!long_mode(w))
 		rsvd |= GENMASK_ULL(62, 52);
@@ -267,16 +267,25 @@ static unsigned int in_page(gva_t gva, unsigned int len)
 	return min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gva));
 }
 
-int gva_read(struct vcpu *vcpu, gva_t gva, void *buf, unsigned int len, u32 access,
-	     struct guest_fault *fault)
+/*
+ * A write has its second page translated before the first byte goes out: a fault leaves nothing
+ * half done.
+ */
+static int gva_copy(struct vcpu *vcpu, gva_t gva, void *buf, unsigned int len, u32 access,
+		    struct guest_fault *fault)
 {
+	bool write = access & FAULT_WRITE;
+
 	while (len) {
 		unsigned int n = in_page(gva, len);
-		gpa_t gpa;
-		int ret = gwalk_translate(vcpu, gva, access | FAULT_READ, &gpa, fault);
+		gpa_t gpa, ahead;
+		int ret = gwalk_translate(vcpu, gva, access, &gpa, fault);
 
+		if (!ret && write && n < len)
+			ret = gwalk_translate(vcpu, gva + n, access, &ahead, fault);
 		if (!ret)
-			ret = guest_read(vcpu->vm, gpa, buf, n);
+			ret = write ? guest_write(vcpu->vm, gpa, buf, n) :
+				      guest_read(vcpu->vm, gpa, buf, n);
 		if (ret)
 			return ret;
 		gva += n;
@@ -286,24 +295,14 @@ int gva_read(struct vcpu *vcpu, gva_t gva, void *buf, unsigned int len, u32 acce
 	return 0;
 }
 
-/* All pages are translated before the first byte is written: a fault leaves nothing half done. */
+int gva_read(struct vcpu *vcpu, gva_t gva, void *buf, unsigned int len, u32 access,
+	     struct guest_fault *fault)
+{
+	return gva_copy(vcpu, gva, buf, len, access | FAULT_READ, fault);
+}
+
 int gva_write(struct vcpu *vcpu, gva_t gva, const void *buf, unsigned int len, u32 access,
 	      struct guest_fault *fault)
 {
-	while (len) {
-		unsigned int n = in_page(gva, len), next = min_t(unsigned int, len - n, PAGE_SIZE);
-		gpa_t gpa, ahead;
-		int ret = gwalk_translate(vcpu, gva, access | FAULT_WRITE, &gpa, fault);
-
-		if (!ret && next)
-			ret = gwalk_translate(vcpu, gva + n, access | FAULT_WRITE, &ahead, fault);
-		if (!ret)
-			ret = guest_write(vcpu->vm, gpa, buf, n);
-		if (ret)
-			return ret;
-		gva += n;
-		buf += n;
-		len -= n;
-	}
-	return 0;
+	return gva_copy(vcpu, gva, (void *)buf, len, access | FAULT_WRITE, fault);
 }

@@ -3,6 +3,7 @@
  * INVLPG and INVPCID, where they are intercepted. With EPT and NPT the hardware usually does them
  * itself.
  */
+#include <asm/page.h>
 #include <asm/processor-flags.h>
 #include "vm.h"
 #include "backend.h"
@@ -18,25 +19,15 @@ int invlpg_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 	return vcpu_skip_insn(vcpu);
 }
 
-static bool canonical(struct vcpu *vcpu, u64 gva)
-{
-	unsigned int bits = cr4_get(vcpu) & X86_CR4_LA57 ? 57 : 48;
-
-	return (s64)(gva << (64 - bits)) >> (64 - bits) == (s64)gva;
-}
-
 static bool desc_valid(struct vcpu *vcpu, unsigned long type, u64 pcid, u64 gva)
 {
-	if (pcid >> 12)
+	u64 cr4 = cr4_get(vcpu);
+
+	if (pcid >> 12 || type > INVPCID_ALL_BUT_GLOBAL)
 		return false;
-	switch (type) {
-	case INVPCID_ADDR:
-		return canonical(vcpu, gva) && (!pcid || cr4_get(vcpu) & X86_CR4_PCIDE);
-	case INVPCID_PCID:
-		return !pcid || cr4_get(vcpu) & X86_CR4_PCIDE;
-	default:
-		return type <= INVPCID_ALL_BUT_GLOBAL;
-	}
+	if (type == INVPCID_ADDR && !__is_canonical_address(gva, cr4 & X86_CR4_LA57 ? 57 : 48))
+		return false;
+	return type >= INVPCID_ALL || !pcid || cr4 & X86_CR4_PCIDE;
 }
 
 int invpcid_exit(struct vcpu *vcpu, struct vcpu_exit *exit)

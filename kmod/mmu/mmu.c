@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Lifetime of what the MMU keeps per module, VM and vCPU. */
+#include <linux/cpu.h>
 #include <linux/rcupdate.h>
 #include <asm/cpufeature.h>
 #include "vm.h"
@@ -24,7 +25,7 @@ int mmu_vm_init(struct vm *vm)
 	vm->mmu.apic_page = INVALID_HPA;
 	if (!caps.tdp)
 		return -EOPNOTSUPP;
-	vm->mmu.nx_huge_pages = boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT);
+	vm->mmu.nx_huge_pages = boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) && !cpu_mitigations_off();
 	return tdp_vm_init(vm);
 }
 
@@ -51,7 +52,7 @@ void mmu_vcpu_destroy(struct vcpu *vcpu)
 int mmu_load_root(struct vcpu *vcpu)
 {
 	vcpu->mmu.root = vcpu->vm->mmu.root;
-	return 0;
+	return RESUME;
 }
 
 /* The hardware walks the guest's tables itself; only what the emulator remembered is stale. */

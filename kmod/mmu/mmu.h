@@ -21,7 +21,6 @@ struct vm_mmu {
 
 struct vcpu_mmu {
 	hpa_t root;	/* what backend enter() loads: EPTP/nCR3 base address, no flag bits */
-	u64 guest_ptp;			/* reserved for shadow paging */
 	struct slot *last_slot;		/* last hit; valid for one generation of slots */
 	u64 last_generation;
 	u64 *tables[MMU_CACHE_TABLES];	/* zeroed, so that nothing is allocated under mmu_lock */
@@ -42,7 +41,7 @@ void mmu_vm_destroy(struct vm *vm);
 int mmu_vcpu_init(struct vcpu *vcpu);
 void mmu_vcpu_destroy(struct vcpu *vcpu);
 
-/** mmu_load_root() - for REQ_MMU_RELOAD: make vcpu->mmu.root valid. Return: 0 or -ENOMEM */
+/** mmu_load_root() - for REQ_MMU_RELOAD: make vcpu->mmu.root valid. Return: RESUME or -ENOMEM */
 int mmu_load_root(struct vcpu *vcpu);
 
 /**

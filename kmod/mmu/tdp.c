@@ -18,6 +18,19 @@
 struct fmt tdp_fmt __ro_after_init;
 static bool tdp_pml __ro_after_init;	/* the dirty log is fed by cleared dirty bits */
 
+/*
+ * An address bit above those the CPU has, 0 if it has all. Not the one that asks for encryption,
+ * which is no reserved bit if firmware has switched that on, whatever Linux makes of it.
+ */
+static u64 __init marker_by_address(u64 marker)
+{
+	unsigned int bit = 51;
+
+	if (cpuid_eax(0x80000000) >= 0x8000001f && (cpuid_ebx(0x8000001f) & 0x3f) == bit)
+		bit--;
+	return boot_cpu_data.x86_phys_bits > bit ? 0 : marker | BIT_ULL(bit);
+}
+
 int __init tdp_module_init(void)
 {
 	if (!caps.tdp_format)
@@ -26,27 +39,20 @@ int __init tdp_module_init(void)
 	if (!caps.tdp_ad)
 		tdp_fmt.accessed = tdp_fmt.dirty = 0;
 	tdp_pml = caps.pml && tdp_fmt.dirty;
-	/* A marker by reserved address bit needs one. EPT's is a misconfiguration anyway. */
-	if ((tdp_fmt.marker & ENTRY_ADDR) == BIT_ULL(51) && boot_cpu_data.x86_phys_bits > 51)
-		tdp_fmt.marker = 0;
+	if (!(tdp_fmt.marker & ENTRY_ADDR))
+		tdp_fmt.marker = marker_by_address(tdp_fmt.marker);
 	return 0;
 }
 
-static u64 *pages_stat(struct vm *vm, int level)
+/* No table has an entry for it. Hardware says so by a violation, if its addresses are that long. */
+static bool out_of_reach(gfn_t gfn)
 {
-	switch (level) {
-	case 1:
-		return &vm->stats.pages_4k;
-	case 2:
-		return &vm->stats.pages_2m;
-	default:
-		return &vm->stats.pages_1g;
-	}
+	return gfn >> (caps.tdp_levels * 9);
 }
 
 static void count_leaves(struct vm *vm, int level, s64 n)
 {
-	atomic64_add(n, (atomic64_t *)pages_stat(vm, level));
+	atomic64_add(n, (atomic64_t *)&vm->stats.pages[level - 1]);
 }
 
 static u64 table_entry(u64 *table)
@@ -211,29 +217,30 @@ static u64 make_leaf(struct vm *vm, const struct tdp_fault *f, int level)
 	return entry;
 }
 
-static enum tdp_result install(struct vm *vm, struct iter *it, struct tdp_fault *f)
+/* False: somebody else changed the entry, try again. */
+static bool install(struct vm *vm, struct iter *it, const struct tdp_fault *f)
 {
 	u64 old = it->entry, new = make_leaf(vm, f, it->level);
 
 	if (entry_allows(old, it->level, f))
-		return TDP_FIXED;
+		return true;
 	if (entry_present(old) && entry_addr(old) != entry_addr(new)) {
 		/* Device memory that moved without a word to the notifier. */
 		if (try_cmpxchg64(it->ptr, &old, 0)) {
 			leaf_gone(vm, old, it->level);
 			tlb_flush_vm(vm);
 		}
-		return TDP_RETRY;
+		return false;
 	}
 	if (entry_present(old))
 		new |= old & (tdp_fmt.accessed | tdp_fmt.dirty | tdp_fmt.write);
 	if (!try_cmpxchg64(it->ptr, &old, new))
-		return TDP_RETRY;
+		return false;
 	if (!entry_present(old))
 		count_leaves(vm, it->level, 1);
 	if (f->write && f->slot)
 		slots_log_dirty(f->slot, f->gfn);
-	return TDP_FIXED;
+	return true;
 }
 
 static bool stale(struct vm *vm, const struct tdp_fault *f)
@@ -273,40 +280,40 @@ static void install_more(struct vm *vm, const struct iter *it, const struct tdp_
 	count_leaves(vm, 1, done);
 }
 
-enum tdp_result tdp_map(struct vcpu *vcpu, struct tdp_fault *f)
+bool tdp_map(struct vcpu *vcpu, const struct tdp_fault *f)
 {
 	struct vm *vm = vcpu->vm;
-	enum tdp_result ret = TDP_RETRY;
 	struct iter it;
+	bool done = false;
 
 	read_lock(&vm->mmu_lock);
 	if (!stale(vm, f)) {
 		walk_down(vcpu, &it, f, goal_level(vm, f));
-		ret = install(vm, &it, f);
+		done = install(vm, &it, f);
 		if (f->nr_more && it.level == 1)
 			install_more(vm, &it, f);
 	}
 	read_unlock(&vm->mmu_lock);
-	return ret;
+	return done;
 }
 
-enum tdp_result tdp_mark_mmio(struct vcpu *vcpu, struct tdp_fault *f)
+bool tdp_mark_mmio(struct vcpu *vcpu, const struct tdp_fault *f)
 {
 	struct vm *vm = vcpu->vm;
-	enum tdp_result ret = TDP_RETRY;
 	struct iter it;
+	bool current_slots;
 
-	if (!tdp_fmt.marker)
-		return TDP_FIXED;
+	if (!tdp_fmt.marker || out_of_reach(f->gfn))
+		return true;
 	read_lock(&vm->mmu_lock);
-	if (!stale(vm, f)) {
+	current_slots = !stale(vm, f);
+	if (current_slots) {
 		walk_down(vcpu, &it, f, 1);
 		if (!entry_present(it.entry))
 			cmpxchg64(it.ptr, it.entry, entry_marker(&tdp_fmt, f->slots->generation));
-		ret = TDP_FIXED;
 	}
 	read_unlock(&vm->mmu_lock);
-	return ret;
+	return current_slots;
 }
 
 /* The lowest entry on the way to @gfn. Context: rcu_read_lock() or mmu_lock. Return: its level */
@@ -328,7 +335,7 @@ bool tdp_is_mmio(struct vm *vm, gfn_t gfn)
 {
 	u64 *ptr, entry;
 
-	if (gfn >> (caps.tdp_levels * 9))
+	if (out_of_reach(gfn))
 		return false;
 	rcu_read_lock();
 	lookup(vm, gfn, &ptr, &entry);
@@ -437,22 +444,7 @@ void tdp_zap(struct vm *vm, gfn_t start, gfn_t end, bool may_yield)
 
 void tdp_zap_all(struct vm *vm)
 {
-	tdp_zap(vm, 0, level_pages(caps.tdp_levels + 1), false);
-}
-
-/* Without accessed bits, young means mapped, and only a new fault can tell whether it is again. */
-static bool age_by_zap(struct vm *vm, gfn_t start, gfn_t end, bool clear)
-{
-	struct iter it;
-	bool young = false;
-
-	read_lock(&vm->mmu_lock);
-	for_each_entry(&it, vm->mmu.root_table, caps.tdp_levels, start, end, 1)
-		young |= entry_is_leaf(it.entry, it.level);
-	read_unlock(&vm->mmu_lock);
-	if (young && clear)
-		tdp_zap(vm, start, end, false);
-	return young;
+	tdp_zap(vm, 0, level_pages(caps.tdp_levels + 1), true);
 }
 
 static bool clear_bits(struct iter *it, u64 bits)
@@ -469,23 +461,26 @@ static bool clear_bits(struct iter *it, u64 bits)
 
 bool tdp_age(struct vm *vm, gfn_t start, gfn_t end, bool clear, bool flush)
 {
+	/* Without accessed bits, young means mapped, and only a new fault tells whether it is again. */
+	bool zap = clear && !tdp_fmt.accessed;
 	struct iter it;
 	bool young = false;
 
-	if (!tdp_fmt.accessed)
-		return age_by_zap(vm, start, end, clear);
 	read_lock(&vm->mmu_lock);
 	for_each_entry(&it, vm->mmu.root_table, caps.tdp_levels, start, end, 1) {
-		if (!entry_is_leaf(it.entry, it.level) || !(it.entry & tdp_fmt.accessed))
+		if (!entry_is_leaf(it.entry, it.level) ||
+		    !(it.entry & (tdp_fmt.accessed ?: ENTRY_PRESENT)))
 			continue;
 		young = true;
-		if (!clear)
+		if (!clear || zap)
 			break;
 		clear_bits(&it, tdp_fmt.accessed);
 	}
-	if (young && flush)
+	if (young && flush && !zap)
 		tlb_flush_vm(vm);
 	read_unlock(&vm->mmu_lock);
+	if (young && zap)
+		tdp_zap(vm, start, end, false);
 	return young;
 }
 
@@ -547,10 +542,7 @@ int tdp_vm_init(struct vm *vm)
 
 void tdp_vm_destroy(struct vm *vm)
 {
-	if (!vm->mmu.root_table)
-		return;
-	tdp_zap_all(vm);
-	tlb_table_free(vm->mmu.root_table);
+	tlb_table_free(vm->mmu.root_table);	/* mem_vm_destroy() has emptied it */
 	vm->mmu.root_table = NULL;
 	vm->mmu.root = INVALID_HPA;
 }

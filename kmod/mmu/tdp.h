@@ -29,16 +29,14 @@ struct tdp_fault {
 	hfn_t more[PFN_MORE];
 };
 
-enum tdp_result { TDP_RETRY, TDP_FIXED };
-
 /** tdp_fast_fault() - make a logged entry writable without a lock. vm->srcu held. */
 bool tdp_fast_fault(struct vcpu *vcpu, const struct tdp_fault *fault);
 /** tdp_maps_more() - how many pages behind @f->gfn would tdp_map() take? After @f->hva is known. */
 unsigned int tdp_maps_more(struct vm *vm, const struct tdp_fault *f);
-/** tdp_map() - install f->pfn. Sleeps not. Return: enum tdp_result */
-enum tdp_result tdp_map(struct vcpu *vcpu, struct tdp_fault *fault);
-/** tdp_mark_mmio() - remember that there is no memory. Return: enum tdp_result */
-enum tdp_result tdp_mark_mmio(struct vcpu *vcpu, struct tdp_fault *fault);
+/** tdp_map() - install f->pfn. Sleeps not. Return: done; false: something changed meanwhile, retry */
+bool tdp_map(struct vcpu *vcpu, const struct tdp_fault *fault);
+/** tdp_mark_mmio() - remember that there is no memory. Return: as tdp_map() */
+bool tdp_mark_mmio(struct vcpu *vcpu, const struct tdp_fault *fault);
 /** tdp_is_mmio() - is there a marker of the current generation? Context: vm->srcu held. */
 bool tdp_is_mmio(struct vm *vm, gfn_t gfn);
 /** tdp_topup() - fill the vCPU's table cache. Return: 0 or -ENOMEM */

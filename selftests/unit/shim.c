@@ -25,6 +25,7 @@ struct work_struct *shim_work_list;
 struct hrtimer *shim_hrtimer;
 void (*shim_srcu_wait)(struct srcu_struct *srcu);
 struct shim_cpu boot_cpu_data = { .x86_phys_bits = 46 };
+unsigned int shim_c_bit;
 void (*shim_page_freed)(u64 phys);
 
 static char *arena;

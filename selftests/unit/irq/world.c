@@ -80,11 +80,6 @@ void vcpu_kick(struct vcpu *vcpu)
 	world.kicked |= BIT(vcpu->index);
 }
 
-bool vcpu_wake(struct vcpu *vcpu)
-{
-	return false;
-}
-
 void vm_request_all(struct vm *vm, enum vcpu_req req, bool wait)
 {
 	struct vcpu *vcpu;

@@ -134,6 +134,8 @@ static u64 *walk(struct cpu_model *cpu, gfn_t gfn, int *level, bool *marker)
 	u64 *table = __va(vm.mmu.root);
 
 	*marker = false;
+	if (gfn >> (caps.tdp_levels * 9))
+		return NULL;
 	for (*level = caps.tdp_levels; ; --*level) {
 		u64 *ptr = &table[gfn >> (*level - 1) * 9 & 511], entry = *ptr;
 
@@ -579,6 +581,7 @@ void model_start(enum model_kind kind)
 
 void model_end(void)
 {
+	unsigned long index;
 	int i;
 
 	for (i = 0; i < MODEL_CPUS; i++) {
@@ -587,6 +590,9 @@ void model_end(void)
 		flush_cpu(i);
 	}
 	mem_vm_destroy(&vm);
+	/* Nobody tells the VM from here on. */
+	for (index = 0; index < MODEL_PAGES; index++)
+		frame_free(index);
 	tdp_vm_destroy(&vm);
 	shim_grace_period();
 	MODEL(!shim_pages_used(), "%ld pages are left", shim_pages_used());

@@ -253,12 +253,40 @@ static void mmio_marker_saves_the_lookup(void)
 		EXPECT(model_access(0, 0xfe000000, ACCESS_READ));
 		model_end();
 	}
-	boot_cpu_data.x86_phys_bits = 52;	/* no reserved bit left */
-	model_start(MODEL_NPT);
-	EXPECT(!model_access(0, 0xfe000000, ACCESS_READ));
-	EXPECT(!tdp_is_mmio(&vm, 0xfe000));
-	model_end();
+}
+
+/* NPT's marker lives by an address bit that is reserved. */
+static void mmio_marker_of_npt(void)
+{
+	static const struct {
+		unsigned int phys_bits, c_bit;
+		bool markers;
+	} cpus[] = { { 48, 47, true }, { 52, 0, false }, { 43, 51, true }, { 51, 51, false } };
+	unsigned int i;
+
+	for (i = 0; i < sizeof(cpus) / sizeof(cpus[0]); i++) {
+		boot_cpu_data.x86_phys_bits = cpus[i].phys_bits;
+		shim_c_bit = cpus[i].c_bit;
+		model_start(MODEL_NPT);
+		EXPECT(!model_access(0, 0xfe000000, ACCESS_READ));
+		EXPECT_EQ(tdp_is_mmio(&vm, 0xfe000), cpus[i].markers);
+		EXPECT(!cpus[i].c_bit || !(tdp_fmt.marker >> cpus[i].c_bit & 1));
+		model_end();
+	}
 	boot_cpu_data.x86_phys_bits = 46;
+	shim_c_bit = 0;
+}
+
+/* CPUs with 52 address bits report what four levels of tables cannot map. */
+static void beyond_the_tables(void)
+{
+	FOR_EACH_MODEL(kind) {
+		model_start(kind);
+		EXPECT(!model_access(0, 1ull << 48, ACCESS_READ));
+		EXPECT(!model_access(0, (1ull << 50) + 0x1000, ACCESS_WRITE));
+		EXPECT(!model_access(0, 0x1000, ACCESS_READ));
+		model_end();
+	}
 }
 
 static void read_only_slot(void)
@@ -567,6 +595,8 @@ int main(int argc, char **argv)
 		{ "a slot change in mid-fault wins", fault_races_with_slots },
 		{ "a deleted or moved slot leaves no translation", deleted_slot_is_mmio },
 		{ "MMIO markers are used for one generation", mmio_marker_saves_the_lookup },
+		{ "NPT's markers and the encryption bit", mmio_marker_of_npt },
+		{ "an address beyond the tables is MMIO", beyond_the_tables },
 		{ "read-only slots: writes are MMIO", read_only_slot },
 		{ "dirty log, with large pages", dirty_log },
 		{ "dirty log with manual protection", manual_dirty_log },

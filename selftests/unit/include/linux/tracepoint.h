@@ -5,8 +5,11 @@
 
 #define TP_PROTO(...)	__VA_ARGS__
 #define TP_ARGS(...)
-#define DECLARE_EVENT_CLASS(...)
-#define DEFINE_EVENT(class, name, proto, args)	static inline void trace_##name(proto) { }
 #define TRACE_EVENT(name, proto, ...)	static inline void trace_##name(proto) { }
+
+#define SHIM_COUNT(_0, _1, _2, _3, _4, _5, _6, _7, _n, ...)	_n
+#define COUNT_ARGS(...)	SHIM_COUNT(, ##__VA_ARGS__, 7, 6, 5, 4, 3, 2, 1, 0)
+#define SHIM_CONCAT(a, b)	a##b
+#define CONCATENATE(a, b)	SHIM_CONCAT(a, b)
 
 #endif
