@@ -31,27 +31,19 @@ static int row_vm(const struct api_row *row, struct vm *vm, void *data, unsigned
 	return ret;
 }
 
-static int row_srcu(const struct api_row *row, struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	int srcu = srcu_read_lock(&vcpu->vm->srcu);
-	int ret = row->vcpu(vcpu, data, arg);
-
-	srcu_read_unlock(&vcpu->vm->srcu, srcu);
-	return ret;
-}
-
 static int row_vcpu(const struct api_row *row, struct vcpu *vcpu, void *data, unsigned long arg)
 {
-	int ret;
+	int ret, srcu = 0;
 
 	if (mutex_lock_killable(&vcpu->lock))
 		return -EINTR;
 	if (row->flags & ROW_LOADED)
 		vcpu_load(vcpu);
 	if (row->flags & ROW_SRCU)
-		ret = row_srcu(row, vcpu, data, arg);
-	else
-		ret = row->vcpu(vcpu, data, arg);
+		srcu = srcu_read_lock(&vcpu->vm->srcu);
+	ret = row->vcpu(vcpu, data, arg);
+	if (row->flags & ROW_SRCU)
+		srcu_read_unlock(&vcpu->vm->srcu, srcu);
 	if (row->flags & ROW_LOADED)
 		vcpu_put(vcpu);
 	mutex_unlock(&vcpu->lock);
@@ -70,8 +62,10 @@ static int row_locked(const struct api_row *row, struct vm *vm, struct vcpu *vcp
 
 int row_call(const struct api_row *row, struct vm *vm, struct vcpu *vcpu, unsigned long arg)
 {
+	unsigned int size = row->flags & ROW_RAW ? 0 : _IOC_SIZE(row->cmd);
+	bool in = (_IOC_DIR(row->cmd) & _IOC_WRITE) || (row->flags & ROW_IN);
+	bool out = (_IOC_DIR(row->cmd) & _IOC_READ) && !(row->flags & ROW_IN);
 	void __user *user = (void __user *)arg;
-	u16 size = max(row->in, row->out);
 	u64 small[ROW_SMALL / sizeof(u64)];
 	void *data = small;
 	int ret = -EFAULT;
@@ -82,11 +76,11 @@ int row_call(const struct api_row *row, struct vm *vm, struct vcpu *vcpu, unsign
 		data = kmalloc(size, GFP_KERNEL_ACCOUNT);
 	if (!data)
 		return -ENOMEM;
-	if (size > row->in)		/* nothing of ours goes out unwritten */
-		memset(data + row->in, 0, size - row->in);
-	if (!row->in || !copy_from_user(data, user, row->in))
+	if (!in)			/* nothing of ours goes out unwritten */
+		memset(data, 0, size);
+	if (!in || !copy_from_user(data, user, size))
 		ret = row_locked(row, vm, vcpu, data, arg);
-	if (ret >= 0 && row->out && copy_to_user(user, data, row->out))
+	if (out && (ret >= 0 || ret == -E2BIG) && copy_to_user(user, data, size))
 		ret = -EFAULT;
 	if (data != small)
 		kfree(data);
