@@ -63,15 +63,16 @@ static int row_locked(const struct api_row *row, struct vm *vm, struct vcpu *vcp
 int row_call(const struct api_row *row, struct vm *vm, struct vcpu *vcpu, unsigned long arg)
 {
 	unsigned int size = row->flags & ROW_RAW ? 0 : _IOC_SIZE(row->cmd);
-	bool in = (_IOC_DIR(row->cmd) & _IOC_WRITE) || (row->flags & ROW_IN);
-	bool out = (_IOC_DIR(row->cmd) & _IOC_READ) && !(row->flags & ROW_IN);
 	void __user *user = (void __user *)arg;
 	u64 small[ROW_SMALL / sizeof(u64)];
 	void *data = small;
 	int ret = -EFAULT;
+	bool in, out;
 
 	if (!size)
 		return row_locked(row, vm, vcpu, NULL, arg);
+	in = (_IOC_DIR(row->cmd) & _IOC_WRITE) || (row->flags & ROW_IN);
+	out = (_IOC_DIR(row->cmd) & _IOC_READ) && !(row->flags & ROW_IN);
 	if (size > sizeof(small))
 		data = kmalloc(size, GFP_KERNEL_ACCOUNT);
 	if (!data)

@@ -49,6 +49,7 @@ struct vcpu_cpu {
 	bool has_run;			/* KVM_RUN was called: CPUID is final */
 	bool pv_enforce;		/* KVM_CAP_ENFORCE_PV_FEATURE_CPUID */
 	u64 cr3_reserved, cr4_reserved;	/* bits the guest's CPUID does not allow */
+	u64 efer_allowed;
 	u64 guest_xcr0_allowed;
 
 	/* msr.c: values without an effect of their own */

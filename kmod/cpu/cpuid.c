@@ -95,26 +95,17 @@ u64 cpuid_features(const struct kvm_cpuid_entry2 *entries, u32 nr)
 	return features;
 }
 
-u64 cpuid_cr4(u64 features)
+void cpuid_controls(u64 features, u64 *cr4, u64 *efer)
 {
-	u64 cr4 = CR4_ALWAYS;
 	unsigned int i;
 
+	*cr4 = CR4_ALWAYS;
+	*efer = 0;
 	for (i = 0; i < NR_GUEST_FEATURES; i++)
-		if (features & BIT_ULL(i))
-			cr4 |= feature_bits[i].cr4;
-	return cr4;
-}
-
-u64 cpuid_efer(u64 features)
-{
-	u64 efer = 0;
-	unsigned int i;
-
-	for (i = 0; i < NR_GUEST_FEATURES; i++)
-		if (features & BIT_ULL(i))
-			efer |= feature_bits[i].efer;
-	return efer;
+		if (features & BIT_ULL(i)) {
+			*cr4 |= feature_bits[i].cr4;
+			*efer |= feature_bits[i].efer;
+		}
 }
 
 static u16 *first_of(struct cpuid_table *table, u32 function)
@@ -250,13 +241,16 @@ static void derive(struct vcpu *vcpu)
 	struct vcpu_cpu *arch = &vcpu->arch;
 	struct cpuid_table *table = arch->cpuid;
 	const struct kvm_cpuid_entry2 *leaf = find(table, 0xd, 0), *pv = find_pv(table);
+	u64 cr4, efer;
 
 	arch->features = cpuid_features(table->entries, table->nr);
 	arch->pv_features = pv ? pv->eax : 0;
 	arch->maxphyaddr = derive_maxphyaddr(table);
 	arch->guest_xcr0_allowed =
 		leaf ? (leaf->eax | (u64)leaf->edx << 32) & cpuid_host.xcr0 : 0;
-	arch->cr4_reserved = ~(cpuid_cr4(arch->features) & cpuid_host.cr4);
+	cpuid_controls(arch->features, &cr4, &efer);
+	arch->cr4_reserved = ~(cr4 & cpuid_host.cr4);
+	arch->efer_allowed = efer & cpuid_host.efer;
 	arch->cr3_reserved = arch->maxphyaddr < 64 ? ~0ull << arch->maxphyaddr : 0;
 	msr_intercepts(vcpu);
 	backend.controls_changed(vcpu);

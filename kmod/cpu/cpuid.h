@@ -69,8 +69,7 @@ const struct kvm_cpuid_entry2 *cpuid_find(const struct kvm_cpuid_entry2 *entries
 					  u32 function, u32 index);
 /* What a table offers: enum guest_feature, and the bits of CR4 and EFER that go with them. */
 u64 cpuid_features(const struct kvm_cpuid_entry2 *entries, u32 nr);
-u64 cpuid_cr4(u64 features);
-u64 cpuid_efer(u64 features);
+void cpuid_controls(u64 features, u64 *cr4, u64 *efer);
 
 /* The most that a guest may set on this machine, computed once at load (cpuid_host.c). */
 struct cpuid_host {

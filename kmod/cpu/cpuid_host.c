@@ -339,8 +339,8 @@ void cpuid_host_init(void)
 	add_hypervisor();
 	add_leaves(0x80000000, 0x80000021);
 	cpuid_host.features = cpuid_features(supported, nr_supported);
-	cpuid_host.cr4 = cpuid_cr4(cpuid_host.features) & caps.cr4_allowed;
-	cpuid_host.efer = cpuid_efer(cpuid_host.features);
+	cpuid_controls(cpuid_host.features, &cpuid_host.cr4, &cpuid_host.efer);
+	cpuid_host.cr4 &= caps.cr4_allowed;
 }
 
 bool cpuid_host_has(u32 function, u32 index, unsigned int reg, u32 bits)

@@ -194,10 +194,8 @@ bool cr8_write(struct vcpu *vcpu, u64 val)
 /* LMA mirrors paging: what a write says about it is ignored. */
 bool efer_write(struct vcpu *vcpu, u64 val, bool host)
 {
-	u64 old = efer_get(vcpu), allowed = cpuid_host.efer;
+	u64 old = efer_get(vcpu), allowed = host ? cpuid_host.efer : vcpu->arch.efer_allowed;
 
-	if (!host)
-		allowed &= cpuid_efer(vcpu->arch.features);
 	if (val & ~allowed & ~(u64)EFER_LMA)
 		return false;
 	if (!host && regs_paging(vcpu) && ((old ^ val) & EFER_LME))

@@ -29,6 +29,9 @@
 #define MTRR_VAR_FIRST		0x200
 #define MTRR_VAR_LAST		(MTRR_VAR_FIRST + 2 * CORBEL_NR_VAR_MTRRS - 1)
 
+#define PV_FEATURES		32	/* KVM_FEATURE_* above the guest features in one mask */
+static_assert(NR_GUEST_FEATURES <= PV_FEATURES);
+
 enum msr_flags {
 	LISTED		= 1 << 0,	/* KVM_GET_MSR_INDEX_LIST */
 	READ_ONLY	= 1 << 1,	/* a write finds no such register */
@@ -47,8 +50,7 @@ struct msr_row {
 	u32 first, last;
 	u16 flags;		/* enum msr_flags */
 	u16 where;		/* KEPT(): the value's place in struct vcpu_cpu */
-	u32 pv;			/* KVM_FEATURE_* bit that offers it where CPUID is enforced */
-	u64 needs;		/* any of these guest features, unless userspace asks */
+	u64 needs;		/* F() or PV(): any of these offers it, unless userspace asks */
 	u64 constant;
 	u64 ignored, reserved;	/* bits that a write loses; that it must not set */
 	/* Is it there: 0 or the error */
@@ -104,6 +106,11 @@ static int live_set(struct vcpu *vcpu, u32 msr, u64 val, bool host)
 		return lapic_base_set(vcpu, val, host);
 	}
 	return efer_write(vcpu, val, host) ? 0 : -EINVAL;
+}
+
+static int x2apic_set(struct vcpu *vcpu, u32 msr, u64 val, bool host)
+{
+	return lapic_msr_write(vcpu, msr, val);
 }
 
 static int pv_set(struct vcpu *vcpu, u32 msr, u64 val, bool host)
@@ -235,7 +242,7 @@ static int arch_caps_check(struct vcpu *vcpu, u32 msr, u64 val, bool host)
 }
 
 #define F(name)			BIT_ULL(GUEST_##name)
-#define PV(name)		.pv = BIT(KVM_FEATURE_##name)
+#define PV(name)		.needs = BIT_ULL(PV_FEATURES + KVM_FEATURE_##name)
 #define SPEC_CTRL_FEATURES	(F(SPEC_CTRL) | F(STIBP) | F(SSBD) | F(IBPB) | F(AMD_SSBD))
 
 #define ONE(msr)		.first = (msr), .last = (msr)
@@ -287,6 +294,7 @@ static const struct msr_row rows[] = {
 	  .set = spec_ctrl_set },
 	{ ONE(MSR_IA32_PRED_CMD), WRITE_ONLY, .set = command_set, .reserved = ~1ull },
 	{ ONE(MSR_IA32_FLUSH_CMD), WRITE_ONLY, .set = command_set, .reserved = ~1ull },
+	{ X2APIC_FIRST, X2APIC_LAST, .get = lapic_msr_read, .set = x2apic_set },
 	{ ONE(MSR_KVM_WALL_CLOCK), LISTED, PV(CLOCKSOURCE), .get = live_get, .set = pv_set },
 	{ ONE(MSR_KVM_SYSTEM_TIME), LISTED, KEPT(system_time_msr), PV(CLOCKSOURCE), .set = pv_set },
 	{ ONE(MSR_KVM_WALL_CLOCK_NEW), LISTED, PV(CLOCKSOURCE2), .get = live_get, .set = pv_set },
@@ -333,8 +341,7 @@ static const struct msr_row rows[] = {
 };
 
 /* The row found last for a number's lowest byte; several CPUs may write it at once. */
-static u8 hints[256];
-static_assert(ARRAY_SIZE(rows) <= 256);
+static const struct msr_row *hints[256] = { [0 ... 255] = rows };
 
 static bool covers(const struct msr_row *row, u32 msr)
 {
@@ -347,7 +354,7 @@ static noinline const struct msr_row *search(u32 msr)
 
 	for (i = 0; i < ARRAY_SIZE(rows); i++)
 		if (covers(&rows[i], msr)) {
-			WRITE_ONCE(hints[msr & 0xff], i);
+			WRITE_ONCE(hints[msr & 0xff], &rows[i]);
 			return &rows[i];
 		}
 	return NULL;
@@ -355,7 +362,7 @@ static noinline const struct msr_row *search(u32 msr)
 
 static const struct msr_row *find(u32 msr)
 {
-	const struct msr_row *row = &rows[READ_ONCE(hints[msr & 0xff])];
+	const struct msr_row *row = READ_ONCE(hints[msr & 0xff]);
 
 	return likely(covers(row, msr)) ? row : search(msr);
 }
@@ -367,35 +374,53 @@ static u64 *kept(struct vcpu *vcpu, const struct msr_row *row, u32 msr)
 	return first + array_index_nospec(msr - row->first, row->last - row->first + 1);
 }
 
-/* Does it exist for who asks: 0 or the error. */
-static int may(struct vcpu *vcpu, const struct msr_row *row, u32 msr, bool host)
+/*
+ * Is it there for who asks: 0 or the error. @without: the flag of a register that cannot be
+ * accessed this way
+ */
+static int refused(struct vcpu *vcpu, const struct msr_row *row, u32 msr, bool host, u16 without)
 {
-	if (!host && row->needs && !(vcpu->arch.features & row->needs))
-		return -EINVAL;
-	if (!host && row->pv && vcpu->arch.pv_enforce && !(vcpu->arch.pv_features & row->pv))
+	struct vcpu_cpu *arch = &vcpu->arch;
+	u64 offered = arch->features | (u64)arch->pv_features << PV_FEATURES;
+
+	if (row->flags & without)
 		return -ENOENT;
+	if (!arch->pv_enforce)
+		offered |= ~0ull << PV_FEATURES;
+	if (!host && row->needs && !(offered & row->needs))
+		return row->needs >> PV_FEATURES ? -ENOENT : -EINVAL;
 	return row->may ? row->may(vcpu, msr, host) : 0;
 }
 
-int msr_get(struct vcpu *vcpu, u32 msr, u64 *val, bool host)
+static __always_inline int get(struct vcpu *vcpu, const struct msr_row *row, u32 msr, u64 *val)
 {
-	const struct msr_row *row;
-	int err;
-
-	if (msr >= X2APIC_FIRST && msr <= X2APIC_LAST)
-		return lapic_msr_read(vcpu, msr, val);
-	row = find(msr);
-	if (!row)
-		return backend.msr_get(vcpu, msr, val);
-	err = row->flags & WRITE_ONLY ? -ENOENT : may(vcpu, row, msr, host);
-	if (err)
-		return err;
-	if (row->flags & BACKEND)
-		return backend.msr_get(vcpu, msr, val);
 	if (row->get)
 		return row->get(vcpu, msr, val);
 	*val = row->where ? *kept(vcpu, row, msr) : row->constant;
 	return 0;
+}
+
+static noinline int get_guarded(struct vcpu *vcpu, u32 msr, u64 *val, bool host)
+{
+	const struct msr_row *row = find(msr);
+	int err = row ? refused(vcpu, row, msr, host, WRITE_ONLY) : 0;
+
+	if (err)
+		return err;
+	if (!row || (row->flags & BACKEND))
+		return backend.msr_get(vcpu, msr, val);
+	return get(vcpu, row, msr, val);
+}
+
+/* Most rows have no condition, and the hint is right: that is the short way. */
+int msr_get(struct vcpu *vcpu, u32 msr, u64 *val, bool host)
+{
+	const struct msr_row *row = READ_ONCE(hints[msr & 0xff]);
+
+	if (covers(row, msr) && !(row->needs | (unsigned long)row->may) &&
+	    !(row->flags & (BACKEND | WRITE_ONLY)))
+		return get(vcpu, row, msr, val);
+	return get_guarded(vcpu, msr, val, host);
 }
 
 static int store(struct vcpu *vcpu, const struct msr_row *row, u32 msr, u64 val, bool host)
@@ -415,15 +440,11 @@ static int store(struct vcpu *vcpu, const struct msr_row *row, u32 msr, u64 val,
 
 int msr_set(struct vcpu *vcpu, u32 msr, u64 val, bool host)
 {
-	const struct msr_row *row;
-	int err;
+	const struct msr_row *row = find(msr);
+	int err = row ? refused(vcpu, row, msr, host, READ_ONLY) : 0;
 
-	if (msr >= X2APIC_FIRST && msr <= X2APIC_LAST)
-		return lapic_msr_write(vcpu, msr, val);
-	row = find(msr);
 	if (!row)
 		return backend.msr_set(vcpu, msr, val);
-	err = row->flags & READ_ONLY ? -ENOENT : may(vcpu, row, msr, host);
 	if (err)
 		return err;
 	val &= ~row->ignored;
@@ -459,13 +480,13 @@ static u32 nr_index;
 /* What can be both read and written by userspace in every VM here. */
 void msr_module_init(void)
 {
+	u64 offered = cpuid_host.features | ~0ull << PV_FEATURES;
 	int i;
 
 	msr_host_init();
 	nr_index = 0;
 	for (i = 0; i < ARRAY_SIZE(rows); i++)
-		if ((rows[i].flags & LISTED) &&
-		    (!rows[i].needs || (rows[i].needs & cpuid_host.features)))
+		if ((rows[i].flags & LISTED) && (!rows[i].needs || (rows[i].needs & offered)))
 			index_list[nr_index++] = rows[i].first;
 }
 

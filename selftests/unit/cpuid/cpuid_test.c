@@ -168,6 +168,29 @@ static void round_trip(void)
 	world_end();
 }
 
+/* KVM_SET_CPUID: entries of another size, without index or flags; padding is not kept. */
+static void old_form(void)
+{
+	struct kvm_cpuid_entry old[] = {
+		{ .function = 0, .eax = 7, .padding = 5 },
+		{ .function = 7, .eax = 1, .ebx = 2, .ecx = 3, .edx = 4, .padding = 6 },
+	};
+	struct kvm_cpuid_entry2 back[2], want = {
+		.function = 7, .eax = 1, .ebx = 2, .ecx = 3, .edx = 4,
+	};
+	struct vcpu *vcpu = start();
+	u32 count = 2, regs[4];
+
+	EXPECT_EQ(cpuid_set(vcpu, old, 257, true), -E2BIG);
+	EXPECT_EQ(cpuid_set(vcpu, NULL, 1, true), -EFAULT);
+	EXPECT_EQ(cpuid_set(vcpu, old, 2, true), 0);
+	EXPECT_EQ(cpuid_get(vcpu, back, &count), 0);
+	EXPECT_EQ(memcmp(&back[1], &want, sizeof(want)), 0);
+	query(7, 9, regs);
+	EXPECT_EQ(regs[EDX], 4);
+	world_end();
+}
+
 static void limits(void)
 {
 	struct kvm_cpuid_entry2 *big = calloc(257, sizeof(*big));
@@ -389,6 +412,7 @@ static const struct ktap_case cases[] = {
 	{ "kernel_says_no", kernel_says_no },
 	{ "hypervisor_leaf", hypervisor_leaf },
 	{ "round_trip", round_trip },
+	{ "old_form", old_form },
 	{ "limits", limits },
 	{ "final_after_run", final_after_run },
 	{ "mirrored_bits", mirrored_bits },
