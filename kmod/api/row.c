@@ -31,19 +31,27 @@ static int row_vm(const struct api_row *row, struct vm *vm, void *data, unsigned
 	return ret;
 }
 
+static int row_srcu(const struct api_row *row, struct vcpu *vcpu, void *data, unsigned long arg)
+{
+	int srcu = srcu_read_lock(&vcpu->vm->srcu);
+	int ret = row->vcpu(vcpu, data, arg);
+
+	srcu_read_unlock(&vcpu->vm->srcu, srcu);
+	return ret;
+}
+
 static int row_vcpu(const struct api_row *row, struct vcpu *vcpu, void *data, unsigned long arg)
 {
-	int ret, srcu = 0;
+	int ret;
 
 	if (mutex_lock_killable(&vcpu->lock))
 		return -EINTR;
 	if (row->flags & ROW_LOADED)
 		vcpu_load(vcpu);
 	if (row->flags & ROW_SRCU)
-		srcu = srcu_read_lock(&vcpu->vm->srcu);
-	ret = row->vcpu(vcpu, data, arg);
-	if (row->flags & ROW_SRCU)
-		srcu_read_unlock(&vcpu->vm->srcu, srcu);
+		ret = row_srcu(row, vcpu, data, arg);
+	else
+		ret = row->vcpu(vcpu, data, arg);
 	if (row->flags & ROW_LOADED)
 		vcpu_put(vcpu);
 	mutex_unlock(&vcpu->lock);
