@@ -24,22 +24,29 @@ int api_vm_fd(struct vm *vm);
  */
 int api_vcpu_fd(struct vcpu *vcpu);
 
+/** api_file() - an open descriptor that fd_install() must finish. Return: its number or -errno */
+int api_file(const char *name, const struct file_operations *fops, void *object,
+	     struct file **file);
+
+#define API_SYNC_FIELDS	(KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
+
 /** cap_check() - KVM_CHECK_EXTENSION, the same on /dev/corbel and on a VM. Never negative. */
 int cap_check(unsigned long cap);
 
-/**
- * cap_enable() - KVM_ENABLE_CAP on a VM. Context: vm->lock held. Return: 0, -EINVAL, -EEXIST,
- * -ENOMEM
+/*
+ * KVM_ENABLE_CAP on a VM, vm->lock held, or on a vCPU.
+ * Return: 0, -EINVAL (also for a capability that is not ours), -EEXIST, -ENOMEM
  */
 int cap_enable(struct vm *vm, const struct kvm_enable_cap *cap);
+int cap_enable_vcpu(struct vcpu *vcpu, const struct kvm_enable_cap *cap);
 
 #define MSR_IO_MAX	256	/* KVM_GET_MSRS and KVM_SET_MSRS take fewer than this */
 
 /**
- * msr_io() - walk the entries of KVM_GET_MSRS or KVM_SET_MSRS up to the first that fails
+ * msr_io() - walk the entries of KVM_GET_MSRS or KVM_SET_MSRS at @arg up to the first that fails
  * @access: of one MSR; @vcpu as given. Return: how many were done, -E2BIG, -EFAULT, -ENOMEM
  */
-int msr_io(struct vcpu *vcpu, void __user *user, bool write_back,
+int msr_io(struct vcpu *vcpu, const struct kvm_msrs *head, unsigned long arg, bool write_back,
 	   int (*access)(struct vcpu *vcpu, struct kvm_msr_entry *entry));
 
 #endif

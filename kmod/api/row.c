@@ -70,23 +70,26 @@ static int row_locked(const struct api_row *row, struct vm *vm, struct vcpu *vcp
 
 int row_call(const struct api_row *row, struct vm *vm, struct vcpu *vcpu, unsigned long arg)
 {
+	unsigned int size = row->flags & ROW_RAW ? 0 : _IOC_SIZE(row->cmd);
 	void __user *user = (void __user *)arg;
-	u16 size = max(row->in, row->out);
 	u64 small[ROW_SMALL / sizeof(u64)];
 	void *data = small;
 	int ret = -EFAULT;
+	bool in, out;
 
 	if (!size)
 		return row_locked(row, vm, vcpu, NULL, arg);
+	in = (_IOC_DIR(row->cmd) & _IOC_WRITE) || (row->flags & ROW_IN);
+	out = (_IOC_DIR(row->cmd) & _IOC_READ) && !(row->flags & ROW_IN);
 	if (size > sizeof(small))
 		data = kmalloc(size, GFP_KERNEL_ACCOUNT);
 	if (!data)
 		return -ENOMEM;
-	if (size > row->in)		/* nothing of ours goes out unwritten */
-		memset(data + row->in, 0, size - row->in);
-	if (!row->in || !copy_from_user(data, user, row->in))
+	if (!in)			/* nothing of ours goes out unwritten */
+		memset(data, 0, size);
+	if (!in || !copy_from_user(data, user, size))
 		ret = row_locked(row, vm, vcpu, data, arg);
-	if (ret >= 0 && row->out && copy_to_user(user, data, row->out))
+	if (out && (ret >= 0 || ret == -E2BIG) && copy_to_user(user, data, size))
 		ret = -EFAULT;
 	if (data != small)
 		kfree(data);

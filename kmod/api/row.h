@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A row of an ioctl table: what is copied, which locks are held, which function does it. */
+/* A row of an ioctl table: which locks are held, which function does it. */
 #ifndef CORBEL_ROW_H
 #define CORBEL_ROW_H
 
 #include "types.h"
 
+/* vcpu->lock is always taken for a vCPU's row. */
 enum row_flags {
 	ROW_VM_LOCK	= 1 << 0,	/* VM rows: vm->lock */
 	ROW_SRCU	= 1 << 1,	/* vCPU rows: vm->srcu, for reading */
 	ROW_LOADED	= 1 << 2,	/* vCPU rows: its state is in this CPU */
-};					/* vcpu->lock is always taken for a vCPU's row */
+	ROW_RAW		= 1 << 3,	/* nothing is copied: the function looks at @arg itself */
+	ROW_IN		= 1 << 4,	/* copied in only, though the number says otherwise */
+};
 
 /*
- * @in bytes are copied from @arg before, @out bytes to it after success (0 or more), outside all
- * locks; @data is that buffer. A row without them looks at @arg itself.
+ * The number itself says how many bytes are copied from @arg before (_IOW), and to it after
+ * success or -E2BIG (_IOR), outside all locks; @data is that buffer. What follows a structure of
+ * variable size is still at @arg.
  */
 struct api_row {
-	unsigned int cmd;		/* the whole number: direction and size too */
-	u16 in, out;
+	unsigned int cmd;
 	u16 flags;			/* enum row_flags */
 	union {
 		int (*sys)(void *data, unsigned long arg);
@@ -26,30 +29,18 @@ struct api_row {
 	};
 };
 
-/*
- * A row's function that only passes the buffer on: to int fn(obj, buffer), or to one without
- * result.
- */
-#define ROW_FN(name, obj, fn)						\
-static int name(struct obj *obj, void *data, unsigned long arg)		\
+/* A row's function that is one call; @call names obj, data and arg. */
+#define ROW_FN(obj, name, call)						\
+static int obj##_##name(struct obj *obj, void *data, unsigned long arg)	\
 {									\
-	return fn(obj, data);						\
+	return call;							\
 }
-#define ROW_VOID_FN(name, obj, fn)					\
-static int name(struct obj *obj, void *data, unsigned long arg)		\
+#define ROW_VOID_FN(obj, name, call)					\
+static int obj##_##name(struct obj *obj, void *data, unsigned long arg)	\
 {									\
-	fn(obj, data);							\
+	call;								\
 	return 0;							\
 }
-
-#define ROW_ARG(_cmd, _flags, fd, fn)		/* arg is a number, nothing, or read by fn */ \
-	{ .cmd = _cmd, .flags = _flags, .fd = fn }
-#define ROW_IN(_cmd, type, _flags, fd, fn) \
-	{ .cmd = _cmd, .in = sizeof(type), .flags = _flags, .fd = fn }
-#define ROW_OUT(_cmd, type, _flags, fd, fn) \
-	{ .cmd = _cmd, .out = sizeof(type), .flags = _flags, .fd = fn }
-#define ROW_INOUT(_cmd, type, _flags, fd, fn) \
-	{ .cmd = _cmd, .in = sizeof(type), .out = sizeof(type), .flags = _flags, .fd = fn }
 
 /** row_find() - by the whole command; NULL: unknown on this descriptor */
 const struct api_row *row_find(const struct api_row *rows, unsigned int nr, unsigned int cmd);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The ioctls of /dev/corbel. */
 #include <linux/module.h>
-#include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/corbel.h>
 #include "api.h"
@@ -31,82 +30,58 @@ static int sys_vcpu_mmap_size(void *data, unsigned long arg)
 	return arg ? -EINVAL : 3 * PAGE_SIZE;	/* kvm_run, port data, coalesced ring */
 }
 
-static int sys_copy_cpuid(unsigned long arg,
-			  int (*fill)(struct kvm_cpuid_entry2 *entries, u32 *nent))
-{
-	struct kvm_cpuid2 __user *user = (void __user *)arg;
-	struct kvm_cpuid_entry2 *entries;
-	u32 nent;
-	int err;
-
-	if (get_user(nent, &user->nent))
-		return -EFAULT;
-	if (!nent)
-		return -E2BIG;
-	nent = min_t(u32, nent, CORBEL_NR_CPUID);
-	entries = kvcalloc(nent, sizeof(*entries), GFP_KERNEL_ACCOUNT);
-	if (!entries)
-		return -ENOMEM;
-	err = fill(entries, &nent);
-	if (!err && (copy_to_user(user->entries, entries, nent * sizeof(*entries)) ||
-		     put_user(nent, &user->nent)))
-		err = -EFAULT;
-	kvfree(entries);
-	return err;
-}
-
 static int sys_supported_cpuid(void *data, unsigned long arg)
 {
-	return sys_copy_cpuid(arg, cpuid_supported);
+	struct kvm_cpuid2 __user *user = (void __user *)arg;
+
+	return cpuid_supported(user->entries, &((struct kvm_cpuid2 *)data)->nent);
 }
 
 /*
  * Old kernels left the padding of this list alone; it has to be zero so that it can mean
  * something.
  */
-static int sys_cpuid_padding(unsigned long arg)
+static int sys_emulated_cpuid(void *data, unsigned long arg)
 {
 	struct kvm_cpuid2 __user *user = (void __user *)arg;
-	u32 i, nent, padding[3];
+	struct kvm_cpuid2 *head = data;
+	u32 i, padding[3];
 
-	if (get_user(nent, &user->nent))
-		return -EFAULT;
-	for (i = 0; i < min_t(u32, nent, CORBEL_NR_CPUID); i++) {
+	for (i = 0; i < min_t(u32, head->nent, CORBEL_NR_CPUID); i++) {
 		if (copy_from_user(padding, user->entries[i].padding, sizeof(padding)))
 			return -EFAULT;
 		if (padding[0] || padding[1] || padding[2])
 			return -EINVAL;
 	}
-	return 0;
-}
-
-static int sys_emulated_cpuid(void *data, unsigned long arg)
-{
-	return sys_cpuid_padding(arg) ?: sys_copy_cpuid(arg, cpuid_emulated);
+	return cpuid_emulated(user->entries, &head->nent);
 }
 
 /* The real count is told even when, or rather because, the room does not suffice. */
-static int sys_copy_msr_list(unsigned long arg, const u32 *(*list)(u32 *count))
+static int sys_msr_list(struct kvm_msr_list *head, unsigned long arg, const u32 *list, u32 count)
 {
 	struct kvm_msr_list __user *user = (void __user *)arg;
-	u32 room, count;
-	const u32 *indices = list(&count);
+	u32 room = head->nmsrs;
 
-	if (get_user(room, &user->nmsrs) || put_user(count, &user->nmsrs))
-		return -EFAULT;
+	head->nmsrs = count;
 	if (room < count)
 		return -E2BIG;
-	return copy_to_user(user->indices, indices, count * sizeof(u32)) ? -EFAULT : 0;
+	return copy_to_user(user->indices, list, count * sizeof(u32)) ? -EFAULT : 0;
 }
 
 static int sys_msr_index_list(void *data, unsigned long arg)
 {
-	return sys_copy_msr_list(arg, msr_index_list);
+	u32 count;
+	const u32 *list = msr_index_list(&count);
+
+	return sys_msr_list(data, arg, list, count);
 }
 
 static int sys_msr_feature_list(void *data, unsigned long arg)
 {
-	return sys_copy_msr_list(arg, msr_feature_list);
+	u32 count;
+	const u32 *list = msr_feature_list(&count);
+
+	return sys_msr_list(data, arg, list, count);
 }
 
 static int sys_get_msr(struct vcpu *vcpu, struct kvm_msr_entry *entry)
@@ -116,12 +91,12 @@ static int sys_get_msr(struct vcpu *vcpu, struct kvm_msr_entry *entry)
 
 static int sys_get_msrs(void *data, unsigned long arg)
 {
-	return msr_io(NULL, (void __user *)arg, true, sys_get_msr);
+	return msr_io(NULL, data, arg, true, sys_get_msr);
 }
 
 static int sys_mce_cap(void *data, unsigned long arg)
 {
-	*(u64 *)data = mce_cap_supported();
+	*(u64 *)data = MCE_CAP_SUPPORTED;
 	return 0;
 }
 
@@ -165,19 +140,19 @@ static int sys_get_info(void *data, unsigned long arg)
 }
 
 static const struct api_row sys_rows[] = {
-	ROW_ARG(KVM_GET_API_VERSION, 0, sys, sys_api_version),
-	ROW_ARG(KVM_CREATE_VM, 0, sys, sys_create_vm),
-	ROW_ARG(KVM_CHECK_EXTENSION, 0, sys, sys_check_extension),
-	ROW_ARG(KVM_GET_VCPU_MMAP_SIZE, 0, sys, sys_vcpu_mmap_size),
-	ROW_ARG(KVM_GET_SUPPORTED_CPUID, 0, sys, sys_supported_cpuid),
-	ROW_ARG(KVM_GET_EMULATED_CPUID, 0, sys, sys_emulated_cpuid),
-	ROW_ARG(KVM_GET_MSR_INDEX_LIST, 0, sys, sys_msr_index_list),
-	ROW_ARG(KVM_GET_MSR_FEATURE_INDEX_LIST, 0, sys, sys_msr_feature_list),
-	ROW_ARG(KVM_GET_MSRS, 0, sys, sys_get_msrs),
-	ROW_OUT(KVM_X86_GET_MCE_CAP_SUPPORTED, u64, 0, sys, sys_mce_cap),
-	ROW_IN(KVM_HAS_DEVICE_ATTR, struct kvm_device_attr, 0, sys, sys_has_attr),
-	ROW_IN(KVM_GET_DEVICE_ATTR, struct kvm_device_attr, 0, sys, sys_get_attr),
-	ROW_OUT(CORBEL_GET_INFO, struct corbel_info, 0, sys, sys_get_info),
+	{ KVM_GET_API_VERSION, 0, .sys = sys_api_version },
+	{ KVM_CREATE_VM, 0, .sys = sys_create_vm },
+	{ KVM_CHECK_EXTENSION, 0, .sys = sys_check_extension },
+	{ KVM_GET_VCPU_MMAP_SIZE, 0, .sys = sys_vcpu_mmap_size },
+	{ KVM_GET_SUPPORTED_CPUID, 0, .sys = sys_supported_cpuid },
+	{ KVM_GET_EMULATED_CPUID, 0, .sys = sys_emulated_cpuid },
+	{ KVM_GET_MSR_INDEX_LIST, 0, .sys = sys_msr_index_list },
+	{ KVM_GET_MSR_FEATURE_INDEX_LIST, 0, .sys = sys_msr_feature_list },
+	{ KVM_GET_MSRS, 0, .sys = sys_get_msrs },
+	{ KVM_X86_GET_MCE_CAP_SUPPORTED, 0, .sys = sys_mce_cap },
+	{ KVM_HAS_DEVICE_ATTR, 0, .sys = sys_has_attr },
+	{ KVM_GET_DEVICE_ATTR, 0, .sys = sys_get_attr },
+	{ CORBEL_GET_INFO, 0, .sys = sys_get_info },
 };
 
 static long sys_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

@@ -12,7 +12,6 @@
 #include "row.h"
 #include "trace.h"
 #include "vm.h"
-#include "cpu/cap.h"
 #include "cpu/clock.h"
 #include "cpu/cpuid.h"
 #include "cpu/debug.h"
@@ -25,8 +24,6 @@
 #include "irq/mp_state.h"
 
 /* KVM_RUN */
-
-#define VCPU_SYNC_FIELDS	(KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
 
 /*
  * Userspace can write the shared page at any time, so each part is copied before it is looked
@@ -73,7 +70,7 @@ static int vcpu_run_synced(struct vcpu *vcpu)
 	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
 	int srcu, err = 0;
 
-	if ((valid | dirty) & ~(u64)VCPU_SYNC_FIELDS)
+	if ((valid | dirty) & ~(u64)API_SYNC_FIELDS)
 		return -EINVAL;
 	if (dirty) {
 		srcu = srcu_read_lock(&vcpu->vm->srcu);
@@ -88,7 +85,7 @@ static int vcpu_run_synced(struct vcpu *vcpu)
 	return err;
 }
 
-static int vcpu_row_run(struct vcpu *vcpu, void *data, unsigned long arg)
+static int vcpu_run(struct vcpu *vcpu, void *data, unsigned long arg)
 {
 	int err;
 
@@ -104,7 +101,7 @@ static int vcpu_row_run(struct vcpu *vcpu, void *data, unsigned long arg)
 	return err;
 }
 
-static int vcpu_row_set_signal_mask(struct vcpu *vcpu, void *data, unsigned long arg)
+static int vcpu_set_signal_mask(struct vcpu *vcpu, void *data, unsigned long arg)
 {
 	struct kvm_signal_mask __user *user = (void __user *)arg;
 	sigset_t sigset;
@@ -128,17 +125,27 @@ static int vcpu_row_set_signal_mask(struct vcpu *vcpu, void *data, unsigned long
 
 /* Registers */
 
-ROW_VOID_FN(vcpu_row_get_regs, vcpu, regs_to_user)
-ROW_VOID_FN(vcpu_row_set_regs, vcpu, regs_from_user)
-ROW_VOID_FN(vcpu_row_get_sregs, vcpu, sregs_to_user)
-ROW_FN(vcpu_row_set_sregs, vcpu, sregs_from_user)
-ROW_VOID_FN(vcpu_row_get_sregs2, vcpu, sregs2_to_user)
-ROW_FN(vcpu_row_set_sregs2, vcpu, sregs2_from_user)
-ROW_VOID_FN(vcpu_row_get_fpu, vcpu, fpu_to_user)
-ROW_VOID_FN(vcpu_row_set_fpu, vcpu, fpu_from_user)
+ROW_VOID_FN(vcpu, get_regs, regs_to_user(vcpu, data))
+ROW_VOID_FN(vcpu, set_regs, regs_from_user(vcpu, data))
+ROW_VOID_FN(vcpu, get_sregs, sregs_to_user(vcpu, data))
+ROW_FN(vcpu, set_sregs, sregs_from_user(vcpu, data))
+ROW_VOID_FN(vcpu, get_sregs2, sregs2_to_user(vcpu, data))
+ROW_FN(vcpu, set_sregs2, sregs2_from_user(vcpu, data))
+ROW_VOID_FN(vcpu, get_fpu, fpu_to_user(vcpu, data))
+ROW_VOID_FN(vcpu, set_fpu, fpu_from_user(vcpu, data))
 
-static int vcpu_copy_xsave(struct vcpu *vcpu, unsigned long arg, u32 size)
+/* The old form has no way to say that it is too small. */
+static int vcpu_get_xsave(struct vcpu *vcpu, void *data, unsigned long arg)
 {
+	if (xstate_size(vcpu) > sizeof(struct kvm_xsave))
+		return -EINVAL;
+	xsave_to_user(vcpu, data, sizeof(struct kvm_xsave));
+	return 0;
+}
+
+static int vcpu_get_xsave2(struct vcpu *vcpu, void *data, unsigned long arg)
+{
+	u32 size = xstate_size(vcpu);
 	void *buf = kvzalloc(size, GFP_KERNEL_ACCOUNT);
 	int err = 0;
 
@@ -151,20 +158,7 @@ static int vcpu_copy_xsave(struct vcpu *vcpu, unsigned long arg, u32 size)
 	return err;
 }
 
-/* The old form has no way to say that it is too small. */
-static int vcpu_row_get_xsave(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	if (xstate_size(vcpu) > sizeof(struct kvm_xsave))
-		return -EINVAL;
-	return vcpu_copy_xsave(vcpu, arg, sizeof(struct kvm_xsave));
-}
-
-static int vcpu_row_get_xsave2(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	return vcpu_copy_xsave(vcpu, arg, xstate_size(vcpu));
-}
-
-static int vcpu_row_set_xsave(struct vcpu *vcpu, void *data, unsigned long arg)
+static int vcpu_set_xsave(struct vcpu *vcpu, void *data, unsigned long arg)
 {
 	void *buf = vmemdup_user((void __user *)arg, xstate_size(vcpu));
 	int err;
@@ -176,34 +170,33 @@ static int vcpu_row_set_xsave(struct vcpu *vcpu, void *data, unsigned long arg)
 	return err;
 }
 
-ROW_VOID_FN(vcpu_row_get_xcrs, vcpu, xcrs_to_user)
-ROW_FN(vcpu_row_set_xcrs, vcpu, xcrs_from_user)
-ROW_VOID_FN(vcpu_row_get_debugregs, vcpu, debugregs_to_user)
-ROW_FN(vcpu_row_set_debugregs, vcpu, debugregs_from_user)
-ROW_FN(vcpu_row_set_guest_debug, vcpu, debug_set)
-ROW_VOID_FN(vcpu_row_translate, vcpu, translate_to_user)
+ROW_VOID_FN(vcpu, get_xcrs, xcrs_to_user(vcpu, data))
+ROW_FN(vcpu, set_xcrs, xcrs_from_user(vcpu, data))
+ROW_VOID_FN(vcpu, get_debugregs, debugregs_to_user(vcpu, data))
+ROW_FN(vcpu, set_debugregs, debugregs_from_user(vcpu, data))
+ROW_FN(vcpu, set_guest_debug, debug_set(vcpu, data))
+ROW_VOID_FN(vcpu, translate, translate_to_user(vcpu, data))
 
 /* MSRs and CPUID */
 
-int msr_io(struct vcpu *vcpu, void __user *user, bool write_back,
+int msr_io(struct vcpu *vcpu, const struct kvm_msrs *head, unsigned long arg, bool write_back,
 	   int (*access)(struct vcpu *vcpu, struct kvm_msr_entry *entry))
 {
-	struct kvm_msrs __user *msrs = user;
+	struct kvm_msrs __user *user = (void __user *)arg;
+	size_t size = head->nmsrs * sizeof(struct kvm_msr_entry);
 	struct kvm_msr_entry *entries;
-	u32 nr, done;
+	u32 done;
 
-	if (get_user(nr, &msrs->nmsrs))
-		return -EFAULT;
-	if (nr >= MSR_IO_MAX)
+	if (head->nmsrs >= MSR_IO_MAX)
 		return -E2BIG;
-	entries = memdup_user(msrs->entries, nr * sizeof(*entries));
+	entries = memdup_user(user->entries, size);
 	if (IS_ERR(entries))
 		return PTR_ERR(entries);
-	for (done = 0; done < nr; done++) {
+	for (done = 0; done < head->nmsrs; done++) {
 		if (access(vcpu, &entries[done]))
 			break;
 	}
-	if (write_back && copy_to_user(msrs->entries, entries, nr * sizeof(*entries)))
+	if (write_back && copy_to_user(user->entries, entries, size))
 		done = -EFAULT;
 	kfree(entries);
 	return done;
@@ -219,150 +212,81 @@ static int vcpu_set_msr(struct vcpu *vcpu, struct kvm_msr_entry *entry)
 	return msr_set(vcpu, entry->index, entry->data, true);
 }
 
-static int vcpu_row_get_msrs(struct vcpu *vcpu, void *data, unsigned long arg)
+ROW_FN(vcpu, get_msrs, msr_io(vcpu, data, arg, true, vcpu_get_msr))
+ROW_FN(vcpu, set_msrs, msr_io(vcpu, data, arg, false, vcpu_set_msr))
+
+static int vcpu_set_cpuid(struct vcpu *vcpu, void *data, unsigned long arg)
 {
-	return msr_io(vcpu, (void __user *)arg, true, vcpu_get_msr);
+	const struct kvm_cpuid __user *user = (void __user *)arg;
+
+	return cpuid_set(vcpu, user->entries, ((struct kvm_cpuid *)data)->nent, true);
 }
 
-static int vcpu_row_set_msrs(struct vcpu *vcpu, void *data, unsigned long arg)
+static int vcpu_set_cpuid2(struct vcpu *vcpu, void *data, unsigned long arg)
 {
-	return msr_io(vcpu, (void __user *)arg, false, vcpu_set_msr);
+	const struct kvm_cpuid2 __user *user = (void __user *)arg;
+
+	return cpuid_set(vcpu, user->entries, ((struct kvm_cpuid2 *)data)->nent, false);
 }
 
-static int vcpu_row_set_cpuid(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	struct kvm_cpuid __user *user = (void __user *)arg;
-	const struct kvm_cpuid *head = data;
-	struct kvm_cpuid_entry *entries;
-	int err;
-
-	if (head->nent > CORBEL_NR_CPUID)
-		return -E2BIG;
-	entries = vmemdup_user(user->entries, head->nent * sizeof(*entries));
-	if (IS_ERR(entries))
-		return PTR_ERR(entries);
-	err = cpuid_set_old(vcpu, entries, head->nent);
-	kvfree(entries);
-	return err;
-}
-
-static int vcpu_row_set_cpuid2(struct vcpu *vcpu, void *data, unsigned long arg)
+static int vcpu_get_cpuid2(struct vcpu *vcpu, void *data, unsigned long arg)
 {
 	struct kvm_cpuid2 __user *user = (void __user *)arg;
-	const struct kvm_cpuid2 *head = data;
-	struct kvm_cpuid_entry2 *entries;
-	int err;
 
-	if (head->nent > CORBEL_NR_CPUID)
-		return -E2BIG;
-	entries = vmemdup_user(user->entries, head->nent * sizeof(*entries));
-	if (IS_ERR(entries))
-		return PTR_ERR(entries);
-	err = cpuid_set(vcpu, entries, head->nent);
-	kvfree(entries);
-	return err;
+	return cpuid_get(vcpu, user->entries, &((struct kvm_cpuid2 *)data)->nent);
 }
 
-static int vcpu_row_get_cpuid2(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	struct kvm_cpuid2 __user *user = (void __user *)arg;
-	struct kvm_cpuid_entry2 *entries;
-	u32 nent;
-	int err;
-
-	if (get_user(nent, &user->nent))
-		return -EFAULT;
-	nent = min_t(u32, nent, CORBEL_NR_CPUID);
-	entries = kvcalloc(nent, sizeof(*entries), GFP_KERNEL_ACCOUNT);
-	if (!entries)
-		return -ENOMEM;
-	err = cpuid_get(vcpu, entries, &nent);
-	if (!err && copy_to_user(user->entries, entries, nent * sizeof(*entries)))
-		err = -EFAULT;
-	if (err != -EFAULT && put_user(nent, &user->nent))
-		err = -EFAULT;
-	kvfree(entries);
-	return err;
-}
-
-static int vcpu_row_setup_mce(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	return mce_configure(vcpu, *(u64 *)data);
-}
-
-ROW_FN(vcpu_row_set_mce, vcpu, mce_set)
+ROW_FN(vcpu, setup_mce, mce_configure(vcpu, *(u64 *)data))
+ROW_FN(vcpu, set_mce, mce_set(vcpu, data))
 
 /* Interrupts and state */
 
-static int vcpu_row_interrupt(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	return irq_user_interrupt(vcpu, ((struct kvm_interrupt *)data)->irq);
-}
+ROW_FN(vcpu, interrupt, irq_user_interrupt(vcpu, ((struct kvm_interrupt *)data)->irq))
+ROW_VOID_FN(vcpu, nmi, inject_nmi(vcpu))
+ROW_FN(vcpu, get_lapic, lapic_to_user(vcpu, data))
+ROW_FN(vcpu, set_lapic, lapic_from_user(vcpu, data))
 
-static int vcpu_row_nmi(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	inject_nmi(vcpu);
-	return 0;
-}
+ROW_FN(vcpu, set_vapic_addr, lapic_vapic_set(vcpu, ((struct kvm_vapic_addr *)data)->vapic_addr))
 
-ROW_FN(vcpu_row_get_lapic, vcpu, lapic_to_user)
-ROW_FN(vcpu_row_set_lapic, vcpu, lapic_from_user)
-
-static int vcpu_row_set_vapic_addr(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	return lapic_vapic_set(vcpu, ((struct kvm_vapic_addr *)data)->vapic_addr);
-}
-
-static int vcpu_row_tpr_reporting(struct vcpu *vcpu, void *data, unsigned long arg)
+static int vcpu_tpr_reporting(struct vcpu *vcpu, void *data, unsigned long arg)
 {
 	const struct kvm_tpr_access_ctl *ctl = data;
 
 	return ctl->flags ? -EINVAL : lapic_tpr_report_set(vcpu, ctl->enabled);
 }
 
-ROW_VOID_FN(vcpu_row_get_events, vcpu, events_to_user)
-ROW_FN(vcpu_row_set_events, vcpu, events_from_user)
-ROW_FN(vcpu_row_get_mp_state, vcpu, mp_state_get)
-ROW_FN(vcpu_row_set_mp_state, vcpu, mp_state_set)
+ROW_VOID_FN(vcpu, get_events, events_to_user(vcpu, data))
+ROW_FN(vcpu, set_events, events_from_user(vcpu, data))
+ROW_FN(vcpu, get_mp_state, mp_state_get(vcpu, data))
+ROW_FN(vcpu, set_mp_state, mp_state_set(vcpu, data))
 
 /* Time */
 
-static int vcpu_row_set_tsc_khz(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	return tsc_khz_set(vcpu, arg);
-}
+ROW_FN(vcpu, set_tsc_khz, tsc_khz_set(vcpu, arg))
+ROW_FN(vcpu, get_tsc_khz, vcpu->arch.tsc_khz)
+ROW_FN(vcpu, kvmclock_ctrl, clock_guest_stopped(vcpu))
 
-static int vcpu_row_get_tsc_khz(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	return vcpu->arch.tsc_khz;
-}
-
-static int vcpu_row_kvmclock_ctrl(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	return clock_guest_stopped(vcpu);
-}
-
-static int vcpu_row_has_attr(struct vcpu *vcpu, void *data, unsigned long arg)
+static int vcpu_has_attr(struct vcpu *vcpu, void *data, unsigned long arg)
 {
 	const struct kvm_device_attr *attr = data;
 
 	return attr->group != KVM_VCPU_TSC_CTRL || attr->attr != KVM_VCPU_TSC_OFFSET ? -ENXIO : 0;
 }
 
-static int vcpu_row_get_attr(struct vcpu *vcpu, void *data, unsigned long arg)
+static int vcpu_get_attr(struct vcpu *vcpu, void *data, unsigned long arg)
 {
 	const struct kvm_device_attr *attr = data;
 
-	return vcpu_row_has_attr(vcpu, data, arg) ?:
+	return vcpu_has_attr(vcpu, data, arg) ?:
 	       put_user(vcpu->arch.tsc_offset, (u64 __user *)attr->addr);
 }
 
-static int vcpu_row_set_attr(struct vcpu *vcpu, void *data, unsigned long arg)
+static int vcpu_set_attr(struct vcpu *vcpu, void *data, unsigned long arg)
 {
 	const struct kvm_device_attr *attr = data;
 	u64 offset;
 
-	if (vcpu_row_has_attr(vcpu, data, arg))
+	if (vcpu_has_attr(vcpu, data, arg))
 		return -ENXIO;
 	if (get_user(offset, (u64 __user *)attr->addr))
 		return -EFAULT;
@@ -370,61 +294,57 @@ static int vcpu_row_set_attr(struct vcpu *vcpu, void *data, unsigned long arg)
 	return 0;
 }
 
-ROW_FN(vcpu_row_enable_cap, vcpu, cap_enable_vcpu)
+ROW_FN(vcpu, enable_cap, cap_enable_vcpu(vcpu, data))
 
-static int vcpu_row_get_stats_fd(struct vcpu *vcpu, void *data, unsigned long arg)
-{
-	return stats_fd(vcpu->vm, vcpu);
-}
+ROW_FN(vcpu, get_stats_fd, stats_fd(vcpu->vm, vcpu))
 
 #define STATE	(ROW_LOADED | ROW_SRCU)
 
 static const struct api_row vcpu_rows[] = {
-	ROW_ARG(KVM_RUN, ROW_LOADED, vcpu, vcpu_row_run),
-	ROW_IN(KVM_INTERRUPT, struct kvm_interrupt, STATE, vcpu, vcpu_row_interrupt),
-	ROW_OUT(KVM_GET_REGS, struct kvm_regs, STATE, vcpu, vcpu_row_get_regs),
-	ROW_IN(KVM_SET_REGS, struct kvm_regs, STATE, vcpu, vcpu_row_set_regs),
-	ROW_OUT(KVM_GET_SREGS, struct kvm_sregs, STATE, vcpu, vcpu_row_get_sregs),
-	ROW_IN(KVM_SET_SREGS, struct kvm_sregs, STATE, vcpu, vcpu_row_set_sregs),
-	ROW_OUT(KVM_GET_SREGS2, struct kvm_sregs2, STATE, vcpu, vcpu_row_get_sregs2),
-	ROW_IN(KVM_SET_SREGS2, struct kvm_sregs2, STATE, vcpu, vcpu_row_set_sregs2),
-	ROW_ARG(KVM_GET_MSRS, STATE, vcpu, vcpu_row_get_msrs),
-	ROW_ARG(KVM_SET_MSRS, STATE, vcpu, vcpu_row_set_msrs),
-	ROW_IN(KVM_SET_CPUID, struct kvm_cpuid, STATE, vcpu, vcpu_row_set_cpuid),
-	ROW_IN(KVM_SET_CPUID2, struct kvm_cpuid2, STATE, vcpu, vcpu_row_set_cpuid2),
-	ROW_ARG(KVM_GET_CPUID2, STATE, vcpu, vcpu_row_get_cpuid2),
-	ROW_ARG(KVM_SET_SIGNAL_MASK, 0, vcpu, vcpu_row_set_signal_mask),
-	ROW_OUT(KVM_GET_FPU, struct kvm_fpu, STATE, vcpu, vcpu_row_get_fpu),
-	ROW_IN(KVM_SET_FPU, struct kvm_fpu, STATE, vcpu, vcpu_row_set_fpu),
-	ROW_ARG(KVM_GET_XSAVE, STATE, vcpu, vcpu_row_get_xsave),
-	ROW_ARG(KVM_GET_XSAVE2, STATE, vcpu, vcpu_row_get_xsave2),
-	ROW_ARG(KVM_SET_XSAVE, STATE, vcpu, vcpu_row_set_xsave),
-	ROW_OUT(KVM_GET_XCRS, struct kvm_xcrs, STATE, vcpu, vcpu_row_get_xcrs),
-	ROW_IN(KVM_SET_XCRS, struct kvm_xcrs, STATE, vcpu, vcpu_row_set_xcrs),
-	ROW_OUT(KVM_GET_DEBUGREGS, struct kvm_debugregs, STATE, vcpu, vcpu_row_get_debugregs),
-	ROW_IN(KVM_SET_DEBUGREGS, struct kvm_debugregs, STATE, vcpu, vcpu_row_set_debugregs),
-	ROW_IN(KVM_SET_GUEST_DEBUG, struct kvm_guest_debug, STATE, vcpu, vcpu_row_set_guest_debug),
-	ROW_INOUT(KVM_TRANSLATE, struct kvm_translation, STATE, vcpu, vcpu_row_translate),
-	ROW_IN(KVM_X86_SETUP_MCE, u64, STATE, vcpu, vcpu_row_setup_mce),
-	ROW_IN(KVM_X86_SET_MCE, struct kvm_x86_mce, STATE, vcpu, vcpu_row_set_mce),
-	ROW_ARG(KVM_NMI, STATE, vcpu, vcpu_row_nmi),
-	ROW_OUT(KVM_GET_LAPIC, struct kvm_lapic_state, STATE, vcpu, vcpu_row_get_lapic),
-	ROW_IN(KVM_SET_LAPIC, struct kvm_lapic_state, STATE, vcpu, vcpu_row_set_lapic),
-	ROW_IN(KVM_SET_VAPIC_ADDR, struct kvm_vapic_addr, STATE, vcpu, vcpu_row_set_vapic_addr),
-	ROW_INOUT(KVM_TPR_ACCESS_REPORTING, struct kvm_tpr_access_ctl, STATE, vcpu,
-		  vcpu_row_tpr_reporting),
-	ROW_OUT(KVM_GET_VCPU_EVENTS, struct kvm_vcpu_events, STATE, vcpu, vcpu_row_get_events),
-	ROW_IN(KVM_SET_VCPU_EVENTS, struct kvm_vcpu_events, STATE, vcpu, vcpu_row_set_events),
-	ROW_OUT(KVM_GET_MP_STATE, struct kvm_mp_state, STATE, vcpu, vcpu_row_get_mp_state),
-	ROW_IN(KVM_SET_MP_STATE, struct kvm_mp_state, STATE, vcpu, vcpu_row_set_mp_state),
-	ROW_ARG(KVM_SET_TSC_KHZ, STATE, vcpu, vcpu_row_set_tsc_khz),
-	ROW_ARG(KVM_GET_TSC_KHZ, STATE, vcpu, vcpu_row_get_tsc_khz),
-	ROW_ARG(KVM_KVMCLOCK_CTRL, STATE, vcpu, vcpu_row_kvmclock_ctrl),
-	ROW_IN(KVM_HAS_DEVICE_ATTR, struct kvm_device_attr, STATE, vcpu, vcpu_row_has_attr),
-	ROW_IN(KVM_GET_DEVICE_ATTR, struct kvm_device_attr, STATE, vcpu, vcpu_row_get_attr),
-	ROW_IN(KVM_SET_DEVICE_ATTR, struct kvm_device_attr, STATE, vcpu, vcpu_row_set_attr),
-	ROW_IN(KVM_ENABLE_CAP, struct kvm_enable_cap, STATE, vcpu, vcpu_row_enable_cap),
-	ROW_ARG(KVM_GET_STATS_FD, 0, vcpu, vcpu_row_get_stats_fd),
+	{ KVM_RUN, ROW_LOADED, .vcpu = vcpu_run },
+	{ KVM_INTERRUPT, STATE, .vcpu = vcpu_interrupt },
+	{ KVM_GET_REGS, STATE, .vcpu = vcpu_get_regs },
+	{ KVM_SET_REGS, STATE, .vcpu = vcpu_set_regs },
+	{ KVM_GET_SREGS, STATE, .vcpu = vcpu_get_sregs },
+	{ KVM_SET_SREGS, STATE, .vcpu = vcpu_set_sregs },
+	{ KVM_GET_SREGS2, STATE, .vcpu = vcpu_get_sregs2 },
+	{ KVM_SET_SREGS2, STATE, .vcpu = vcpu_set_sregs2 },
+	{ KVM_GET_MSRS, STATE, .vcpu = vcpu_get_msrs },
+	{ KVM_SET_MSRS, STATE, .vcpu = vcpu_set_msrs },
+	{ KVM_SET_CPUID, STATE, .vcpu = vcpu_set_cpuid },
+	{ KVM_SET_CPUID2, STATE, .vcpu = vcpu_set_cpuid2 },
+	{ KVM_GET_CPUID2, STATE, .vcpu = vcpu_get_cpuid2 },
+	{ KVM_SET_SIGNAL_MASK, ROW_RAW, .vcpu = vcpu_set_signal_mask },
+	{ KVM_GET_FPU, STATE, .vcpu = vcpu_get_fpu },
+	{ KVM_SET_FPU, STATE, .vcpu = vcpu_set_fpu },
+	{ KVM_GET_XSAVE, STATE, .vcpu = vcpu_get_xsave },
+	{ KVM_GET_XSAVE2, STATE | ROW_RAW, .vcpu = vcpu_get_xsave2 },
+	{ KVM_SET_XSAVE, STATE | ROW_RAW, .vcpu = vcpu_set_xsave },
+	{ KVM_GET_XCRS, STATE, .vcpu = vcpu_get_xcrs },
+	{ KVM_SET_XCRS, STATE, .vcpu = vcpu_set_xcrs },
+	{ KVM_GET_DEBUGREGS, STATE, .vcpu = vcpu_get_debugregs },
+	{ KVM_SET_DEBUGREGS, STATE, .vcpu = vcpu_set_debugregs },
+	{ KVM_SET_GUEST_DEBUG, STATE, .vcpu = vcpu_set_guest_debug },
+	{ KVM_TRANSLATE, STATE, .vcpu = vcpu_translate },
+	{ KVM_X86_SETUP_MCE, STATE, .vcpu = vcpu_setup_mce },
+	{ KVM_X86_SET_MCE, STATE, .vcpu = vcpu_set_mce },
+	{ KVM_NMI, STATE, .vcpu = vcpu_nmi },
+	{ KVM_GET_LAPIC, STATE, .vcpu = vcpu_get_lapic },
+	{ KVM_SET_LAPIC, STATE, .vcpu = vcpu_set_lapic },
+	{ KVM_SET_VAPIC_ADDR, STATE, .vcpu = vcpu_set_vapic_addr },
+	{ KVM_TPR_ACCESS_REPORTING, STATE, .vcpu = vcpu_tpr_reporting },
+	{ KVM_GET_VCPU_EVENTS, STATE, .vcpu = vcpu_get_events },
+	{ KVM_SET_VCPU_EVENTS, STATE, .vcpu = vcpu_set_events },
+	{ KVM_GET_MP_STATE, STATE, .vcpu = vcpu_get_mp_state },
+	{ KVM_SET_MP_STATE, STATE, .vcpu = vcpu_set_mp_state },
+	{ KVM_SET_TSC_KHZ, STATE, .vcpu = vcpu_set_tsc_khz },
+	{ KVM_GET_TSC_KHZ, STATE, .vcpu = vcpu_get_tsc_khz },
+	{ KVM_KVMCLOCK_CTRL, STATE, .vcpu = vcpu_kvmclock_ctrl },
+	{ KVM_HAS_DEVICE_ATTR, STATE, .vcpu = vcpu_has_attr },
+	{ KVM_GET_DEVICE_ATTR, STATE, .vcpu = vcpu_get_attr },
+	{ KVM_SET_DEVICE_ATTR, STATE, .vcpu = vcpu_set_attr },
+	{ KVM_ENABLE_CAP, STATE, .vcpu = vcpu_enable_cap },
+	{ KVM_GET_STATS_FD, 0, .vcpu = vcpu_get_stats_fd },
 };
 
 /* The descriptor */
@@ -491,18 +411,14 @@ const struct file_operations vcpu_fops = {
 
 int api_vcpu_fd(struct vcpu *vcpu)
 {
-	struct file *file;
 	char name[24];
-	int fd = get_unused_fd_flags(O_CLOEXEC);
+	struct file *file;
+	int fd;
 
+	snprintf(name, sizeof(name), "corbel-vcpu:%u", vcpu->id);
+	fd = api_file(name, &vcpu_fops, vcpu, &file);
 	if (fd < 0)
 		return fd;
-	snprintf(name, sizeof(name), "corbel-vcpu:%u", vcpu->id);
-	file = anon_inode_getfile(name, &vcpu_fops, vcpu, O_RDWR);
-	if (IS_ERR(file)) {
-		put_unused_fd(fd);
-		return PTR_ERR(file);
-	}
 	vm_get(vcpu->vm);
 	stats_vcpu_create(vcpu);
 	fd_install(fd, file);

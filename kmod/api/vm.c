@@ -22,35 +22,16 @@
 
 /* Creation */
 
-static int vm_row_create_vcpu(struct vm *vm, void *data, unsigned long arg)
-{
-	return arg > U32_MAX ? -EINVAL : vcpu_create(vm, arg);
-}
+ROW_FN(vm, create_vcpu, arg > U32_MAX ? -EINVAL : vcpu_create(vm, arg))
+ROW_FN(vm, check_extension, cap_check(arg))
+ROW_FN(vm, enable_cap, cap_enable(vm, data))
 
-static int vm_row_check_extension(struct vm *vm, void *data, unsigned long arg)
-{
-	return cap_check(arg);
-}
-
-ROW_FN(vm_row_enable_cap, vm, cap_enable)
-
-static int vm_row_create_irqchip(struct vm *vm, void *data, unsigned long arg)
-{
-	return irqchip_create(vm);
-}
-
+ROW_FN(vm, create_irqchip, irqchip_create(vm))
 /* No device type works yet, and the capability says so; KVM's answer to an unknown type. */
-static int vm_row_create_device(struct vm *vm, void *data, unsigned long arg)
-{
-	return -ENODEV;
-}
+ROW_FN(vm, create_device, -ENODEV)
+ROW_FN(vm, get_stats_fd, stats_fd(vm, NULL))
 
-static int vm_row_get_stats_fd(struct vm *vm, void *data, unsigned long arg)
-{
-	return stats_fd(vm, NULL);
-}
-
-static int vm_row_set_boot_cpu_id(struct vm *vm, void *data, unsigned long arg)
+static int vm_set_boot_cpu_id(struct vm *vm, void *data, unsigned long arg)
 {
 	if (vm->nr_vcpus)
 		return -EBUSY;
@@ -59,22 +40,14 @@ static int vm_row_set_boot_cpu_id(struct vm *vm, void *data, unsigned long arg)
 }
 
 /* Hardware runs real mode by itself: these pages, which other hosts would need, stay unused. */
-
-static int vm_row_set_tss_addr(struct vm *vm, void *data, unsigned long arg)
-{
-	return arg > U32_MAX - 3 * PAGE_SIZE + 1 ? -EINVAL : 0;
-}
-
-static int vm_row_set_identity_map(struct vm *vm, void *data, unsigned long arg)
-{
-	return vm->nr_vcpus ? -EINVAL : 0;
-}
+ROW_FN(vm, set_tss_addr, arg > U32_MAX - 3 * PAGE_SIZE + 1 ? -EINVAL : 0)
+ROW_FN(vm, set_identity_map, vm->nr_vcpus ? -EINVAL : 0)
 
 /* Memory */
 
-ROW_FN(vm_row_set_memory, vm, slots_set_region)
+ROW_FN(vm, set_memory, slots_set_region(vm, data))
 
-static int vm_row_get_dirty_log(struct vm *vm, void *data, unsigned long arg)
+static int vm_get_dirty_log(struct vm *vm, void *data, unsigned long arg)
 {
 	struct kvm_dirty_log *log = data;
 
@@ -83,7 +56,7 @@ static int vm_row_get_dirty_log(struct vm *vm, void *data, unsigned long arg)
 	return slots_get_dirty_log(vm, log);
 }
 
-static int vm_row_clear_dirty_log(struct vm *vm, void *data, unsigned long arg)
+static int vm_clear_dirty_log(struct vm *vm, void *data, unsigned long arg)
 {
 	struct kvm_clear_dirty_log *log = data;
 
@@ -96,26 +69,20 @@ static int vm_row_clear_dirty_log(struct vm *vm, void *data, unsigned long arg)
  * A limit on page tables under shadow paging; the smallest that KVM takes must still be
  * respected.
  */
-static int vm_row_set_nr_mmu_pages(struct vm *vm, void *data, unsigned long arg)
-{
-	return (u32)arg < VM_MIN_MMU_PAGES ? -EINVAL : 0;
-}
+ROW_FN(vm, set_nr_mmu_pages, (u32)arg < VM_MIN_MMU_PAGES ? -EINVAL : 0)
 
 /* Without a ring there is nothing to reset; KVM's error for that. */
-static int vm_row_reset_dirty_rings(struct vm *vm, void *data, unsigned long arg)
-{
-	return -EINVAL;
-}
+ROW_FN(vm, reset_dirty_rings, -EINVAL)
 
 /* I/O */
 
-ROW_FN(vm_row_ioeventfd, vm, ioeventfd_set)
-ROW_FN(vm_row_register_zone, vm, coalesced_register)
-ROW_FN(vm_row_unregister_zone, vm, coalesced_unregister)
+ROW_FN(vm, ioeventfd, ioeventfd_set(vm, data))
+ROW_FN(vm, register_zone, coalesced_register(vm, data))
+ROW_FN(vm, unregister_zone, coalesced_unregister(vm, data))
 
 /* Interrupts */
 
-static int vm_row_irq_line_status(struct vm *vm, void *data, unsigned long arg)
+static int vm_irq_line_status(struct vm *vm, void *data, unsigned long arg)
 {
 	struct kvm_irq_level *line = data;
 
@@ -125,10 +92,10 @@ static int vm_row_irq_line_status(struct vm *vm, void *data, unsigned long arg)
 	return 0;
 }
 
-ROW_FN(vm_row_signal_msi, vm, route_msi)
-ROW_FN(vm_row_irqfd, vm, irqfd_set)
+ROW_FN(vm, signal_msi, route_msi(vm, data))
+ROW_FN(vm, irqfd, irqfd_set(vm, data))
 
-static int vm_row_set_gsi_routing(struct vm *vm, void *data, unsigned long arg)
+static int vm_set_gsi_routing(struct vm *vm, void *data, unsigned long arg)
 {
 	struct kvm_irq_routing __user *user = (void __user *)arg;
 	struct kvm_irq_routing_entry *entries = NULL;
@@ -147,22 +114,22 @@ static int vm_row_set_gsi_routing(struct vm *vm, void *data, unsigned long arg)
 	return err;
 }
 
-ROW_FN(vm_row_get_irqchip, vm, irqchip_to_user)
-ROW_FN(vm_row_set_irqchip, vm, irqchip_from_user)
+ROW_FN(vm, get_irqchip, irqchip_to_user(vm, data))
+ROW_FN(vm, set_irqchip, irqchip_from_user(vm, data))
 
-static int vm_row_create_pit(struct vm *vm, void *data, unsigned long arg)
+static int vm_create_pit(struct vm *vm, void *data, unsigned long arg)
 {
 	static const struct kvm_pit_config config = { .flags = KVM_PIT_SPEAKER_DUMMY };
 
 	return pit_create(vm, &config);
 }
 
-ROW_FN(vm_row_create_pit2, vm, pit_create)
-ROW_FN(vm_row_get_pit2, vm, pit_to_user)
-ROW_FN(vm_row_set_pit2, vm, pit_from_user)
+ROW_FN(vm, create_pit2, pit_create(vm, data))
+ROW_FN(vm, get_pit2, pit_to_user(vm, data))
+ROW_FN(vm, set_pit2, pit_from_user(vm, data))
 
 /* The older form has the channels and nothing else. */
-static int vm_row_get_pit(struct vm *vm, void *data, unsigned long arg)
+static int vm_get_pit(struct vm *vm, void *data, unsigned long arg)
 {
 	struct kvm_pit_state *state = data;
 	struct kvm_pit_state2 state2;
@@ -173,7 +140,7 @@ static int vm_row_get_pit(struct vm *vm, void *data, unsigned long arg)
 	return err;
 }
 
-static int vm_row_set_pit(struct vm *vm, void *data, unsigned long arg)
+static int vm_set_pit(struct vm *vm, void *data, unsigned long arg)
 {
 	const struct kvm_pit_state *state = data;
 	struct kvm_pit_state2 state2;
@@ -185,65 +152,61 @@ static int vm_row_set_pit(struct vm *vm, void *data, unsigned long arg)
 	return pit_from_user(vm, &state2);
 }
 
-ROW_FN(vm_row_reinject, vm, pit_reinject)
+static int vm_reinject(struct vm *vm, void *data, unsigned long arg)
+{
+	struct kvm_reinject_control control;
+
+	if (copy_from_user(&control, (void __user *)arg, sizeof(control)))
+		return -EFAULT;
+	return pit_reinject(vm, &control);
+}
 
 /* Time and MSRs */
 
-ROW_VOID_FN(vm_row_get_clock, vm, clock_to_user)
-ROW_FN(vm_row_set_clock, vm, clock_from_user)
+ROW_VOID_FN(vm, get_clock, clock_to_user(vm, data))
+ROW_FN(vm, set_clock, clock_from_user(vm, data))
 
-static int vm_row_set_tsc_khz(struct vm *vm, void *data, unsigned long arg)
-{
-	return tsc_vm_khz_set(vm, arg);
-}
-
-static int vm_row_get_tsc_khz(struct vm *vm, void *data, unsigned long arg)
-{
-	return READ_ONCE(vm->arch.tsc_khz);
-}
-
-ROW_FN(vm_row_set_msr_filter, vm, msr_filter_set)
+ROW_FN(vm, set_tsc_khz, tsc_vm_khz_set(vm, arg))
+ROW_FN(vm, get_tsc_khz, READ_ONCE(vm->arch.tsc_khz))
+ROW_FN(vm, set_msr_filter, msr_filter_set(vm, data))
 
 static const struct api_row vm_rows[] = {
-	ROW_IN(KVM_IRQ_LINE, struct kvm_irq_level, 0, vm, vm_row_irq_line_status),
-	ROW_INOUT(KVM_IRQ_LINE_STATUS, struct kvm_irq_level, 0, vm, vm_row_irq_line_status),
-	ROW_IN(KVM_SIGNAL_MSI, struct kvm_msi, 0, vm, vm_row_signal_msi),
-	ROW_IN(KVM_SET_GSI_ROUTING, struct kvm_irq_routing, 0, vm, vm_row_set_gsi_routing),
-	ROW_IN(KVM_IRQFD, struct kvm_irqfd, 0, vm, vm_row_irqfd),
-	ROW_IN(KVM_IOEVENTFD, struct kvm_ioeventfd, 0, vm, vm_row_ioeventfd),
-	ROW_IN(KVM_SET_USER_MEMORY_REGION, struct kvm_userspace_memory_region, 0, vm,
-	       vm_row_set_memory),
-	ROW_IN(KVM_GET_DIRTY_LOG, struct kvm_dirty_log, 0, vm, vm_row_get_dirty_log),
-	ROW_IN(KVM_CLEAR_DIRTY_LOG, struct kvm_clear_dirty_log, 0, vm, vm_row_clear_dirty_log),
-	ROW_ARG(KVM_CREATE_VCPU, 0, vm, vm_row_create_vcpu),
-	ROW_ARG(KVM_CHECK_EXTENSION, 0, vm, vm_row_check_extension),
-	ROW_IN(KVM_ENABLE_CAP, struct kvm_enable_cap, ROW_VM_LOCK, vm, vm_row_enable_cap),
-	ROW_ARG(KVM_CREATE_IRQCHIP, ROW_VM_LOCK, vm, vm_row_create_irqchip),
-	ROW_IN(KVM_CREATE_DEVICE, struct kvm_create_device, 0, vm, vm_row_create_device),
-	ROW_ARG(KVM_GET_STATS_FD, 0, vm, vm_row_get_stats_fd),
-	ROW_ARG(KVM_SET_BOOT_CPU_ID, ROW_VM_LOCK, vm, vm_row_set_boot_cpu_id),
-	ROW_ARG(KVM_SET_TSS_ADDR, 0, vm, vm_row_set_tss_addr),
-	ROW_IN(KVM_SET_IDENTITY_MAP_ADDR, u64, ROW_VM_LOCK, vm, vm_row_set_identity_map),
-	ROW_ARG(KVM_SET_NR_MMU_PAGES, 0, vm, vm_row_set_nr_mmu_pages),
-	ROW_ARG(KVM_RESET_DIRTY_RINGS, 0, vm, vm_row_reset_dirty_rings),
-	ROW_IN(KVM_REGISTER_COALESCED_MMIO, struct kvm_coalesced_mmio_zone, 0, vm,
-	       vm_row_register_zone),
-	ROW_IN(KVM_UNREGISTER_COALESCED_MMIO, struct kvm_coalesced_mmio_zone, 0, vm,
-	       vm_row_unregister_zone),
-	ROW_INOUT(KVM_GET_IRQCHIP, struct kvm_irqchip, 0, vm, vm_row_get_irqchip),
-	ROW_IN(KVM_SET_IRQCHIP, struct kvm_irqchip, 0, vm, vm_row_set_irqchip),
-	ROW_ARG(KVM_CREATE_PIT, ROW_VM_LOCK, vm, vm_row_create_pit),
-	ROW_IN(KVM_CREATE_PIT2, struct kvm_pit_config, ROW_VM_LOCK, vm, vm_row_create_pit2),
-	ROW_INOUT(KVM_GET_PIT, struct kvm_pit_state, 0, vm, vm_row_get_pit),
-	ROW_IN(KVM_SET_PIT, struct kvm_pit_state, ROW_VM_LOCK, vm, vm_row_set_pit),
-	ROW_OUT(KVM_GET_PIT2, struct kvm_pit_state2, 0, vm, vm_row_get_pit2),
-	ROW_IN(KVM_SET_PIT2, struct kvm_pit_state2, ROW_VM_LOCK, vm, vm_row_set_pit2),
-	ROW_IN(KVM_REINJECT_CONTROL, struct kvm_reinject_control, 0, vm, vm_row_reinject),
-	ROW_OUT(KVM_GET_CLOCK, struct kvm_clock_data, 0, vm, vm_row_get_clock),
-	ROW_IN(KVM_SET_CLOCK, struct kvm_clock_data, 0, vm, vm_row_set_clock),
-	ROW_ARG(KVM_SET_TSC_KHZ, 0, vm, vm_row_set_tsc_khz),
-	ROW_ARG(KVM_GET_TSC_KHZ, 0, vm, vm_row_get_tsc_khz),
-	ROW_IN(KVM_X86_SET_MSR_FILTER, struct kvm_msr_filter, 0, vm, vm_row_set_msr_filter),
+	{ KVM_IRQ_LINE, 0, .vm = vm_irq_line_status },
+	{ KVM_IRQ_LINE_STATUS, 0, .vm = vm_irq_line_status },
+	{ KVM_SIGNAL_MSI, 0, .vm = vm_signal_msi },
+	{ KVM_SET_GSI_ROUTING, 0, .vm = vm_set_gsi_routing },
+	{ KVM_IRQFD, 0, .vm = vm_irqfd },
+	{ KVM_IOEVENTFD, 0, .vm = vm_ioeventfd },
+	{ KVM_SET_USER_MEMORY_REGION, 0, .vm = vm_set_memory },
+	{ KVM_GET_DIRTY_LOG, 0, .vm = vm_get_dirty_log },
+	{ KVM_CLEAR_DIRTY_LOG, ROW_IN, .vm = vm_clear_dirty_log },
+	{ KVM_CREATE_VCPU, 0, .vm = vm_create_vcpu },
+	{ KVM_CHECK_EXTENSION, 0, .vm = vm_check_extension },
+	{ KVM_ENABLE_CAP, ROW_VM_LOCK, .vm = vm_enable_cap },
+	{ KVM_CREATE_IRQCHIP, ROW_VM_LOCK, .vm = vm_create_irqchip },
+	{ KVM_CREATE_DEVICE, 0, .vm = vm_create_device },
+	{ KVM_GET_STATS_FD, 0, .vm = vm_get_stats_fd },
+	{ KVM_SET_BOOT_CPU_ID, ROW_VM_LOCK, .vm = vm_set_boot_cpu_id },
+	{ KVM_SET_TSS_ADDR, 0, .vm = vm_set_tss_addr },
+	{ KVM_SET_IDENTITY_MAP_ADDR, ROW_VM_LOCK, .vm = vm_set_identity_map },
+	{ KVM_SET_NR_MMU_PAGES, 0, .vm = vm_set_nr_mmu_pages },
+	{ KVM_RESET_DIRTY_RINGS, 0, .vm = vm_reset_dirty_rings },
+	{ KVM_REGISTER_COALESCED_MMIO, 0, .vm = vm_register_zone },
+	{ KVM_UNREGISTER_COALESCED_MMIO, 0, .vm = vm_unregister_zone },
+	{ KVM_GET_IRQCHIP, 0, .vm = vm_get_irqchip },
+	{ KVM_SET_IRQCHIP, ROW_IN, .vm = vm_set_irqchip },
+	{ KVM_CREATE_PIT, ROW_VM_LOCK, .vm = vm_create_pit },
+	{ KVM_CREATE_PIT2, ROW_VM_LOCK, .vm = vm_create_pit2 },
+	{ KVM_GET_PIT, 0, .vm = vm_get_pit },
+	{ KVM_SET_PIT, ROW_VM_LOCK | ROW_IN, .vm = vm_set_pit },
+	{ KVM_GET_PIT2, 0, .vm = vm_get_pit2 },
+	{ KVM_SET_PIT2, ROW_VM_LOCK, .vm = vm_set_pit2 },
+	{ KVM_REINJECT_CONTROL, 0, .vm = vm_reinject },
+	{ KVM_GET_CLOCK, 0, .vm = vm_get_clock },
+	{ KVM_SET_CLOCK, 0, .vm = vm_set_clock },
+	{ KVM_SET_TSC_KHZ, 0, .vm = vm_set_tsc_khz },
+	{ KVM_GET_TSC_KHZ, 0, .vm = vm_get_tsc_khz },
+	{ KVM_X86_SET_MSR_FILTER, 0, .vm = vm_set_msr_filter },
 };
 
 /* The descriptor */
@@ -276,18 +239,27 @@ const struct file_operations vm_fops = {
 	.llseek = noop_llseek,
 };
 
-int api_vm_fd(struct vm *vm)
+int api_file(const char *name, const struct file_operations *fops, void *object,
+	     struct file **file)
 {
-	struct file *file;
 	int fd = get_unused_fd_flags(O_CLOEXEC);
 
 	if (fd < 0)
 		return fd;
-	file = anon_inode_getfile("corbel-vm", &vm_fops, vm, O_RDWR);
-	if (IS_ERR(file)) {
-		put_unused_fd(fd);
-		return PTR_ERR(file);
-	}
+	*file = anon_inode_getfile(name, fops, object, O_RDWR);
+	if (!IS_ERR(*file))
+		return fd;
+	put_unused_fd(fd);
+	return PTR_ERR(*file);
+}
+
+int api_vm_fd(struct vm *vm)
+{
+	struct file *file;
+	int fd = api_file("corbel-vm", &vm_fops, vm, &file);
+
+	if (fd < 0)
+		return fd;
 	snprintf(vm->name, sizeof(vm->name), "%d-%d", vm->userspace_pid, fd);
 	stats_vm_create(vm);
 	fd_install(fd, file);

@@ -8,10 +8,8 @@
 #include <linux/irq_work.h>
 #include <linux/ktime.h>
 #include <linux/math64.h>
-#include <linux/mutex.h>
 #include <linux/pvclock_gtod.h>
 #include <linux/timekeeper_internal.h>
-#include <linux/workqueue.h>
 #include <asm/kvm_para.h>
 #include <asm/pvclock.h>
 #include <asm/tsc.h>
@@ -101,22 +99,9 @@ static u64 clock_at(struct vm *vm, const struct host_time *now)
 
 	if (!arch->clock_master)
 		return now->ns + arch->clock_offset;
-	time_scale(tsc_khz_host(), &mul, &shift);
+	time_scale(tsc_khz, &mul, &shift);
 	return arch->clock_ns + arch->clock_offset +
 	       pvclock_scale_delta(now->tsc - arch->clock_tsc, mul, shift);
-}
-
-u64 clock_now(struct vm *vm)
-{
-	struct host_time now;
-	unsigned long flags;
-	u64 ns;
-
-	raw_spin_lock_irqsave(&vm->arch.tsc_lock, flags);
-	host_read(&now);
-	ns = clock_at(vm, &now);
-	raw_spin_unlock_irqrestore(&vm->arch.tsc_lock, flags);
-	return ns;
 }
 
 void clock_to_user(struct vm *vm, struct kvm_clock_data *out)
@@ -187,21 +172,26 @@ static gpa_t system_time_gpa(struct vcpu *vcpu)
 	return vcpu->arch.system_time_msr & ~(u64)KVM_MSR_ENABLED;
 }
 
-/* The guest retries while the version is odd or has changed. */
-static void publish(struct vcpu *vcpu, struct pvclock_vcpu_time_info *info)
-{
-	gpa_t gpa = system_time_gpa(vcpu);
-	struct vm *vm = vcpu->vm;
+/*
+ * Both of the guest's structures begin with a version: the guest retries while it is odd or has
+ * changed.
+ */
+static_assert(!offsetof(struct pvclock_vcpu_time_info, version) &&
+	      !offsetof(struct pvclock_wall_clock, version));
 
-	info->version |= 1;
-	if (guest_write(vm, gpa, &info->version, sizeof(info->version)))
+static void publish(struct vm *vm, gpa_t gpa, void *info, size_t size)
+{
+	u32 *version = info;
+
+	*version |= 1;
+	if (guest_write(vm, gpa, version, sizeof(*version)))
 		return;
 	smp_wmb();
-	if (guest_write(vm, gpa, info, sizeof(*info)))
+	if (guest_write(vm, gpa, info, size))
 		return;
 	smp_wmb();
-	info->version++;
-	guest_write(vm, gpa, &info->version, sizeof(info->version));
+	++*version;
+	guest_write(vm, gpa, version, sizeof(*version));
 }
 
 void clock_update(struct vcpu *vcpu)
@@ -218,7 +208,7 @@ void clock_update(struct vcpu *vcpu)
 	if (vcpu->arch.clock_stopped)
 		info.flags |= PVCLOCK_GUEST_STOPPED;
 	vcpu->arch.clock_stopped = false;
-	publish(vcpu, &info);
+	publish(vcpu->vm, system_time_gpa(vcpu), &info, sizeof(info));
 }
 
 void clock_system_time_set(struct vcpu *vcpu, u64 msr)
@@ -232,21 +222,14 @@ void clock_system_time_set(struct vcpu *vcpu, u64 msr)
 void clock_wall_set(struct vm *vm, u64 msr)
 {
 	struct pvclock_wall_clock wall;
-	u64 ns;
+	struct kvm_clock_data now;
 
 	vm->arch.wall_clock_msr = msr;
 	if (!msr || guest_read(vm, msr, &wall.version, sizeof(wall.version)))
 		return;
-	wall.version |= 1;
-	if (guest_write(vm, msr, &wall.version, sizeof(wall.version)))
-		return;
-	ns = ktime_get_real_ns() - clock_now(vm);
-	wall.sec = div_u64_rem(ns, NSEC_PER_SEC, &wall.nsec);
-	smp_wmb();
-	guest_write(vm, msr, &wall, sizeof(wall));
-	smp_wmb();
-	wall.version++;
-	guest_write(vm, msr, &wall.version, sizeof(wall.version));
+	clock_to_user(vm, &now);
+	wall.sec = div_u64_rem(ktime_get_real_ns() - now.clock, NSEC_PER_SEC, &wall.nsec);
+	publish(vm, msr, &wall, sizeof(wall));
 }
 
 int clock_pairing(struct vcpu *vcpu, struct kvm_clock_pairing *out)

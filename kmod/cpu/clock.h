@@ -13,7 +13,6 @@ void clock_resume(void);
 void clock_vm_init(struct vm *vm);
 void clock_vm_destroy(struct vm *vm);
 
-u64 clock_now(struct vm *vm);			/* ns as the guest sees them */
 void clock_to_user(struct vm *vm, struct kvm_clock_data *out);
 int clock_from_user(struct vm *vm, const struct kvm_clock_data *in);	/* 0 or -EINVAL */
 int clock_guest_stopped(struct vcpu *vcpu);	/* KVM_KVMCLOCK_CTRL: 0 or -EINVAL */

@@ -5,7 +5,6 @@
 
 #include <linux/list.h>
 #include <linux/spinlock.h>
-#include <linux/workqueue.h>
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
 #include "types.h"
@@ -50,6 +49,7 @@ struct vcpu_cpu {
 	bool has_run;			/* KVM_RUN was called: CPUID is final */
 	bool pv_enforce;		/* KVM_CAP_ENFORCE_PV_FEATURE_CPUID */
 	u64 cr3_reserved, cr4_reserved;	/* bits the guest's CPUID does not allow */
+	u64 efer_allowed;
 	u64 guest_xcr0_allowed;
 
 	/* msr.c: values without an effect of their own */
@@ -106,7 +106,7 @@ struct vm_cpu {
 	struct vm *clock_vm;
 
 	/* Capabilities switched on; under vm->lock, before or while vCPUs run */
-	u32 user_msr_reasons;		/* KVM_CAP_X86_USER_SPACE_MSR */
+	u64 user_msr_reasons;		/* KVM_CAP_X86_USER_SPACE_MSR */
 	bool exception_payload;		/* KVM_CAP_EXCEPTION_PAYLOAD */
 	bool triple_fault_event;	/* KVM_CAP_X86_TRIPLE_FAULT_EVENT */
 	bool platform_info_hidden;	/* KVM_CAP_MSR_PLATFORM_INFO off */
@@ -116,6 +116,12 @@ struct vm_cpu {
 
 	struct msr_filter __rcu *msr_filter;	/* SRCU vm->srcu */
 };
+
+/** cpu_quirk() - is a quirk still in force */
+static inline bool cpu_quirk(const struct vm_cpu *vm, u64 quirk)
+{
+	return !(vm->quirks_off & quirk);
+}
 
 /** cpu_module_init() - after backend.setup(): host CPUID masks, host MSR values */
 int cpu_module_init(void);

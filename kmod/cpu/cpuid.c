@@ -3,22 +3,18 @@
  * A guest's CPUID: the table userspace gave, the bits that mirror state, and lookup without a
  * search.
  */
-#include <linux/errno.h>
 #include <linux/nospec.h>
 #include <linux/slab.h>
-#include <linux/string.h>
+#include <linux/uaccess.h>
 #include <asm/cpufeature.h>
 #include <asm/kvm_para.h>
 #include <asm/msr-index.h>
 #include "trace.h"
 #include "vm.h"
-#include "cpu/cap.h"
 #include "cpu/cpuid.h"
 #include "cpu/msr.h"
 #include "cpu/regs.h"
 #include "irq/lapic.h"
-
-enum { EAX, EBX, ECX, EDX };
 
 #define NONE		0xffff
 #define DIRECT_LEAVES	0x40	/* per class: basic, hypervisor, extended */
@@ -38,52 +34,79 @@ struct cpuid_table {
 
 #define F(name)		BIT(X86_FEATURE_##name & 31)
 
+/* Where each feature stands, and the control bits that exist only with it. */
 static const struct {
 	u32 function;
 	u8 index, reg;
 	u32 bit;
+	u64 cr4, efer;
 } feature_bits[NR_GUEST_FEATURES] = {
 	[GUEST_APIC] = { 1, 0, EDX, F(APIC) },
 	[GUEST_X2APIC] = { 1, 0, ECX, F(X2APIC) },
-	[GUEST_XSAVE] = { 1, 0, ECX, F(XSAVE) },
-	[GUEST_PCID] = { 1, 0, ECX, F(PCID) },
+	[GUEST_XSAVE] = { 1, 0, ECX, F(XSAVE), X86_CR4_OSXSAVE },
+	[GUEST_PCID] = { 1, 0, ECX, F(PCID), X86_CR4_PCIDE },
 	[GUEST_MWAIT] = { 1, 0, ECX, F(MWAIT) },
 	[GUEST_TSC_ADJUST] = { 7, 0, EBX, F(TSC_ADJUST) },
-	[GUEST_FSGSBASE] = { 7, 0, EBX, F(FSGSBASE) },
-	[GUEST_SMEP] = { 7, 0, EBX, F(SMEP) },
-	[GUEST_SMAP] = { 7, 0, EBX, F(SMAP) },
+	[GUEST_FSGSBASE] = { 7, 0, EBX, F(FSGSBASE), X86_CR4_FSGSBASE },
+	[GUEST_SMEP] = { 7, 0, EBX, F(SMEP), X86_CR4_SMEP },
+	[GUEST_SMAP] = { 7, 0, EBX, F(SMAP), X86_CR4_SMAP },
 	[GUEST_INVPCID] = { 7, 0, EBX, F(INVPCID) },
 	[GUEST_RDPID] = { 7, 0, ECX, F(RDPID) },
 	[GUEST_WAITPKG] = { 7, 0, ECX, F(WAITPKG) },
-	[GUEST_PKU] = { 7, 0, ECX, F(PKU) },
-	[GUEST_LA57] = { 7, 0, ECX, F(LA57) },
-	[GUEST_UMIP] = { 7, 0, ECX, F(UMIP) },
+	[GUEST_PKU] = { 7, 0, ECX, F(PKU), X86_CR4_PKE },
+	[GUEST_LA57] = { 7, 0, ECX, F(LA57), X86_CR4_LA57 },
+	[GUEST_UMIP] = { 7, 0, ECX, F(UMIP), X86_CR4_UMIP },
 	[GUEST_SPEC_CTRL] = { 7, 0, EDX, F(SPEC_CTRL) },
 	[GUEST_STIBP] = { 7, 0, EDX, F(INTEL_STIBP) },
 	[GUEST_SSBD] = { 7, 0, EDX, F(SPEC_CTRL_SSBD) },
 	[GUEST_FLUSH_L1D] = { 7, 0, EDX, F(FLUSH_L1D) },
 	[GUEST_ARCH_CAPABILITIES] = { 7, 0, EDX, F(ARCH_CAPABILITIES) },
 	[GUEST_XSAVES] = { 0xd, 1, EAX, F(XSAVES) },
-	[GUEST_LM] = { 0x80000001, 0, EDX, F(LM) },
-	[GUEST_NX] = { 0x80000001, 0, EDX, F(NX) },
-	[GUEST_SYSCALL] = { 0x80000001, 0, EDX, F(SYSCALL) },
+	[GUEST_LM] = { 0x80000001, 0, EDX, F(LM), .efer = EFER_LME | EFER_LMA },
+	[GUEST_NX] = { 0x80000001, 0, EDX, F(NX), .efer = EFER_NX },
+	[GUEST_SYSCALL] = { 0x80000001, 0, EDX, F(SYSCALL), .efer = EFER_SCE },
 	[GUEST_RDTSCP] = { 0x80000001, 0, EDX, F(RDTSCP) },
-	[GUEST_FXSR_OPT] = { 0x80000001, 0, EDX, F(FXSR_OPT) },
+	[GUEST_FXSR_OPT] = { 0x80000001, 0, EDX, F(FXSR_OPT), .efer = EFER_FFXSR },
 	[GUEST_IBPB] = { 0x80000008, 0, EBX, F(AMD_IBPB) },
 	[GUEST_AMD_SSBD] = { 0x80000008, 0, EBX, F(AMD_SSBD) },
 };
 static_assert(NR_GUEST_FEATURES <= 64);
 
-static const struct { u64 bit; enum guest_feature feature; } cr4_features[] = {
-	{ X86_CR4_OSXSAVE, GUEST_XSAVE },
-	{ X86_CR4_SMEP, GUEST_SMEP },
-	{ X86_CR4_SMAP, GUEST_SMAP },
-	{ X86_CR4_FSGSBASE, GUEST_FSGSBASE },
-	{ X86_CR4_PKE, GUEST_PKU },
-	{ X86_CR4_LA57, GUEST_LA57 },
-	{ X86_CR4_UMIP, GUEST_UMIP },
-	{ X86_CR4_PCIDE, GUEST_PCID },
-};
+/* CR4 bits that exist on every CPU. */
+#define CR4_ALWAYS	(X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE | \
+			 X86_CR4_PAE | X86_CR4_MCE | X86_CR4_PGE | X86_CR4_PCE | \
+			 X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT)
+
+u64 cpuid_features(const struct kvm_cpuid_entry2 *entries, u32 nr)
+{
+	const struct kvm_cpuid_entry2 *leaf;
+	u64 features = 0;
+	unsigned int i;
+
+	for (i = 0; i < NR_GUEST_FEATURES; i++) {
+		leaf = cpuid_find(entries, nr, feature_bits[i].function, feature_bits[i].index);
+		if (leaf && (cpuid_reg(leaf, feature_bits[i].reg) & feature_bits[i].bit))
+			features |= BIT_ULL(i);
+	}
+	/* "AuthenticAMD", "HygonGenuine": leaves out of range read as zero, not as the last one. */
+	leaf = cpuid_find(entries, nr, 0, 0);
+	if (leaf && (leaf->ebx == 0x68747541 || leaf->ebx == 0x6f677948))
+		features |= BIT_ULL(GUEST_ZERO_LEAVES);
+	return features;
+}
+
+void cpuid_controls(u64 features, u64 *cr4, u64 *efer)
+{
+	unsigned int i;
+
+	*cr4 = CR4_ALWAYS;
+	*efer = 0;
+	for (i = 0; i < NR_GUEST_FEATURES; i++)
+		if (features & BIT_ULL(i)) {
+			*cr4 |= feature_bits[i].cr4;
+			*efer |= feature_bits[i].efer;
+		}
+}
 
 static u16 *first_of(struct cpuid_table *table, u32 function)
 {
@@ -94,10 +117,21 @@ static u16 *first_of(struct cpuid_table *table, u32 function)
 	return &table->first[array_index_nospec(slot, NR_DIRECT)];
 }
 
-static bool entry_matches(const struct kvm_cpuid_entry2 *entry, u32 function, u32 index)
+static bool matches(const struct kvm_cpuid_entry2 *entry, u32 function, u32 index)
 {
 	return entry->function == function &&
 	       (entry->index == index || !(entry->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX));
+}
+
+const struct kvm_cpuid_entry2 *cpuid_find(const struct kvm_cpuid_entry2 *entries, u32 nr,
+					  u32 function, u32 index)
+{
+	const struct kvm_cpuid_entry2 *entry;
+
+	for (entry = entries; entry < entries + nr; entry++)
+		if (matches(entry, function, index))
+			return entry;
+	return NULL;
 }
 
 static struct kvm_cpuid_entry2 *find(struct cpuid_table *table, u32 function, u32 index)
@@ -105,14 +139,10 @@ static struct kvm_cpuid_entry2 *find(struct cpuid_table *table, u32 function, u3
 	u16 *first = first_of(table, function);
 	u32 i;
 
-	if (likely(first)) {
-		for (i = *first; i != NONE; i = table->next[i])
-			if (entry_matches(&table->entries[i], function, index))
-				return &table->entries[i];
-		return NULL;
-	}
-	for (i = 0; i < table->nr; i++)
-		if (entry_matches(&table->entries[i], function, index))
+	if (unlikely(!first))
+		return (void *)cpuid_find(table->entries, table->nr, function, index);
+	for (i = *first; i != NONE; i = table->next[i])
+		if (matches(&table->entries[i], function, index))
 			return &table->entries[i];
 	return NULL;
 }
@@ -143,16 +173,9 @@ static void refresh_leaf1(struct vcpu *vcpu, struct kvm_cpuid_entry2 *leaf)
 	if (leaf->ecx & F(XSAVE))
 		set_bit_if(&leaf->ecx, F(OSXSAVE), cr4_get(vcpu) & X86_CR4_OSXSAVE);
 	set_bit_if(&leaf->edx, F(APIC), lapic_base_get(vcpu) & MSR_IA32_APICBASE_ENABLE);
-	if (!cap_quirk(vcpu->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT))
+	if (!cpu_quirk(&vcpu->vm->arch, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT))
 		set_bit_if(&leaf->ecx, F(MWAIT),
 			   vcpu->arch.misc_enable & MSR_IA32_MISC_ENABLE_MWAIT);
-}
-
-static bool is_kvm(const struct kvm_cpuid_entry2 *leaf)
-{
-	u32 signature[3] = { leaf->ebx, leaf->ecx, leaf->edx };
-
-	return !memcmp(signature, KVM_SIGNATURE, sizeof(signature));
 }
 
 /*
@@ -162,13 +185,11 @@ static bool is_kvm(const struct kvm_cpuid_entry2 *leaf)
 static struct kvm_cpuid_entry2 *find_pv(struct cpuid_table *table)
 {
 	const struct kvm_cpuid_entry2 *leaf;
-	u32 i;
 
-	for (i = 0; i < table->nr; i++) {
-		leaf = &table->entries[i];
-		if ((leaf->function & 0xffff00ff) == KVM_CPUID_SIGNATURE && is_kvm(leaf))
+	for (leaf = table->entries; leaf < table->entries + table->nr; leaf++)
+		if ((leaf->function & 0xffff00ff) == KVM_CPUID_SIGNATURE &&
+		    !memcmp(&leaf->ebx, KVM_SIGNATURE, 3 * sizeof(u32)))
 			return find(table, leaf->function | 1, 0);
-	}
 	return NULL;
 }
 
@@ -199,27 +220,8 @@ void cpuid_refresh(struct vcpu *vcpu)
 		refresh_table(vcpu, vcpu->arch.cpuid);
 	if (guest_has(vcpu, GUEST_MWAIT) !=
 	    !!(vcpu->arch.misc_enable & MSR_IA32_MISC_ENABLE_MWAIT) &&
-	    !cap_quirk(vcpu->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT))
+	    !cpu_quirk(&vcpu->vm->arch, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT))
 		vcpu->arch.features ^= BIT_ULL(GUEST_MWAIT);
-}
-
-static u64 derive_features(struct cpuid_table *table)
-{
-	const struct kvm_cpuid_entry2 *leaf;
-	u64 features = 0;
-	unsigned int i;
-
-	for (i = 0; i < NR_GUEST_FEATURES; i++) {
-		leaf = feature_bits[i].bit ?
-		       find(table, feature_bits[i].function, feature_bits[i].index) : NULL;
-		if (leaf && (cpuid_reg(leaf, feature_bits[i].reg) & feature_bits[i].bit))
-			features |= BIT_ULL(i);
-	}
-	/* "AuthenticAMD", "HygonGenuine": leaves out of range read as zero, not as the last one. */
-	leaf = find(table, 0, 0);
-	if (leaf && (leaf->ebx == 0x68747541 || leaf->ebx == 0x6f677948))
-		features |= BIT_ULL(GUEST_ZERO_LEAVES);
-	return features;
 }
 
 static u8 derive_maxphyaddr(struct cpuid_table *table)
@@ -234,29 +236,22 @@ static u8 derive_maxphyaddr(struct cpuid_table *table)
 	return 36;
 }
 
-static void derive_controls(struct vcpu *vcpu)
-{
-	struct vcpu_cpu *arch = &vcpu->arch;
-	unsigned int i;
-
-	arch->cr4_reserved = ~cpuid_host.cr4;
-	for (i = 0; i < ARRAY_SIZE(cr4_features); i++)
-		if (!guest_has(vcpu, cr4_features[i].feature))
-			arch->cr4_reserved |= cr4_features[i].bit;
-	arch->cr3_reserved = arch->maxphyaddr < 64 ? ~0ull << arch->maxphyaddr : 0;
-}
-
 static void derive(struct vcpu *vcpu)
 {
-	struct cpuid_table *table = vcpu->arch.cpuid;
+	struct vcpu_cpu *arch = &vcpu->arch;
+	struct cpuid_table *table = arch->cpuid;
 	const struct kvm_cpuid_entry2 *leaf = find(table, 0xd, 0), *pv = find_pv(table);
+	u64 cr4, efer;
 
-	vcpu->arch.features = derive_features(table);
-	vcpu->arch.pv_features = pv ? pv->eax : 0;
-	vcpu->arch.maxphyaddr = derive_maxphyaddr(table);
-	vcpu->arch.guest_xcr0_allowed =
+	arch->features = cpuid_features(table->entries, table->nr);
+	arch->pv_features = pv ? pv->eax : 0;
+	arch->maxphyaddr = derive_maxphyaddr(table);
+	arch->guest_xcr0_allowed =
 		leaf ? (leaf->eax | (u64)leaf->edx << 32) & cpuid_host.xcr0 : 0;
-	derive_controls(vcpu);
+	cpuid_controls(arch->features, &cr4, &efer);
+	arch->cr4_reserved = ~(cr4 & cpuid_host.cr4);
+	arch->efer_allowed = efer & cpuid_host.efer;
+	arch->cr3_reserved = arch->maxphyaddr < 64 ? ~0ull << arch->maxphyaddr : 0;
 	msr_intercepts(vcpu);
 	backend.controls_changed(vcpu);
 }
@@ -296,64 +291,51 @@ out:
 	return err;
 }
 
-static struct cpuid_table *table_alloc(u32 nent)
+static int copy_entry(struct kvm_cpuid_entry2 *entry, const void __user *user, bool old)
 {
-	struct cpuid_table *table;
+	struct kvm_cpuid_entry in;
 
+	if (copy_from_user(old ? (void *)&in : entry, user, old ? sizeof(in) : sizeof(*entry)))
+		return -EFAULT;
+	if (old)
+		*entry = (struct kvm_cpuid_entry2){
+			.function = in.function,
+			.eax = in.eax, .ebx = in.ebx, .ecx = in.ecx, .edx = in.edx,
+		};
+	memset(entry->padding, 0, sizeof(entry->padding));
+	return 0;
+}
+
+int cpuid_set(struct vcpu *vcpu, const void __user *user, u32 nent, bool old)
+{
+	size_t size = old ? sizeof(struct kvm_cpuid_entry) : sizeof(struct kvm_cpuid_entry2);
+	struct cpuid_table *table;
+	u32 i;
+
+	if (nent > CORBEL_NR_CPUID)
+		return -E2BIG;
 	table = kvzalloc(struct_size(table, entries, nent), GFP_KERNEL_ACCOUNT);
-	if (table)
-		table->nr = nent;
-	return table;
-}
-
-int cpuid_set(struct vcpu *vcpu, const struct kvm_cpuid_entry2 *entries, u32 nent)
-{
-	struct cpuid_table *table;
-	u32 i;
-
-	if (nent > CORBEL_NR_CPUID)
-		return -E2BIG;
-	table = table_alloc(nent);
 	if (!table)
 		return -ENOMEM;
-	memcpy(table->entries, entries, nent * sizeof(*entries));
+	table->nr = nent;
 	for (i = 0; i < nent; i++)
-		memset(table->entries[i].padding, 0, sizeof(table->entries[i].padding));
+		if (copy_entry(&table->entries[i], user + i * size, old)) {
+			kvfree(table);
+			return -EFAULT;
+		}
 	return install(vcpu, table);
 }
 
-int cpuid_set_old(struct vcpu *vcpu, const struct kvm_cpuid_entry *entries, u32 nent)
+int cpuid_get(struct vcpu *vcpu, struct kvm_cpuid_entry2 __user *user, u32 *nent)
 {
-	struct cpuid_table *table;
-	u32 i;
-
-	if (nent > CORBEL_NR_CPUID)
-		return -E2BIG;
-	table = table_alloc(nent);
-	if (!table)
-		return -ENOMEM;
-	for (i = 0; i < nent; i++) {
-		table->entries[i].function = entries[i].function;
-		table->entries[i].eax = entries[i].eax;
-		table->entries[i].ebx = entries[i].ebx;
-		table->entries[i].ecx = entries[i].ecx;
-		table->entries[i].edx = entries[i].edx;
-	}
-	return install(vcpu, table);
-}
-
-int cpuid_get(struct vcpu *vcpu, struct kvm_cpuid_entry2 *entries, u32 *nent)
-{
-	struct cpuid_table *table = vcpu->arch.cpuid;
+	const struct cpuid_table *table = vcpu->arch.cpuid;
 	u32 nr = table ? table->nr : 0;
 
 	if (*nent < nr) {
 		*nent = nr;
 		return -E2BIG;
 	}
-	if (nr)
-		memcpy(entries, table->entries, nr * sizeof(*entries));
-	return 0;
+	return nr && copy_to_user(user, table->entries, nr * sizeof(*user)) ? -EFAULT : 0;
 }
 
 static const struct kvm_cpuid_entry2 zero_entry;

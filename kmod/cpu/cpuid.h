@@ -4,7 +4,6 @@
 #define CORBEL_CPUID_H
 
 #include "vcpu.h"
-#include "cpu/cpuid_host.h"
 
 /* Features whose presence changes how Corbel behaves; the table in cpuid.c says where they are. */
 enum guest_feature {
@@ -30,18 +29,16 @@ static inline bool guest_has_pv(struct vcpu *vcpu, unsigned int feature)
 void cpuid_vcpu_init(struct vcpu *vcpu);
 void cpuid_vcpu_destroy(struct vcpu *vcpu);
 
-/*
- * KVM_SET_CPUID2: @entries is copied. After the first KVM_RUN only what is there already is
- * accepted.
- * Return: 0, -E2BIG, -EINVAL, -ENOMEM. Context: vCPU loaded.
+/**
+ * cpuid_set() - KVM_SET_CPUID2, or KVM_SET_CPUID: entries without index or flags (@old)
+ *
+ * After the first KVM_RUN only what is there already is accepted.
+ * Return: 0, -E2BIG, -EINVAL, -ENOMEM, -EFAULT. Context: vCPU loaded.
  */
-int cpuid_set(struct vcpu *vcpu, const struct kvm_cpuid_entry2 *entries, u32 nent);
+int cpuid_set(struct vcpu *vcpu, const void __user *user, u32 nent, bool old);
 
-/** cpuid_set_old() - KVM_SET_CPUID: entries without index or flags */
-int cpuid_set_old(struct vcpu *vcpu, const struct kvm_cpuid_entry *entries, u32 nent);
-
-/** cpuid_get() - KVM_GET_CPUID2. Return: 0, or -E2BIG and *nent is what is needed. */
-int cpuid_get(struct vcpu *vcpu, struct kvm_cpuid_entry2 *entries, u32 *nent);
+/** cpuid_get() - KVM_GET_CPUID2. Return: 0, -EFAULT, or -E2BIG and *nent is what is needed. */
+int cpuid_get(struct vcpu *vcpu, struct kvm_cpuid_entry2 __user *user, u32 *nent);
 
 /** cpuid_query() - execute CPUID for the guest. Context: any with the vCPU's lock held. */
 void cpuid_query(struct vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
@@ -51,5 +48,52 @@ void cpuid_refresh(struct vcpu *vcpu);
 
 /** cpuid_exit() - EXIT_CPUID. Context: interrupts may be off. */
 int cpuid_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
+
+enum { EAX, EBX, ECX, EDX };
+
+static inline u32 cpuid_reg(const struct kvm_cpuid_entry2 *entry, unsigned int reg)
+{
+	switch (reg) {
+	case 0:
+		return entry->eax;
+	case 1:
+		return entry->ebx;
+	case 2:
+		return entry->ecx;
+	}
+	return entry->edx;
+}
+
+/** cpuid_find() - the first entry that answers this function and index, or NULL */
+const struct kvm_cpuid_entry2 *cpuid_find(const struct kvm_cpuid_entry2 *entries, u32 nr,
+					  u32 function, u32 index);
+/* What a table offers: enum guest_feature, and the bits of CR4 and EFER that go with them. */
+u64 cpuid_features(const struct kvm_cpuid_entry2 *entries, u32 nr);
+void cpuid_controls(u64 features, u64 *cr4, u64 *efer);
+
+/* The most that a guest may set on this machine, computed once at load (cpuid_host.c). */
+struct cpuid_host {
+	u64 features;		/* enum guest_feature that KVM_GET_SUPPORTED_CPUID offers */
+	u64 xcr0;		/* features a guest may enable */
+	u64 cr4;		/* bits some guest could set */
+	u64 efer;
+	u8 maxphyaddr;
+};
+extern struct cpuid_host cpuid_host;
+
+void cpuid_host_init(void);
+
+/** cpuid_host_has() - does a supported leaf have any of these bits; reg EAX to EDX */
+bool cpuid_host_has(u32 function, u32 index, unsigned int reg, u32 bits);
+
+/** cpuid_host_xsave_size() - bytes of an XSAVE area with these features */
+u32 cpuid_host_xsave_size(u64 features, bool compacted);
+
+/*
+ * KVM_GET_SUPPORTED_CPUID, KVM_GET_EMULATED_CPUID. @user has room for *nent.
+ * Return: 0 and *nent is the count; -E2BIG, *nent unchanged; -EFAULT.
+ */
+int cpuid_supported(struct kvm_cpuid_entry2 __user *user, u32 *nent);
+int cpuid_emulated(struct kvm_cpuid_entry2 __user *user, u32 *nent);
 
 #endif

@@ -4,7 +4,6 @@
  * WRMSR to IA32_EFER; a refused write changes nothing.
  */
 #include "vm.h"
-#include "cpu/cap.h"
 #include "cpu/cpuid.h"
 #include "cpu/cr.h"
 #include "cpu/regs.h"
@@ -192,29 +191,12 @@ bool cr8_write(struct vcpu *vcpu, u64 val)
 	return true;
 }
 
-u64 efer_allowed(struct vcpu *vcpu, bool host)
-{
-	u64 allowed = cpuid_host.efer;
-
-	if (host)
-		return allowed;
-	if (!guest_has(vcpu, GUEST_SYSCALL))
-		allowed &= ~(u64)EFER_SCE;
-	if (!guest_has(vcpu, GUEST_LM))
-		allowed &= ~(u64)(EFER_LME | EFER_LMA);
-	if (!guest_has(vcpu, GUEST_NX))
-		allowed &= ~(u64)EFER_NX;
-	if (!guest_has(vcpu, GUEST_FXSR_OPT))
-		allowed &= ~(u64)EFER_FFXSR;
-	return allowed;
-}
-
 /* LMA mirrors paging: what a write says about it is ignored. */
 bool efer_write(struct vcpu *vcpu, u64 val, bool host)
 {
-	u64 old = efer_get(vcpu);
+	u64 old = efer_get(vcpu), allowed = host ? cpuid_host.efer : vcpu->arch.efer_allowed;
 
-	if (val & ~efer_allowed(vcpu, host) & ~(u64)EFER_LMA)
+	if (val & ~allowed & ~(u64)EFER_LMA)
 		return false;
 	if (!host && regs_paging(vcpu) && ((old ^ val) & EFER_LME))
 		return false;

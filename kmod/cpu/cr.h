@@ -16,7 +16,6 @@ bool cr4_write(struct vcpu *vcpu, u64 val);
 bool cr8_write(struct vcpu *vcpu, u64 val);
 bool efer_write(struct vcpu *vcpu, u64 val, bool host);
 u64 cr8_read(struct vcpu *vcpu);
-u64 efer_allowed(struct vcpu *vcpu, bool host);
 
 bool cr0_valid(u64 cr0);
 bool cr4_valid(struct vcpu *vcpu, u64 cr4);

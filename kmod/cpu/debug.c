@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include <linux/string.h>
 #include <asm/cpu.h>
 #include <asm/cpufeature.h>
 #include <asm/trapnr.h>
@@ -21,8 +20,7 @@ int debug_to_user(struct vcpu *vcpu, u8 vector, u64 dr6_bits)
 	run->debug.arch.pad = 0;
 	run->debug.arch.pc = regs_linear_rip(vcpu);
 	run->debug.arch.dr6 = DR6_RESERVED | dr6_bits;
-	run->debug.arch.dr7 = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ?
-			      vcpu->debug_dr7 : vcpu->arch.dr7;
+	run->debug.arch.dr7 = dr7_effective(vcpu);
 	return TO_USER;
 }
 

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/hw_breakpoint.h>
-#include <linux/percpu.h>
 #include <linux/sched.h>
-#include <linux/string.h>
-#include <asm/cpufeature.h>
 #include <asm/debugreg.h>
 #include <asm/trapnr.h>
 #include "vm.h"
@@ -31,7 +28,7 @@ static u64 dr7_fixed(u64 val)
 
 void dr_update(struct vcpu *vcpu)
 {
-	u64 dr7 = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ? vcpu->debug_dr7 : vcpu->arch.dr7;
+	u64 dr7 = dr7_effective(vcpu);
 
 	dr7_set(vcpu, dr7);
 	vcpu->arch.dr_switch = dr7 & DR7_ENABLES;
@@ -45,7 +42,7 @@ void dr_reset(struct vcpu *vcpu)
 	dr_update(vcpu);
 }
 
-bool dr_write(struct vcpu *vcpu, unsigned int nr, u64 val)
+static bool dr_write(struct vcpu *vcpu, unsigned int nr, u64 val)
 {
 	if (nr >= 6 && val >> 32)
 		return false;
@@ -60,34 +57,19 @@ bool dr_write(struct vcpu *vcpu, unsigned int nr, u64 val)
 	return true;
 }
 
-u64 dr_read(struct vcpu *vcpu, unsigned int nr)
+static u64 dr_read(struct vcpu *vcpu, unsigned int nr)
 {
 	if (nr == 7)
 		return vcpu->arch.dr7;
 	return nr == 6 ? vcpu->regs.dr6 : vcpu->regs.dr[nr & 3];
 }
 
-bool dr_require(struct vcpu *vcpu, unsigned int nr, int *next)
+/* DR7.GD: whoever set it hears of the access before it happens. */
+static int general_detect(struct vcpu *vcpu)
 {
-	bool debugger = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP;
-	u64 dr7 = debugger ? vcpu->debug_dr7 : vcpu->arch.dr7;
-
-	*next = RESUME;
-	if ((nr == 4 || nr == 5) && (cr4_get(vcpu) & X86_CR4_DE)) {
-		inject_ud(vcpu);
-		return false;
-	}
-	if (regs_cpl(vcpu)) {
-		inject_gp(vcpu);
-		return false;
-	}
-	if (likely(!(dr7 & DR7_GD)))
-		return true;
-	if (debugger)
-		*next = debug_to_user(vcpu, DB_VECTOR, DR_BD_BIT);
-	else
-		inject_db(vcpu, DR_BD_BIT);
-	return false;
+	if (vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP)
+		return debug_to_user(vcpu, DB_VECTOR, DR_BD_BIT);
+	return inject_db(vcpu, DR_BD_BIT);
 }
 
 /* SDM, "Debug Status Register (DR6)": B0-B3 are cleared by a new exception, the others stay. */
@@ -163,20 +145,20 @@ int debugregs_from_user(struct vcpu *vcpu, const struct kvm_debugregs *in)
 int dr_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	unsigned int nr = exit->dr.dr;
-	int next;
-	u64 val;
+	u64 mask = regs_64bit(vcpu) ? ~0ull : U32_MAX;
 
-	if (!dr_require(vcpu, nr, &next))
-		return next;
-	if (nr == 4 || nr == 5)
+	if (nr == 4 || nr == 5) {
+		if (cr4_get(vcpu) & X86_CR4_DE)
+			return inject_ud(vcpu);
 		nr += 2;
-	if (exit->dr.read) {
-		val = dr_read(vcpu, nr);
-		gpr_set(vcpu, exit->dr.gpr, regs_64bit(vcpu) ? val : (u32)val);
-	} else {
-		val = gpr_get(vcpu, exit->dr.gpr);
-		if (!dr_write(vcpu, nr, regs_64bit(vcpu) ? val : (u32)val))
-			return inject_gp(vcpu);
 	}
+	if (regs_cpl(vcpu))
+		return inject_gp(vcpu);
+	if (unlikely(dr7_effective(vcpu) & DR7_GD))
+		return general_detect(vcpu);
+	if (exit->dr.read)
+		gpr_set(vcpu, exit->dr.gpr, dr_read(vcpu, nr) & mask);
+	else if (!dr_write(vcpu, nr, gpr_get(vcpu, exit->dr.gpr) & mask))
+		return inject_gp(vcpu);
 	return vcpu_skip_insn(vcpu);
 }

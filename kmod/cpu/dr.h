@@ -11,17 +11,11 @@
 
 #define DR7_RESET	0x400ull
 
-
-/* As MOV DR does; nr 0-3, 6, 7. false: #GP(0). */
-bool dr_write(struct vcpu *vcpu, unsigned int nr, u64 val);
-u64 dr_read(struct vcpu *vcpu, unsigned int nr);
-
-/**
- * dr_require() - may MOV DR touch this register now
- * Return: true; false: #UD, #GP or #DB (general detect) was raised, or KVM_EXIT_DEBUG filled in
- * (then *next is TO_USER)
- */
-bool dr_require(struct vcpu *vcpu, unsigned int nr, int *next);
+/** dr7_effective() - the debugger's breakpoints win over the guest's */
+static inline u64 dr7_effective(struct vcpu *vcpu)
+{
+	return vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ? vcpu->debug_dr7 : vcpu->arch.dr7;
+}
 
 /** dr_deliver() - apply the DR6 bits of a #DB that is being delivered; clears DR7.GD */
 void dr_deliver(struct vcpu *vcpu, u64 dr6_bits);

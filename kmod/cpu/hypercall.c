@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* KVM's hypercalls: number in RAX, arguments in RBX, RCX, RDX, RSI, result in RAX. */
-#include <linux/minmax.h>
 #include <linux/nospec.h>
-#include <linux/pid.h>
 #include <linux/sched.h>
-#include <linux/string.h>
 #include <asm/apicdef.h>
 #include <linux/kvm_para.h>
 #include "spin.h"
 #include "vm.h"
-#include "cpu/cap.h"
 #include "cpu/clock.h"
 #include "cpu/cpuid.h"
 #include "cpu/hypercall.h"
@@ -160,7 +156,7 @@ bool hypercall_fix(struct vcpu *vcpu)
 	const u8 *native;
 	u8 insn[3];
 
-	if (!cap_quirk(vcpu->vm, KVM_X86_QUIRK_FIX_HYPERCALL_INSN))
+	if (!cpu_quirk(&vcpu->vm->arch, KVM_X86_QUIRK_FIX_HYPERCALL_INSN))
 		return false;
 	if (gva_read(vcpu, rip, insn, sizeof(insn), FAULT_FETCH, &fault))
 		return false;

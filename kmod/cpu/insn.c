@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <asm/processor-flags.h>
 #include "vm.h"
-#include "cpu/cap.h"
 #include "cpu/cpuid.h"
 #include "cpu/insn.h"
 #include "cpu/regs.h"
@@ -37,30 +36,15 @@ int rdtsc_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 }
 
 /* As KVM: executed as NOP, unless userspace wants the #UD that CPUID without MONITOR promises. */
-static int monitor_mwait(struct vcpu *vcpu)
+int mwait_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
-	if (!cap_quirk(vcpu->vm, KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) &&
+	if (!cpu_quirk(&vcpu->vm->arch, KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) &&
 	    !guest_has(vcpu, GUEST_MWAIT))
 		return inject_ud(vcpu);
 	return vcpu_skip_insn(vcpu);
 }
 
-int mwait_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
-{
-	return monitor_mwait(vcpu);
-}
-
-int monitor_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
-{
-	return monitor_mwait(vcpu);
-}
-
-int virt_insn_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
-{
-	return inject_ud(vcpu);
-}
-
-int rng_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+int ud_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	return inject_ud(vcpu);
 }

@@ -8,9 +8,7 @@
 int invd_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 int rdpmc_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 int rdtsc_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
-int mwait_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
-int monitor_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
-int virt_insn_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
-int rng_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
+int mwait_exit(struct vcpu *vcpu, struct vcpu_exit *exit);	/* and MONITOR */
+int ud_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 
 #endif

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Machine-check banks: what userspace injects, what the guest reads. */
-#include <linux/errno.h>
 #include <linux/nospec.h>
 #include <asm/mce.h>
 #include <asm/msr-index.h>
@@ -9,13 +8,7 @@
 #include "cpu/msr.h"
 #include "cpu/regs.h"
 
-#define MCE_CAP_SUPPORTED	(MCG_CTL_P | MCG_SER_P)
 #define HWCR_STATUS_WRITES	BIT_ULL(18)
-
-u64 mce_cap_supported(void)
-{
-	return MCE_CAP_SUPPORTED;
-}
 
 static unsigned int nr_banks(struct vcpu *vcpu)
 {
@@ -86,46 +79,11 @@ int mce_set(struct vcpu *vcpu, const struct kvm_x86_mce *mce)
 	return 0;
 }
 
-/* IA32_MCi_CTL, _STATUS, _ADDR, _MISC follow each other. */
-static u64 *bank_reg(struct vcpu *vcpu, u32 msr)
+int mce_may(struct vcpu *vcpu, u32 msr, bool host)
 {
-	u32 offset = msr - MSR_IA32_MC0_CTL;
-	struct mce_bank *bank;
-
-	if (offset >= nr_banks(vcpu) * 4)
-		return NULL;
-	offset = array_index_nospec(offset, CORBEL_MCE_BANKS * 4);
-	bank = &vcpu->arch.mce.banks[offset / 4];
-	switch (offset % 4) {
-	case 0:
-		return &bank->ctl;
-	case 1:
-		return &bank->status;
-	case 2:
-		return &bank->addr;
-	}
-	return &bank->misc;
-}
-
-int mce_msr_get(struct vcpu *vcpu, u32 msr, u64 *val, bool host)
-{
-	const u64 *reg = bank_reg(vcpu, msr);
-
-	switch (msr) {
-	case MSR_IA32_MCG_CAP:
-		*val = vcpu->arch.mce.cap;
-		return 0;
-	case MSR_IA32_MCG_STATUS:
-		*val = vcpu->arch.mce.status;
-		return 0;
-	case MSR_IA32_MCG_CTL:
-		*val = vcpu->arch.mce.ctl;
+	if (msr == MSR_IA32_MCG_CTL)
 		return host || (vcpu->arch.mce.cap & MCG_CTL_P) ? 0 : -EINVAL;
-	}
-	if (!reg)
-		return -ENOENT;
-	*val = *reg;
-	return 0;
+	return msr < MSR_IA32_MCx_CTL(nr_banks(vcpu)) ? 0 : -ENOENT;
 }
 
 static bool bank_value_valid(struct vcpu *vcpu, u32 msr, u64 val, bool host)
@@ -140,26 +98,9 @@ static bool bank_value_valid(struct vcpu *vcpu, u32 msr, u64 val, bool host)
 	return true;
 }
 
-int mce_msr_set(struct vcpu *vcpu, u32 msr, u64 val, bool host)
+int mce_check(struct vcpu *vcpu, u32 msr, u64 val, bool host)
 {
-	u64 *reg = bank_reg(vcpu, msr);
-
-	switch (msr) {
-	case MSR_IA32_MCG_STATUS:
-		vcpu->arch.mce.status = val;
-		return 0;
-	case MSR_IA32_MCG_CTL:
-		if (!(vcpu->arch.mce.cap & MCG_CTL_P))
-			return host && !val ? 0 : -EINVAL;
-		if (val && val != ~0ull)
-			return -EINVAL;
-		vcpu->arch.mce.ctl = val;
-		return 0;
-	}
-	if (!reg)
-		return -ENOENT;
-	if (!bank_value_valid(vcpu, msr, val, host))
-		return -EINVAL;
-	*reg = val;
-	return 0;
+	if (msr == MSR_IA32_MCG_CTL)
+		return !val || ((vcpu->arch.mce.cap & MCG_CTL_P) && val == ~0ull) ? 0 : -EINVAL;
+	return bank_value_valid(vcpu, msr, val, host) ? 0 : -EINVAL;
 }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Reading and writing MSRs, for the guest and for userspace. */
-#include <linux/errno.h>
+/* Model-specific registers: one table of what they are, and the two ways to them. */
+#include <linux/nospec.h>
 #include <asm/kvm_para.h>
 #include <asm/msr.h>
 #include "trace.h"
 #include "vm.h"
-#include "cpu/cap.h"
 #include "cpu/clock.h"
 #include "cpu/cpuid.h"
 #include "cpu/cr.h"
@@ -13,7 +12,6 @@
 #include "cpu/pv.h"
 #include "cpu/regs.h"
 #include "cpu/tsc.h"
-#include "cpu/xstate.h"
 #include "irq/lapic.h"
 #include "irq/lapic_timer.h"
 
@@ -28,76 +26,40 @@
 #define X2APIC_EOI		0x80b
 #define X2APIC_ICR		0x830
 #define X2APIC_SELF_IPI		0x83f
+#define MTRR_VAR_FIRST		0x200
+#define MTRR_VAR_LAST		(MTRR_VAR_FIRST + 2 * CORBEL_NR_VAR_MTRRS - 1)
 
-/*
- * Registers that guests touch without asking CPUID, of either vendor. They read as a constant,
- * and a write is lost (or refused where a value other than the constant would promise
- * something).
- */
-static const struct {
-	u32 first, last;
-	u64 val;
-	enum { LOST, SAME_ONLY } write;
-} constants[] = {
-	{ MSR_IA32_PLATFORM_ID, MSR_IA32_PLATFORM_ID, 0, SAME_ONLY },
-	{ MSR_EBC_FREQUENCY_ID, MSR_EBC_FREQUENCY_ID, 1 << 24, SAME_ONLY },
-	{ MSR_IA32_UCODE_WRITE, MSR_IA32_UCODE_WRITE, 0, LOST },
-	{ MSR_P6_PERFCTR0, MSR_P6_PERFCTR1, 0, LOST },
-	{ MSR_FSB_FREQ, MSR_FSB_FREQ, 3, SAME_ONLY },
-	{ MSR_IA32_BBL_CR_CTL3, MSR_IA32_BBL_CR_CTL3, 0xbe702111, LOST },
-	{ MSR_P6_EVNTSEL0, MSR_P6_EVNTSEL1, 0, LOST },
-	{ MSR_IA32_PERF_STATUS, MSR_IA32_PERF_STATUS, 1000 | 4ull << 40, SAME_ONLY },
-	{ MSR_IA32_PERF_CTL, MSR_IA32_PERF_CTL, 0, SAME_ONLY },
-	{ MSR_IA32_LASTBRANCHFROMIP, MSR_IA32_LASTINTTOIP, 0, SAME_ONLY },
-	{ MSR_RAPL_POWER_UNIT, MSR_RAPL_POWER_UNIT, 0, SAME_ONLY },
-	{ MSR_PKG_ENERGY_STATUS, MSR_PKG_ENERGY_STATUS, 0, SAME_ONLY },
-	{ MSR_DRAM_ENERGY_STATUS, MSR_DRAM_ENERGY_STATUS, 0, SAME_ONLY },
-	{ MSR_PP0_ENERGY_STATUS, MSR_PP0_ENERGY_STATUS, 0, SAME_ONLY },
-	{ MSR_PP1_ENERGY_STATUS, MSR_PP1_ENERGY_STATUS, 0, SAME_ONLY },
-	{ MSR_K7_EVNTSEL0, MSR_K7_PERFCTR3, 0, LOST },
-	{ MSR_AMD64_SYSCFG, MSR_AMD64_SYSCFG, 0, SAME_ONLY },
-	{ MSR_K7_CLK_CTL, MSR_K7_CLK_CTL, 0x20000000, SAME_ONLY },
-	{ MSR_AMD64_NB_CFG, MSR_AMD64_NB_CFG, 0, SAME_ONLY },
-	{ MSR_AMD64_PATCH_LOADER, MSR_AMD64_PATCH_LOADER, 0, LOST },
-	{ MSR_K8_INT_PENDING_MSG, MSR_K8_INT_PENDING_MSG, 0, SAME_ONLY },
-	{ MSR_FAM10H_MMIO_CONF_BASE, MSR_FAM10H_MMIO_CONF_BASE, 0, SAME_ONLY },
-	{ MSR_K8_TSEG_ADDR, MSR_K8_TSEG_MASK, 0, SAME_ONLY },
-	{ MSR_VM_CR, MSR_VM_CR, 0, SAME_ONLY },
-	{ MSR_VM_HSAVE_PA, MSR_VM_HSAVE_PA, 0, LOST },
-	{ MSR_AMD64_DC_CFG, MSR_AMD64_DC_CFG, 0, LOST },
-	{ MSR_AMD64_DE_CFG, MSR_AMD64_DE_CFG, BIT(1) /* LFENCE serializes */, SAME_ONLY },
-	{ MSR_AMD64_BU_CFG2, MSR_AMD64_BU_CFG2, 0, LOST },
-	{ MSR_F15H_EX_CFG, MSR_F15H_EX_CFG, 0, LOST },
+#define PV_FEATURES		32	/* KVM_FEATURE_* above the guest features in one mask */
+static_assert(NR_GUEST_FEATURES <= PV_FEATURES);
+
+enum msr_flags {
+	LISTED		= 1 << 0,	/* KVM_GET_MSR_INDEX_LIST */
+	READ_ONLY	= 1 << 1,	/* a write finds no such register */
+	WRITE_ONLY	= 1 << 2,
+	BACKEND		= 1 << 3,	/* the value is in hardware */
+	CANONICAL	= 1 << 4,	/* an address: VM entry and SYSCALL rely on its form */
+	USER_WRITES	= 1 << 5,	/* a guest's write is refused */
+	LOST		= 1 << 6,	/* a guest's write, or one to a constant, has no effect */
+	OPEN_READ	= 1 << 7,	/* the guest reads, or writes, without an exit */
+	OPEN_WRITE	= 1 << 8,
+	OPEN		= OPEN_READ | OPEN_WRITE,
 };
 
-static int constant_find(u32 msr)
-{
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(constants); i++)
-		if (msr >= constants[i].first && msr <= constants[i].last)
-			return i;
-	return -1;
-}
-
-/* Asks the guest's CPUID, unless it is userspace that asks. */
-static int need(struct vcpu *vcpu, bool host, bool has)
-{
-	return host || has ? 0 : -EINVAL;
-}
-
-static bool has_spec_ctrl(struct vcpu *vcpu)
-{
-	return vcpu->arch.features & (BIT_ULL(GUEST_SPEC_CTRL) | BIT_ULL(GUEST_STIBP) |
-				      BIT_ULL(GUEST_SSBD) | BIT_ULL(GUEST_IBPB) |
-				      BIT_ULL(GUEST_AMD_SSBD));
-}
-
-static bool has_ibpb(struct vcpu *vcpu)
-{
-	return boot_cpu_has(X86_FEATURE_IBPB) &&
-	       (guest_has(vcpu, GUEST_SPEC_CTRL) || guest_has(vcpu, GUEST_IBPB));
-}
+/* A register, or a range whose values follow each other; without KEPT and hooks a constant. */
+struct msr_row {
+	u32 first, last;
+	u16 flags;		/* enum msr_flags */
+	u16 where;		/* KEPT(): the value's place in struct vcpu_cpu */
+	u64 needs;		/* F() or PV(): any of these offers it, unless userspace asks */
+	u64 constant;
+	u64 ignored, reserved;	/* bits that a write loses; that it must not set */
+	/* Is it there: 0 or the error */
+	int (*may)(struct vcpu *vcpu, u32 msr, bool host);
+	int (*get)(struct vcpu *vcpu, u32 msr, u64 *val);
+	/* May the value be stored: 0 or the error */
+	int (*check)(struct vcpu *vcpu, u32 msr, u64 val, bool host);
+	int (*set)(struct vcpu *vcpu, u32 msr, u64 val, bool host);	/* instead of storing it */
+};
 
 static bool canonical(struct vcpu *vcpu, u64 addr)
 {
@@ -106,161 +68,68 @@ static bool canonical(struct vcpu *vcpu, u64 addr)
 	return (u64)((s64)(addr << (64 - bits)) >> (64 - bits)) == addr;
 }
 
-static int kvm_get(struct vcpu *vcpu, u32 msr, u64 *val)
-{
-	switch (msr) {
-	case MSR_KVM_WALL_CLOCK:
-	case MSR_KVM_WALL_CLOCK_NEW:
-		*val = vcpu->vm->arch.wall_clock_msr;
-		return 0;
-	case MSR_KVM_SYSTEM_TIME:
-	case MSR_KVM_SYSTEM_TIME_NEW:
-		*val = vcpu->arch.system_time_msr;
-		return 0;
-	case MSR_KVM_STEAL_TIME:
-		*val = vcpu->arch.steal.msr;
-		return 0;
-	case MSR_KVM_PV_EOI_EN:
-		*val = vcpu->arch.pv_eoi_msr;
-		return 0;
-	case MSR_KVM_POLL_CONTROL:
-		*val = vcpu->arch.poll_control;
-		return 0;
-	}
-	return -ENOENT;
-}
-
-static int kvm_set(struct vcpu *vcpu, u32 msr, u64 val)
-{
-	switch (msr) {
-	case MSR_KVM_WALL_CLOCK:
-	case MSR_KVM_WALL_CLOCK_NEW:
-		clock_wall_set(vcpu->vm, val);
-		return 0;
-	case MSR_KVM_SYSTEM_TIME:
-	case MSR_KVM_SYSTEM_TIME_NEW:
-		clock_system_time_set(vcpu, val);
-		return 0;
-	case MSR_KVM_STEAL_TIME:
-		return pv_steal_msr_set(vcpu, val);
-	case MSR_KVM_PV_EOI_EN:
-		return pv_eoi_msr_set(vcpu, val);
-	case MSR_KVM_POLL_CONTROL:
-		if (val & ~1ull)
-			return -EINVAL;
-		vcpu->arch.poll_control = val;
-		return 0;
-	}
-	return -ENOENT;
-}
-
-/* The KVM_FEATURE_* bits that offer these MSRs, for guests whose CPUID is enforced. */
-static bool kvm_offered(struct vcpu *vcpu, u32 msr)
-{
-	switch (msr) {
-	case MSR_KVM_WALL_CLOCK:
-	case MSR_KVM_SYSTEM_TIME:
-		return guest_has_pv(vcpu, KVM_FEATURE_CLOCKSOURCE);
-	case MSR_KVM_WALL_CLOCK_NEW:
-	case MSR_KVM_SYSTEM_TIME_NEW:
-		return guest_has_pv(vcpu, KVM_FEATURE_CLOCKSOURCE2);
-	case MSR_KVM_STEAL_TIME:
-		return guest_has_pv(vcpu, KVM_FEATURE_STEAL_TIME);
-	case MSR_KVM_PV_EOI_EN:
-		return guest_has_pv(vcpu, KVM_FEATURE_PV_EOI);
-	case MSR_KVM_POLL_CONTROL:
-		return guest_has_pv(vcpu, KVM_FEATURE_POLL_CONTROL);
-	}
-	return false;
-}
-
-static int time_get(struct vcpu *vcpu, u32 msr, u64 *val)
+static int live_get(struct vcpu *vcpu, u32 msr, u64 *val)
 {
 	switch (msr) {
 	case MSR_IA32_TSC:
 		*val = tsc_guest_now(vcpu);
 		return 0;
-	case MSR_IA32_TSC_ADJUST:
-		*val = vcpu->arch.tsc_adjust;
-		return 0;
 	case MSR_IA32_TSC_DEADLINE:
 		*val = lapic_deadline_get(vcpu);
 		return 0;
-	}
-	return -ENOENT;
-}
-
-static int time_set(struct vcpu *vcpu, u32 msr, u64 val, bool host)
-{
-	switch (msr) {
-	case MSR_IA32_TSC:
-		tsc_write(vcpu, val, host);
-		return 0;
-	case MSR_IA32_TSC_ADJUST:
-		if (need(vcpu, host, guest_has(vcpu, GUEST_TSC_ADJUST)))
-			return -EINVAL;
-		tsc_adjust_write(vcpu, val, host);
-		return 0;
-	case MSR_IA32_TSC_DEADLINE:
-		lapic_deadline_set(vcpu, val);
-		return 0;
-	}
-	return -ENOENT;
-}
-
-/* Values that are kept, with a condition for the guest to read them. */
-static int kept_get(struct vcpu *vcpu, u32 msr, u64 *val, bool host)
-{
-	struct vcpu_cpu *arch = &vcpu->arch;
-
-	switch (msr) {
 	case MSR_IA32_APICBASE:
 		*val = lapic_base_get(vcpu);
 		return 0;
 	case MSR_EFER:
 		*val = efer_get(vcpu);
 		return 0;
-	case MSR_IA32_CR_PAT:
-		*val = arch->pat;
-		return 0;
-	case MSR_IA32_MISC_ENABLE:
-		*val = arch->misc_enable;
-		return 0;
-	case MSR_IA32_FEAT_CTL:
-		*val = arch->feat_ctl;
-		return 0;
-	case MSR_IA32_POWER_CTL:
-		*val = arch->power_ctl;
-		return 0;
-	case MSR_IA32_UCODE_REV:
-		*val = arch->ucode_rev;
-		return 0;
-	case MSR_MISC_FEATURES_ENABLES:
-		*val = arch->misc_features;
-		return 0;
-	case MSR_K7_HWCR:
-		*val = arch->hwcr;
-		return 0;
-	case MSR_PLATFORM_INFO:
-		*val = arch->platform_info;
-		return need(vcpu, host, !vcpu->vm->arch.platform_info_hidden);
-	case MSR_IA32_ARCH_CAPABILITIES:
-		*val = arch->arch_caps;
-		return need(vcpu, host, guest_has(vcpu, GUEST_ARCH_CAPABILITIES));
-	case MSR_IA32_SPEC_CTRL:
-		*val = arch->spec_ctrl;
-		return need(vcpu, host, has_spec_ctrl(vcpu));
-	case MSR_IA32_XSS:
-		*val = arch->xss;
-		return need(vcpu, host, guest_has(vcpu, GUEST_XSAVES));
-	case MSR_IA32_UMWAIT_CONTROL:
-		*val = arch->umwait;
-		return caps.waitpkg ? need(vcpu, host, guest_has(vcpu, GUEST_WAITPKG)) : -ENOENT;
 	}
-	return -ENOENT;
+	*val = vcpu->vm->arch.wall_clock_msr;
+	return 0;
 }
 
-static int misc_enable_set(struct vcpu *vcpu, u64 val, bool host)
+static int live_set(struct vcpu *vcpu, u32 msr, u64 val, bool host)
+{
+	switch (msr) {
+	case MSR_IA32_TSC:
+		tsc_write(vcpu, val, host);
+		return 0;
+	case MSR_IA32_TSC_ADJUST:
+		if (!host && !guest_has(vcpu, GUEST_TSC_ADJUST))
+			return -EINVAL;
+		tsc_adjust_write(vcpu, val, host);
+		return 0;
+	case MSR_IA32_TSC_DEADLINE:
+		lapic_deadline_set(vcpu, val);
+		return 0;
+	case MSR_IA32_APICBASE:
+		return lapic_base_set(vcpu, val, host);
+	}
+	return efer_write(vcpu, val, host) ? 0 : -EINVAL;
+}
+
+static int x2apic_set(struct vcpu *vcpu, u32 msr, u64 val, bool host)
+{
+	return lapic_msr_write(vcpu, msr, val);
+}
+
+static int pv_set(struct vcpu *vcpu, u32 msr, u64 val, bool host)
+{
+	switch (msr) {
+	case MSR_KVM_STEAL_TIME:
+		return pv_steal_msr_set(vcpu, val);
+	case MSR_KVM_PV_EOI_EN:
+		return pv_eoi_msr_set(vcpu, val);
+	case MSR_KVM_SYSTEM_TIME:
+	case MSR_KVM_SYSTEM_TIME_NEW:
+		clock_system_time_set(vcpu, val);
+		return 0;
+	}
+	clock_wall_set(vcpu->vm, val);
+	return 0;
+}
+
+static int misc_enable_set(struct vcpu *vcpu, u32 msr, u64 val, bool host)
 {
 	u64 changed = vcpu->arch.misc_enable ^ val;
 
@@ -272,29 +141,23 @@ static int misc_enable_set(struct vcpu *vcpu, u64 val, bool host)
 	return 0;
 }
 
-static int platform_info_set(struct vcpu *vcpu, u64 val, bool host)
+static int platform_info_may(struct vcpu *vcpu, u32 msr, bool host)
 {
-	if (!host)
-		return -EINVAL;
-	if (!(val & MSR_PLATFORM_INFO_CPUID_FAULT) && vcpu->arch.misc_features)
-		return -EINVAL;
-	vcpu->arch.platform_info = val;
-	return 0;
+	return host || !vcpu->vm->arch.platform_info_hidden ? 0 : -EINVAL;
 }
 
-static int misc_features_set(struct vcpu *vcpu, u64 val)
+/* The values of the two depend on each other. */
+static int cpuid_fault_check(struct vcpu *vcpu, u32 msr, u64 val, bool host)
 {
-	if (val & ~(u64)MSR_MISC_FEATURES_ENABLES_CPUID_FAULT)
-		return -EINVAL;
-	if (val && !(vcpu->arch.platform_info & MSR_PLATFORM_INFO_CPUID_FAULT))
-		return -EINVAL;
-	vcpu->arch.misc_features = val;
-	return 0;
+	u64 info = msr == MSR_PLATFORM_INFO ? val : vcpu->arch.platform_info;
+	u64 enabled = msr == MSR_PLATFORM_INFO ? vcpu->arch.misc_features : val;
+
+	return enabled && !(info & MSR_PLATFORM_INFO_CPUID_FAULT) ? -EINVAL : 0;
 }
 
-static int spec_ctrl_set(struct vcpu *vcpu, u64 val, bool host)
+static int spec_ctrl_set(struct vcpu *vcpu, u32 msr, u64 val, bool host)
 {
-	if (need(vcpu, host, has_spec_ctrl(vcpu)) || (val & ~msr_host.spec_ctrl))
+	if (val & ~msr_host.spec_ctrl)
 		return -EINVAL;
 	vcpu->arch.spec_ctrl = val;
 	if (val && !host && !vcpu->arch.spec_ctrl_live) {
@@ -305,204 +168,293 @@ static int spec_ctrl_set(struct vcpu *vcpu, u64 val, bool host)
 	return 0;
 }
 
-/* IA32_PRED_CMD and IA32_FLUSH_CMD: do it on this CPU; userspace's writes mean nothing. */
-static int command_set(struct vcpu *vcpu, u32 msr, u64 val, bool host, bool has)
+static bool command_offered(struct vcpu *vcpu, u32 msr)
 {
-	if (need(vcpu, host, has) || (val & ~1ull))
+	if (msr == MSR_IA32_FLUSH_CMD)
+		return boot_cpu_has(X86_FEATURE_FLUSH_L1D) && guest_has(vcpu, GUEST_FLUSH_L1D);
+	return boot_cpu_has(X86_FEATURE_IBPB) &&
+	       (guest_has(vcpu, GUEST_SPEC_CTRL) || guest_has(vcpu, GUEST_IBPB));
+}
+
+/* Do it on this CPU; userspace's writes mean nothing. */
+static int command_set(struct vcpu *vcpu, u32 msr, u64 val, bool host)
+{
+	if (!host && !command_offered(vcpu, msr))
 		return -EINVAL;
 	if (val && !host)
 		wrmsrl(msr, val);
 	return 0;
 }
 
-static int feat_ctl_set(struct vcpu *vcpu, u64 val, bool host)
+static int feat_ctl_check(struct vcpu *vcpu, u32 msr, u64 val, bool host)
 {
-	if (!host && ((vcpu->arch.feat_ctl & FEAT_CTL_LOCKED) || (val & ~(u64)FEAT_CTL_LOCKED)))
-		return -EINVAL;
-	if (val & ~(u64)FEAT_CTL_LOCKED)
-		return -EINVAL;		/* nothing it could enable is offered */
-	vcpu->arch.feat_ctl = val;
-	return 0;
+	return host || !(vcpu->arch.feat_ctl & FEAT_CTL_LOCKED) ? 0 : -EINVAL;
 }
 
-static int hwcr_set(struct vcpu *vcpu, u64 val)
+/* Memory types: a bit per type. */
+#define TYPES_MTRR	0x73		/* UC, WC, WT, WP, WB */
+#define TYPES_PAT	0xf3		/* and UC- */
+
+static bool type_valid(u8 type, u32 types)
 {
-	val &= ~HWCR_IGNORED;
-	if (val & ~HWCR_KEPT)
-		return -EINVAL;
-	vcpu->arch.hwcr = val;
-	return 0;
+	return type <= 7 && (types & BIT(type));
 }
 
-static int pat_set(struct vcpu *vcpu, u64 val)
+static bool types_valid(u64 val, u32 types)
 {
-	int err;
+	int i;
 
-	if (!mtrr_pat_valid(val))
-		return -EINVAL;
-	err = backend.msr_set(vcpu, MSR_IA32_CR_PAT, val);
+	for (i = 0; i < 8; i++, val >>= 8)
+		if (!type_valid(val, types))
+			return false;
+	return true;
+}
+
+/* Validated and kept: EPT and NPT decide the memory type. */
+static int mtrr_check(struct vcpu *vcpu, u32 msr, u64 val, bool host)
+{
+	u64 reserved;
+
+	if (msr >= MSR_MTRRfix64K_00000 && msr <= MSR_MTRRfix4K_F8000)
+		return types_valid(val, TYPES_MTRR) ? 0 : -EINVAL;
+	if (msr == MSR_MTRRdefType)
+		reserved = ~0xcffull;		/* type, fixed enable, enable */
+	else if (msr & 1)			/* a mask and its valid bit: no type */
+		return val & (vcpu->arch.cr3_reserved | 0x7ff) ? -EINVAL : 0;
+	else
+		reserved = vcpu->arch.cr3_reserved | 0xf00;
+	return !(val & reserved) && type_valid(val, TYPES_MTRR) ? 0 : -EINVAL;
+}
+
+static int pat_set(struct vcpu *vcpu, u32 msr, u64 val, bool host)
+{
+	int err = types_valid(val, TYPES_PAT) ? backend.msr_set(vcpu, msr, val) : -EINVAL;
+
 	if (err && err != -ENOENT)
 		return err;
 	vcpu->arch.pat = val;
 	return 0;
 }
 
-static int arch_caps_set(struct vcpu *vcpu, u64 val, bool host)
+static int arch_caps_check(struct vcpu *vcpu, u32 msr, u64 val, bool host)
 {
-	if (!host || (val & ~msr_host.arch_caps))
-		return -EINVAL;
-	vcpu->arch.arch_caps = val;
-	return 0;
+	return val & ~msr_host.arch_caps ? -EINVAL : 0;
 }
 
-static int xss_set(struct vcpu *vcpu, u64 val, bool host)
+#define F(name)			BIT_ULL(GUEST_##name)
+#define PV(name)		.needs = BIT_ULL(PV_FEATURES + KVM_FEATURE_##name)
+#define SPEC_CTRL_FEATURES	(F(SPEC_CTRL) | F(STIBP) | F(SSBD) | F(IBPB) | F(AMD_SSBD))
+
+#define ONE(msr)		.first = (msr), .last = (msr)
+#define KEPT(field)		.where = offsetof(struct vcpu_cpu, field)
+#define HARDWARE(msr, more)	{ ONE(msr), .flags = BACKEND | (more) }
+/*
+ * Registers that guests touch without asking CPUID, of either vendor. They read as a constant,
+ * and a write is lost, or refused where a value other than the constant would promise something.
+ */
+#define FIXED(msr, val)		{ ONE(msr), .constant = (val) }
+#define IGNORED(from, to, val)	{ .first = (from), .last = (to), .flags = LOST, .constant = (val) }
+
+/* What is not here is the backend's or does not exist. */
+static const struct msr_row rows[] = {
+	{ ONE(MSR_IA32_TSC), LISTED | OPEN_READ, .get = live_get, .set = live_set },
+	HARDWARE(MSR_IA32_SYSENTER_CS, LISTED | OPEN),
+	HARDWARE(MSR_IA32_SYSENTER_ESP, LISTED | OPEN | CANONICAL),
+	HARDWARE(MSR_IA32_SYSENTER_EIP, LISTED | OPEN | CANONICAL),
+	HARDWARE(MSR_STAR, LISTED),
+	HARDWARE(MSR_CSTAR, LISTED | CANONICAL),
+	HARDWARE(MSR_LSTAR, LISTED | CANONICAL),
+	{ ONE(MSR_SYSCALL_MASK), LISTED | BACKEND, .ignored = ~0xffffffffull },
+	HARDWARE(MSR_FS_BASE, OPEN | CANONICAL),
+	HARDWARE(MSR_GS_BASE, OPEN | CANONICAL),
+	HARDWARE(MSR_KERNEL_GS_BASE, LISTED | OPEN | CANONICAL),
+	{ ONE(MSR_TSC_AUX), LISTED | BACKEND, .needs = F(RDTSCP) | F(RDPID),
+	  .reserved = ~0xffffffffull },
+	{ ONE(MSR_IA32_CR_PAT), LISTED, KEPT(pat), .set = pat_set },
+	{ ONE(MSR_EFER), .get = live_get, .set = live_set },
+	{ ONE(MSR_IA32_APICBASE), .get = live_get, .set = live_set },
+	{ ONE(MSR_IA32_FEAT_CTL), LISTED, KEPT(feat_ctl), .check = feat_ctl_check,
+	  .reserved = ~(u64)FEAT_CTL_LOCKED },	/* nothing it could enable is offered */
+	{ ONE(MSR_IA32_TSC_ADJUST), LISTED, KEPT(tsc_adjust), .set = live_set },
+	{ ONE(MSR_IA32_TSC_DEADLINE), LISTED, .get = live_get, .set = live_set },
+	{ ONE(MSR_IA32_MISC_ENABLE), LISTED, KEPT(misc_enable), .set = misc_enable_set },
+	{ ONE(MSR_IA32_POWER_CTL), LISTED, KEPT(power_ctl) },
+	{ ONE(MSR_PLATFORM_INFO), LISTED | USER_WRITES, KEPT(platform_info),
+	  .may = platform_info_may, .check = cpuid_fault_check },
+	{ ONE(MSR_MISC_FEATURES_ENABLES), LISTED, KEPT(misc_features), .check = cpuid_fault_check,
+	  .reserved = ~(u64)MSR_MISC_FEATURES_ENABLES_CPUID_FAULT },
+	{ ONE(MSR_IA32_UCODE_REV), LISTED | LOST, KEPT(ucode_rev) },
+	{ ONE(MSR_K7_HWCR), LISTED, KEPT(hwcr), .ignored = HWCR_IGNORED, .reserved = ~HWCR_KEPT },
+	{ ONE(MSR_IA32_ARCH_CAPABILITIES), LISTED | USER_WRITES, KEPT(arch_caps),
+	  .needs = F(ARCH_CAPABILITIES), .check = arch_caps_check },
+	{ ONE(MSR_IA32_XSS), LISTED, KEPT(xss), .needs = F(XSAVES), .reserved = ~0ull },
+	{ ONE(MSR_IA32_UMWAIT_CONTROL), LISTED, KEPT(umwait), .needs = F(WAITPKG),
+	  .reserved = ~0xffffffffull | BIT(1) },
+	{ ONE(MSR_IA32_SPEC_CTRL), LISTED, KEPT(spec_ctrl), .needs = SPEC_CTRL_FEATURES,
+	  .set = spec_ctrl_set },
+	{ ONE(MSR_IA32_PRED_CMD), WRITE_ONLY, .set = command_set, .reserved = ~1ull },
+	{ ONE(MSR_IA32_FLUSH_CMD), WRITE_ONLY, .set = command_set, .reserved = ~1ull },
+	{ X2APIC_FIRST, X2APIC_LAST, .get = lapic_msr_read, .set = x2apic_set },
+	{ ONE(MSR_KVM_WALL_CLOCK), LISTED, PV(CLOCKSOURCE), .get = live_get, .set = pv_set },
+	{ ONE(MSR_KVM_SYSTEM_TIME), LISTED, KEPT(system_time_msr), PV(CLOCKSOURCE), .set = pv_set },
+	{ ONE(MSR_KVM_WALL_CLOCK_NEW), LISTED, PV(CLOCKSOURCE2), .get = live_get, .set = pv_set },
+	{ ONE(MSR_KVM_SYSTEM_TIME_NEW), LISTED, KEPT(system_time_msr), PV(CLOCKSOURCE2),
+	  .set = pv_set },
+	{ ONE(MSR_KVM_STEAL_TIME), LISTED, KEPT(steal.msr), PV(STEAL_TIME), .set = pv_set },
+	{ ONE(MSR_KVM_PV_EOI_EN), LISTED, KEPT(pv_eoi_msr), PV(PV_EOI), .set = pv_set },
+	{ ONE(MSR_KVM_POLL_CONTROL), LISTED, KEPT(poll_control), PV(POLL_CONTROL),
+	  .reserved = ~1ull },
+	{ ONE(MSR_IA32_MCG_CAP), READ_ONLY, KEPT(mce.cap) },
+	{ ONE(MSR_IA32_MCG_STATUS), LISTED, KEPT(mce.status) },
+	{ ONE(MSR_IA32_MCG_CTL), LISTED, KEPT(mce.ctl), .may = mce_may, .check = mce_check },
+	{ MSR_IA32_MC0_CTL, MSR_IA32_MCx_CTL(CORBEL_MCE_BANKS) - 1, KEPT(mce.banks),
+	  .may = mce_may, .check = mce_check },
+	{ ONE(MSR_MTRRcap), READ_ONLY,
+	  .constant = BIT(10) | BIT(8) | CORBEL_NR_VAR_MTRRS },		/* WC, fixed ranges */
+	{ ONE(MSR_MTRRdefType), KEPT(mtrr.deftype), .check = mtrr_check },
+	{ MTRR_VAR_FIRST, MTRR_VAR_LAST, KEPT(mtrr.var), .check = mtrr_check },
+	{ ONE(MSR_MTRRfix64K_00000), KEPT(mtrr.fixed[0]), .check = mtrr_check },
+	{ MSR_MTRRfix16K_80000, MSR_MTRRfix16K_A0000, KEPT(mtrr.fixed[1]), .check = mtrr_check },
+	{ MSR_MTRRfix4K_C0000, MSR_MTRRfix4K_F8000, KEPT(mtrr.fixed[3]), .check = mtrr_check },
+
+	FIXED(MSR_IA32_PLATFORM_ID, 0), FIXED(MSR_EBC_FREQUENCY_ID, 1 << 24),
+	FIXED(MSR_FSB_FREQ, 3), FIXED(MSR_IA32_PERF_STATUS, 1000 | 4ull << 40),
+	FIXED(MSR_IA32_PERF_CTL, 0), FIXED(MSR_RAPL_POWER_UNIT, 0),
+	FIXED(MSR_IA32_LASTBRANCHFROMIP, 0), FIXED(MSR_IA32_LASTBRANCHTOIP, 0),
+	FIXED(MSR_IA32_LASTINTFROMIP, 0), FIXED(MSR_IA32_LASTINTTOIP, 0),
+	FIXED(MSR_PKG_ENERGY_STATUS, 0), FIXED(MSR_DRAM_ENERGY_STATUS, 0),
+	FIXED(MSR_PP0_ENERGY_STATUS, 0), FIXED(MSR_PP1_ENERGY_STATUS, 0),
+	FIXED(MSR_AMD64_SYSCFG, 0), FIXED(MSR_K7_CLK_CTL, 0x20000000), FIXED(MSR_AMD64_NB_CFG, 0),
+	FIXED(MSR_K8_INT_PENDING_MSG, 0), FIXED(MSR_FAM10H_MMIO_CONF_BASE, 0),
+	FIXED(MSR_K8_TSEG_ADDR, 0), FIXED(MSR_K8_TSEG_MASK, 0), FIXED(MSR_VM_CR, 0),
+	FIXED(MSR_AMD64_DE_CFG, BIT(1)),	/* LFENCE serializes */
+	IGNORED(MSR_IA32_UCODE_WRITE, MSR_IA32_UCODE_WRITE, 0),
+	IGNORED(MSR_P6_PERFCTR0, MSR_P6_PERFCTR1, 0),
+	IGNORED(MSR_IA32_BBL_CR_CTL3, MSR_IA32_BBL_CR_CTL3, 0xbe702111),
+	IGNORED(MSR_P6_EVNTSEL0, MSR_P6_EVNTSEL1, 0),
+	IGNORED(MSR_K7_EVNTSEL0, MSR_K7_PERFCTR3, 0),
+	IGNORED(MSR_AMD64_PATCH_LOADER, MSR_AMD64_PATCH_LOADER, 0),
+	IGNORED(MSR_VM_HSAVE_PA, MSR_VM_HSAVE_PA, 0),
+	IGNORED(MSR_AMD64_DC_CFG, MSR_AMD64_DC_CFG, 0),
+	IGNORED(MSR_AMD64_BU_CFG2, MSR_AMD64_BU_CFG2, 0),
+	IGNORED(MSR_F15H_EX_CFG, MSR_F15H_EX_CFG, 0),
+};
+
+/* The row found last for a number's lowest byte; several CPUs may write it at once. */
+static const struct msr_row *hints[256] = { [0 ... 255] = rows };
+
+static bool covers(const struct msr_row *row, u32 msr)
 {
-	if (need(vcpu, host, guest_has(vcpu, GUEST_XSAVES)) || (val & ~cpuid_host.xss))
-		return -EINVAL;
-	vcpu->arch.xss = val;
-	xstate_update(vcpu);
-	cpuid_refresh(vcpu);
-	return 0;
+	return msr >= row->first && msr <= row->last;
 }
 
-static int umwait_set(struct vcpu *vcpu, u64 val, bool host)
+static noinline const struct msr_row *search(u32 msr)
 {
-	if (!caps.waitpkg)
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++)
+		if (covers(&rows[i], msr)) {
+			WRITE_ONCE(hints[msr & 0xff], &rows[i]);
+			return &rows[i];
+		}
+	return NULL;
+}
+
+static const struct msr_row *find(u32 msr)
+{
+	const struct msr_row *row = READ_ONCE(hints[msr & 0xff]);
+
+	return likely(covers(row, msr)) ? row : search(msr);
+}
+
+static u64 *kept(struct vcpu *vcpu, const struct msr_row *row, u32 msr)
+{
+	u64 *first = (void *)&vcpu->arch + row->where;
+
+	return first + array_index_nospec(msr - row->first, row->last - row->first + 1);
+}
+
+/*
+ * Is it there for who asks: 0 or the error. @without: the flag of a register that cannot be
+ * accessed this way
+ */
+static int refused(struct vcpu *vcpu, const struct msr_row *row, u32 msr, bool host, u16 without)
+{
+	struct vcpu_cpu *arch = &vcpu->arch;
+	u64 offered = arch->features | (u64)arch->pv_features << PV_FEATURES;
+
+	if (row->flags & without)
 		return -ENOENT;
-	if (need(vcpu, host, guest_has(vcpu, GUEST_WAITPKG)) || (val & 2) || val >> 32)
-		return -EINVAL;
-	vcpu->arch.umwait = val;
+	if (!arch->pv_enforce)
+		offered |= ~0ull << PV_FEATURES;
+	if (!host && row->needs && !(offered & row->needs))
+		return row->needs >> PV_FEATURES ? -ENOENT : -EINVAL;
+	return row->may ? row->may(vcpu, msr, host) : 0;
+}
+
+static __always_inline int get(struct vcpu *vcpu, const struct msr_row *row, u32 msr, u64 *val)
+{
+	if (row->get)
+		return row->get(vcpu, msr, val);
+	*val = row->where ? *kept(vcpu, row, msr) : row->constant;
 	return 0;
 }
 
-static int kept_set(struct vcpu *vcpu, u32 msr, u64 val, bool host)
+static noinline int get_guarded(struct vcpu *vcpu, u32 msr, u64 *val, bool host)
 {
-	switch (msr) {
-	case MSR_IA32_APICBASE:
-		return lapic_base_set(vcpu, val, host);
-	case MSR_EFER:
-		return efer_write(vcpu, val, host) ? 0 : -EINVAL;
-	case MSR_IA32_CR_PAT:
-		return pat_set(vcpu, val);
-	case MSR_IA32_MISC_ENABLE:
-		return misc_enable_set(vcpu, val, host);
-	case MSR_IA32_FEAT_CTL:
-		return feat_ctl_set(vcpu, val, host);
-	case MSR_IA32_POWER_CTL:
-		vcpu->arch.power_ctl = val;
-		return 0;
-	case MSR_IA32_UCODE_REV:
-		if (host)
-			vcpu->arch.ucode_rev = val;
-		return 0;
-	case MSR_MISC_FEATURES_ENABLES:
-		return misc_features_set(vcpu, val);
-	case MSR_K7_HWCR:
-		return hwcr_set(vcpu, val);
-	case MSR_PLATFORM_INFO:
-		return platform_info_set(vcpu, val, host);
-	case MSR_IA32_ARCH_CAPABILITIES:
-		return arch_caps_set(vcpu, val, host);
-	case MSR_IA32_SPEC_CTRL:
-		return spec_ctrl_set(vcpu, val, host);
-	case MSR_IA32_PRED_CMD:
-		return command_set(vcpu, msr, val, host, has_ibpb(vcpu));
-	case MSR_IA32_FLUSH_CMD:
-		return command_set(vcpu, msr, val, host, boot_cpu_has(X86_FEATURE_FLUSH_L1D) &&
-				   guest_has(vcpu, GUEST_FLUSH_L1D));
-	case MSR_IA32_XSS:
-		return xss_set(vcpu, val, host);
-	case MSR_IA32_UMWAIT_CONTROL:
-		return umwait_set(vcpu, val, host);
-	}
-	return -ENOENT;
+	const struct msr_row *row = find(msr);
+	int err = row ? refused(vcpu, row, msr, host, WRITE_ONLY) : 0;
+
+	if (err)
+		return err;
+	if (!row || (row->flags & BACKEND))
+		return backend.msr_get(vcpu, msr, val);
+	return get(vcpu, row, msr, val);
 }
 
-static int backend_get(struct vcpu *vcpu, u32 msr, u64 *val, bool host)
-{
-	if (msr == MSR_TSC_AUX && need(vcpu, host, guest_has(vcpu, GUEST_RDTSCP) ||
-						   guest_has(vcpu, GUEST_RDPID)))
-		return -EINVAL;
-	return backend.msr_get(vcpu, msr, val);
-}
-
-/* Addresses must be canonical in their registers: VM entry and SYSCALL rely on it. */
-static int backend_set(struct vcpu *vcpu, u32 msr, u64 val, bool host)
-{
-	switch (msr) {
-	case MSR_FS_BASE:
-	case MSR_GS_BASE:
-	case MSR_KERNEL_GS_BASE:
-	case MSR_LSTAR:
-	case MSR_CSTAR:
-	case MSR_IA32_SYSENTER_ESP:
-	case MSR_IA32_SYSENTER_EIP:
-		if (!canonical(vcpu, val))
-			return -EINVAL;
-		break;
-	case MSR_TSC_AUX:
-		if (val >> 32 || need(vcpu, host, guest_has(vcpu, GUEST_RDTSCP) ||
-						  guest_has(vcpu, GUEST_RDPID)))
-			return -EINVAL;
-		break;
-	case MSR_SYSCALL_MASK:
-		val = (u32)val;
-		break;
-	}
-	return backend.msr_set(vcpu, msr, val);
-}
-
+/* Most rows have no condition, and the hint is right: that is the short way. */
 int msr_get(struct vcpu *vcpu, u32 msr, u64 *val, bool host)
 {
-	int err, i;
+	const struct msr_row *row = READ_ONCE(hints[msr & 0xff]);
 
-	if (msr >= X2APIC_FIRST && msr <= X2APIC_LAST)
-		return lapic_msr_read(vcpu, msr, val);
-	err = time_get(vcpu, msr, val);
-	if (err == -ENOENT)
-		err = kept_get(vcpu, msr, val, host);
-	if (err == -ENOENT && (host || kvm_offered(vcpu, msr)))
-		err = kvm_get(vcpu, msr, val);
-	if (err == -ENOENT)
-		err = mtrr_get(vcpu, msr, val);
-	if (err == -ENOENT)
-		err = mce_msr_get(vcpu, msr, val, host);
-	if (err == -ENOENT)
-		err = backend_get(vcpu, msr, val, host);
-	i = err == -ENOENT ? constant_find(msr) : -1;
-	if (i < 0)
-		return err;
-	*val = constants[i].val;
-	return 0;
+	if (covers(row, msr) && !(row->needs | (unsigned long)row->may) &&
+	    !(row->flags & (BACKEND | WRITE_ONLY)))
+		return get(vcpu, row, msr, val);
+	return get_guarded(vcpu, msr, val, host);
 }
 
-static int constant_set(u32 msr, u64 val)
+static int store(struct vcpu *vcpu, const struct msr_row *row, u32 msr, u64 val, bool host)
 {
-	int i = constant_find(msr);
+	int err = row->check ? row->check(vcpu, msr, val, host) : 0;
 
-	if (i < 0)
-		return -ENOENT;
-	return constants[i].write == SAME_ONLY && val != constants[i].val ? -EINVAL : 0;
+	if (err)
+		return err;
+	if (row->set)
+		return row->set(vcpu, msr, val, host);
+	if (!row->where)
+		return val == row->constant || (row->flags & LOST) ? 0 : -EINVAL;
+	if (host || !(row->flags & LOST))
+		*kept(vcpu, row, msr) = val;
+	return 0;
 }
 
 int msr_set(struct vcpu *vcpu, u32 msr, u64 val, bool host)
 {
-	int err;
+	const struct msr_row *row = find(msr);
+	int err = row ? refused(vcpu, row, msr, host, READ_ONLY) : 0;
 
-	if (msr >= X2APIC_FIRST && msr <= X2APIC_LAST)
-		return lapic_msr_write(vcpu, msr, val);
-	err = time_set(vcpu, msr, val, host);
-	if (err == -ENOENT)
-		err = kept_set(vcpu, msr, val, host);
-	if (err == -ENOENT && (host || kvm_offered(vcpu, msr)))
-		err = kvm_set(vcpu, msr, val);
-	if (err == -ENOENT)
-		err = mtrr_set(vcpu, msr, val);
-	if (err == -ENOENT)
-		err = mce_msr_set(vcpu, msr, val, host);
-	if (err == -ENOENT)
-		err = backend_set(vcpu, msr, val, host);
-	return err == -ENOENT ? constant_set(msr, val) : err;
+	if (!row)
+		return backend.msr_set(vcpu, msr, val);
+	if (err)
+		return err;
+	val &= ~row->ignored;
+	if ((val & row->reserved) || (!host && (row->flags & USER_WRITES)))
+		return -EINVAL;
+	if ((row->flags & CANONICAL) && !canonical(vcpu, val))
+		return -EINVAL;
+	if (row->flags & BACKEND)
+		return backend.msr_set(vcpu, msr, val);
+	return store(vcpu, row, msr, val, host);
 }
 
 void msr_reset(struct vcpu *vcpu, bool init)
@@ -511,8 +463,7 @@ void msr_reset(struct vcpu *vcpu, bool init)
 
 	if (init)
 		return;
-	arch->pat = PAT_RESET;
-	backend.msr_set(vcpu, MSR_IA32_CR_PAT, PAT_RESET);
+	pat_set(vcpu, MSR_IA32_CR_PAT, PAT_RESET, true);
 	arch->misc_enable = MISC_ENABLE_RESET;
 	arch->ucode_rev = UCODE_RESET;
 	arch->arch_caps = msr_host.arch_caps;
@@ -521,6 +472,57 @@ void msr_reset(struct vcpu *vcpu, bool init)
 	arch->spec_ctrl = 0;
 	arch->spec_ctrl_live = false;
 	mce_reset(vcpu);
+}
+
+static u32 index_list[ARRAY_SIZE(rows)];
+static u32 nr_index;
+
+/* What can be both read and written by userspace in every VM here. */
+void msr_module_init(void)
+{
+	u64 offered = cpuid_host.features | ~0ull << PV_FEATURES;
+	int i;
+
+	msr_host_init();
+	nr_index = 0;
+	for (i = 0; i < ARRAY_SIZE(rows); i++)
+		if ((rows[i].flags & LISTED) && (!rows[i].needs || (rows[i].needs & offered)))
+			index_list[nr_index++] = rows[i].first;
+}
+
+const u32 *msr_index_list(u32 *count)
+{
+	*count = nr_index;
+	return index_list;
+}
+
+static void allow(struct vcpu *vcpu, u32 msr, bool read, bool write)
+{
+	read = read && msr_filter_allows(vcpu, msr, KVM_MSR_FILTER_READ);
+	write = write && msr_filter_allows(vcpu, msr, KVM_MSR_FILTER_WRITE);
+	backend.msr_intercept(vcpu, msr, !read, !write);
+}
+
+/*
+ * IA32_SPEC_CTRL costs a read after every exit once the guest owns it, so that waits for the first
+ * value that is not 0. The commands have no state.
+ */
+void msr_intercepts(struct vcpu *vcpu)
+{
+	int srcu = srcu_read_lock(&vcpu->vm->srcu), i;
+	bool live = vcpu->arch.spec_ctrl_live &&
+		    msr_filter_allows(vcpu, MSR_IA32_SPEC_CTRL, KVM_MSR_FILTER_READ) &&
+		    msr_filter_allows(vcpu, MSR_IA32_SPEC_CTRL, KVM_MSR_FILTER_WRITE);
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++)
+		if (rows[i].flags & OPEN)
+			allow(vcpu, rows[i].first, rows[i].flags & OPEN_READ,
+			      rows[i].flags & OPEN_WRITE);
+	vcpu->arch.spec_ctrl_live = live;
+	allow(vcpu, MSR_IA32_SPEC_CTRL, live, live);
+	allow(vcpu, MSR_IA32_PRED_CMD, false, command_offered(vcpu, MSR_IA32_PRED_CMD));
+	allow(vcpu, MSR_IA32_FLUSH_CMD, false, command_offered(vcpu, MSR_IA32_FLUSH_CMD));
+	srcu_read_unlock(&vcpu->vm->srcu, srcu);
 }
 
 static void rdmsr_result(struct vcpu *vcpu, u64 val)

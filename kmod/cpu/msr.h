@@ -3,6 +3,7 @@
 #ifndef CORBEL_MSR_H
 #define CORBEL_MSR_H
 
+#include <asm/mce.h>
 #include "vcpu.h"
 
 /* What this machine gives, read at load. */
@@ -13,7 +14,8 @@ struct msr_host {
 };
 extern struct msr_host msr_host;
 
-void msr_module_init(void);
+void msr_module_init(void);	/* after cpuid_host_init() */
+void msr_host_init(void);
 void msr_reset(struct vcpu *vcpu, bool init);
 
 /**
@@ -46,21 +48,14 @@ bool msr_write_fast(struct vcpu *vcpu, struct vcpu_exit *exit);
  */
 void msr_intercepts(struct vcpu *vcpu);
 
-/*
- * Machine checks: KVM_X86_SETUP_MCE, KVM_X86_SET_MCE, KVM_X86_GET_MCE_CAP_SUPPORTED. 0 or
- * -EINVAL
- */
-u64 mce_cap_supported(void);
-int mce_configure(struct vcpu *vcpu, u64 mcg_cap);
-int mce_set(struct vcpu *vcpu, const struct kvm_x86_mce *mce);
+/* Machine checks. */
+#define MCE_CAP_SUPPORTED	(MCG_CTL_P | MCG_SER_P)		/* KVM_X86_GET_MCE_CAP_SUPPORTED */
+int mce_configure(struct vcpu *vcpu, u64 mcg_cap);		/* KVM_X86_SETUP_MCE */
+int mce_set(struct vcpu *vcpu, const struct kvm_x86_mce *mce);	/* KVM_X86_SET_MCE: 0 or -EINVAL */
 void mce_reset(struct vcpu *vcpu);
-int mce_msr_get(struct vcpu *vcpu, u32 msr, u64 *val, bool host);
-int mce_msr_set(struct vcpu *vcpu, u32 msr, u64 val, bool host);
-
-/* Memory type range registers: values only; no guest memory type follows from them. */
-int mtrr_get(struct vcpu *vcpu, u32 msr, u64 *val);
-int mtrr_set(struct vcpu *vcpu, u32 msr, u64 val);
-bool mtrr_pat_valid(u64 pat);
+/* For MCG_CTL and the banks: is the register there, may the value be stored. 0 or the error */
+int mce_may(struct vcpu *vcpu, u32 msr, bool host);
+int mce_check(struct vcpu *vcpu, u32 msr, u64 val, bool host);
 
 /* msr_filter.c */
 /**

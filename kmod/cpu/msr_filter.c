@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* KVM_X86_SET_MSR_FILTER: an immutable snapshot, replaced under vm->lock, read under vm->srcu. */
-#include <linux/mutex.h>
 #include <linux/nospec.h>
 #include <linux/slab.h>
-#include <linux/srcu.h>
-#include <linux/string.h>
 #include <linux/uaccess.h>
 #include "vm.h"
 #include "cpu/msr.h"

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The register file: reset state, userspace's views of it, and stepping over an instruction. */
-#include <linux/string.h>
 #include <uapi/asm/debugreg.h>
 #include "vm.h"
 #include "cpu/regs.h"
@@ -94,16 +93,19 @@ void regs_from_user(struct vcpu *vcpu, const struct kvm_regs *in)
 /* What kvm_sregs and kvm_sregs2 have in common: everything before interrupt_bitmap and flags. */
 static_assert(offsetof(struct kvm_sregs, interrupt_bitmap) == offsetof(struct kvm_sregs2, flags));
 
+static const u16 user_segs[NR_SEGS] = {
+	[SEG_ES] = offsetof(struct kvm_sregs, es), [SEG_CS] = offsetof(struct kvm_sregs, cs),
+	[SEG_SS] = offsetof(struct kvm_sregs, ss), [SEG_DS] = offsetof(struct kvm_sregs, ds),
+	[SEG_FS] = offsetof(struct kvm_sregs, fs), [SEG_GS] = offsetof(struct kvm_sregs, gs),
+	[SEG_TR] = offsetof(struct kvm_sregs, tr), [SEG_LDTR] = offsetof(struct kvm_sregs, ldt),
+};
+
 static void sregs_common_to_user(struct vcpu *vcpu, struct kvm_sregs *out)
 {
-	out->cs = *seg_get(vcpu, SEG_CS);
-	out->ds = *seg_get(vcpu, SEG_DS);
-	out->es = *seg_get(vcpu, SEG_ES);
-	out->fs = *seg_get(vcpu, SEG_FS);
-	out->gs = *seg_get(vcpu, SEG_GS);
-	out->ss = *seg_get(vcpu, SEG_SS);
-	out->tr = *seg_get(vcpu, SEG_TR);
-	out->ldt = *seg_get(vcpu, SEG_LDTR);
+	enum seg seg;
+
+	for (seg = 0; seg < NR_SEGS; seg++)
+		*(struct kvm_segment *)((char *)out + user_segs[seg]) = *seg_get(vcpu, seg);
 	reg_need(vcpu, REG_GDTR);
 	reg_need(vcpu, REG_IDTR);
 	out->gdt = vcpu->regs.gdtr;
@@ -150,14 +152,10 @@ static bool sregs_valid(struct vcpu *vcpu, const struct kvm_sregs *in)
 
 static void sregs_set_segments(struct vcpu *vcpu, const struct kvm_sregs *in)
 {
-	seg_set(vcpu, SEG_CS, &in->cs);
-	seg_set(vcpu, SEG_DS, &in->ds);
-	seg_set(vcpu, SEG_ES, &in->es);
-	seg_set(vcpu, SEG_FS, &in->fs);
-	seg_set(vcpu, SEG_GS, &in->gs);
-	seg_set(vcpu, SEG_SS, &in->ss);
-	seg_set(vcpu, SEG_TR, &in->tr);
-	seg_set(vcpu, SEG_LDTR, &in->ldt);
+	enum seg seg;
+
+	for (seg = 0; seg < NR_SEGS; seg++)
+		seg_set(vcpu, seg, (const void *)in + user_segs[seg]);
 	vcpu->regs.gdtr = in->gdt;
 	vcpu->regs.idtr = in->idt;
 	reg_touch(vcpu, REG_GDTR);
@@ -165,7 +163,7 @@ static void sregs_set_segments(struct vcpu *vcpu, const struct kvm_sregs *in)
 }
 
 /* Everything after the last check that can fail. */
-static void sregs_set_common(struct vcpu *vcpu, const struct kvm_sregs *in)
+static void sregs_apply(struct vcpu *vcpu, const struct kvm_sregs *in)
 {
 	sregs_set_segments(vcpu, in);
 	vcpu->regs.cr2 = in->cr2;
@@ -182,48 +180,45 @@ static void sregs_set_common(struct vcpu *vcpu, const struct kvm_sregs *in)
 	vcpu_request(vcpu, REQ_EVENT);
 }
 
-static void sregs_set_event(struct vcpu *vcpu, const struct kvm_sregs *in)
+/* @pdptrs: NULL, they are in memory */
+static int sregs_set_common(struct vcpu *vcpu, const struct kvm_sregs *in, const u64 *pdptrs)
 {
-	unsigned int word;
-
-	for (word = 0; word < ARRAY_SIZE(in->interrupt_bitmap); word++) {
-		if (!in->interrupt_bitmap[word])
-			continue;
-		inject_irq_requeue(vcpu, word * 64 + __ffs64(in->interrupt_bitmap[word]));
-		return;
+	if (!sregs_valid(vcpu, in) || lapic_base_set(vcpu, in->apic_base, true))
+		return -EINVAL;
+	sregs_apply(vcpu, in);
+	if (pdptrs) {
+		memcpy(vcpu->regs.pdptr, pdptrs, sizeof(vcpu->regs.pdptr));
+		reg_touch(vcpu, REG_PDPTR);
+	} else if (cr_pae_paging(in->cr0, in->cr4, in->efer)) {
+		cr_load_pdptrs(vcpu, in->cr3);
 	}
+	return 0;
 }
 
 int sregs_from_user(struct vcpu *vcpu, const struct kvm_sregs *in)
 {
-	if (!sregs_valid(vcpu, in) || lapic_base_set(vcpu, in->apic_base, true))
+	unsigned int word;
+
+	if (sregs_set_common(vcpu, in, NULL))
 		return -EINVAL;
-	sregs_set_common(vcpu, in);
-	if (cr_pae_paging(in->cr0, in->cr4, in->efer))
-		cr_load_pdptrs(vcpu, in->cr3);
-	sregs_set_event(vcpu, in);
+	for (word = 0; word < ARRAY_SIZE(in->interrupt_bitmap); word++) {
+		if (!in->interrupt_bitmap[word])
+			continue;
+		inject_irq_requeue(vcpu, word * 64 + __ffs64(in->interrupt_bitmap[word]));
+		break;
+	}
 	return 0;
 }
 
 int sregs2_from_user(struct vcpu *vcpu, const struct kvm_sregs2 *in)
 {
-	const struct kvm_sregs *common = (const struct kvm_sregs *)in;
-	bool pae = cr_pae_paging(in->cr0, in->cr4, in->efer);
+	const u64 *pdptrs = in->flags & KVM_SREGS2_FLAGS_PDPTRS_VALID ? in->pdptrs : NULL;
 
 	if (in->flags & ~(u64)KVM_SREGS2_FLAGS_PDPTRS_VALID)
 		return -EINVAL;
-	if ((in->flags & KVM_SREGS2_FLAGS_PDPTRS_VALID) && !pae)
+	if (pdptrs && !cr_pae_paging(in->cr0, in->cr4, in->efer))
 		return -EINVAL;
-	if (!sregs_valid(vcpu, common) || lapic_base_set(vcpu, in->apic_base, true))
-		return -EINVAL;
-	sregs_set_common(vcpu, common);
-	if (in->flags & KVM_SREGS2_FLAGS_PDPTRS_VALID) {
-		memcpy(vcpu->regs.pdptr, in->pdptrs, sizeof(in->pdptrs));
-		reg_touch(vcpu, REG_PDPTR);
-	} else if (pae) {
-		cr_load_pdptrs(vcpu, in->cr3);
-	}
-	return 0;
+	return sregs_set_common(vcpu, (const struct kvm_sregs *)in, pdptrs);
 }
 
 void translate_to_user(struct vcpu *vcpu, struct kvm_translation *tr)

@@ -11,11 +11,6 @@
 
 #define TSC_TOLERANCE_PPM	250	/* closer than this is the same frequency */
 
-u32 tsc_khz_host(void)
-{
-	return tsc_khz;
-}
-
 static u64 ratio_one(void)
 {
 	return caps.tsc_scaling ? BIT_ULL(caps.tsc_frac_bits) : 0;
@@ -54,13 +49,18 @@ u64 tsc_from_ns(struct vcpu *vcpu, u64 ns)
 	return mul_u64_u32_div(ns, vcpu->arch.tsc_khz, USEC_PER_SEC);
 }
 
-void tsc_offset_set(struct vcpu *vcpu, u64 offset)
+static void changed(struct vcpu *vcpu)
 {
-	vcpu->arch.tsc_offset = offset;
 	backend.controls_changed(vcpu);
 	if (vcpu->irq.lapic)
 		lapic_timer_tsc_changed(vcpu);
 	clock_resync(vcpu->vm);
+}
+
+void tsc_offset_set(struct vcpu *vcpu, u64 offset)
+{
+	vcpu->arch.tsc_offset = offset;
+	changed(vcpu);
 }
 
 /*
@@ -121,49 +121,37 @@ void tsc_adjust_write(struct vcpu *vcpu, u64 val, bool host)
 		tsc_offset_set(vcpu, vcpu->arch.tsc_offset + delta);
 }
 
-static bool khz_close(u32 khz)
+/* The multiplier for a frequency; 0 means the host's. Return: 0, or -EINVAL: it cannot be had */
+static int khz_ratio(u32 *khz, u64 *ratio)
 {
 	u64 slack = div_u64((u64)tsc_khz * TSC_TOLERANCE_PPM, 1000000);
 
-	return khz >= tsc_khz - slack && khz <= tsc_khz + slack;
-}
-
-/* Return: the multiplier, or 0: this machine cannot */
-static u64 khz_ratio(u32 khz)
-{
-	u64 ratio;
-
-	if (!caps.tsc_scaling)
+	if (!*khz)
+		*khz = tsc_khz;
+	*ratio = ratio_one();
+	if (*khz >= tsc_khz - slack && *khz <= tsc_khz + slack)
 		return 0;
-	ratio = mul_u64_u32_div(ratio_one(), khz, tsc_khz);
-	return ratio > caps.tsc_max_ratio ? 0 : ratio;
+	*ratio = mul_u64_u32_div(ratio_one(), *khz, tsc_khz);
+	return *ratio && *ratio <= caps.tsc_max_ratio ? 0 : -EINVAL;
 }
 
 int tsc_khz_set(struct vcpu *vcpu, u32 khz)
 {
-	u64 ratio = ratio_one();
+	u64 ratio;
 
-	if (!khz)
-		khz = tsc_khz;
-	if (!khz_close(khz)) {
-		ratio = khz_ratio(khz);
-		if (!ratio)
-			return -EINVAL;
-	}
+	if (khz_ratio(&khz, &ratio))
+		return -EINVAL;
 	vcpu->arch.tsc_khz = khz;
 	vcpu->arch.tsc_ratio = ratio;
-	backend.controls_changed(vcpu);
-	if (vcpu->irq.lapic)
-		lapic_timer_tsc_changed(vcpu);
-	clock_resync(vcpu->vm);
+	changed(vcpu);
 	return 0;
 }
 
 int tsc_vm_khz_set(struct vm *vm, u32 khz)
 {
-	if (!khz)
-		khz = tsc_khz;
-	if (!khz_close(khz) && !khz_ratio(khz))
+	u64 ratio;
+
+	if (khz_ratio(&khz, &ratio))
 		return -EINVAL;
 	WRITE_ONCE(vm->arch.tsc_khz, khz);
 	return 0;
@@ -202,9 +190,7 @@ void tsc_vm_init(struct vm *vm)
 /* A new vCPU's counter starts at 0, or with the others'. */
 void tsc_vcpu_init(struct vcpu *vcpu)
 {
-	u32 khz = READ_ONCE(vcpu->vm->arch.tsc_khz);
-
-	vcpu->arch.tsc_khz = khz;
-	vcpu->arch.tsc_ratio = khz_close(khz) ? ratio_one() : khz_ratio(khz);
+	vcpu->arch.tsc_khz = READ_ONCE(vcpu->vm->arch.tsc_khz);
+	khz_ratio(&vcpu->arch.tsc_khz, &vcpu->arch.tsc_ratio);
 	vcpu->arch.tsc_offset = host_write_offset(vcpu, 0);
 }

@@ -23,6 +23,5 @@ void tsc_offset_set(struct vcpu *vcpu, u64 offset);	/* KVM_VCPU_TSC_OFFSET */
 /* KVM_SET_TSC_KHZ. 0 means the host's. Return: 0 or -EINVAL (no scaling, out of range) */
 int tsc_khz_set(struct vcpu *vcpu, u32 khz);
 int tsc_vm_khz_set(struct vm *vm, u32 khz);
-u32 tsc_khz_host(void);
 
 #endif

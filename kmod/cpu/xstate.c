@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The guest's FPU lives in the kernel's own guest fpstate; XCR0, XSS and PKRU are switched here. */
-#include <linux/string.h>
 #include <asm/cpufeature.h>
 #include <asm/fpu/xcr.h>
 #include <asm/msr.h>

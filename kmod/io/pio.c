@@ -4,7 +4,6 @@
  * unless userspace has meanwhile moved RIP elsewhere (a reset, a debugger).
  */
 #include <linux/mm.h>
-#include "cpu/cap.h"
 #include "cpu/regs.h"
 #include "trace.h"
 #include "vm.h"
@@ -80,7 +79,7 @@ static int pio_out(struct vcpu *vcpu, u16 port, unsigned int size)
 	if (!bus_write(vcpu, BUS_PIO, port, size, &val))
 		return vcpu_skip_insn(vcpu);
 	/* Firmware's way out to a debugger; clients expect RIP behind it. */
-	if (port == PORT_OUT_7E && cap_quirk(vcpu->vm, KVM_X86_QUIRK_OUT_7E_INC_RIP)) {
+	if (port == PORT_OUT_7E && cpu_quirk(&vcpu->vm->arch, KVM_X86_QUIRK_OUT_7E_INC_RIP)) {
 		int next = vcpu_skip_insn(vcpu);
 
 		return next < 0 ? next : pio_user_exit(vcpu, false, port, size, 1, &val);

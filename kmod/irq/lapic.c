@@ -12,7 +12,6 @@
 #include <asm/apicdef.h>
 #include <asm/msr-index.h>
 #include "vm.h"
-#include "cpu/cap.h"
 #include "cpu/cpuid.h"
 #include "cpu/pv.h"
 #include "cpu/regs.h"
@@ -497,7 +496,7 @@ static bool page_answers(struct vcpu *vcpu, gpa_t gpa)
 {
 	return vcpu->irq.lapic && (gpa & PAGE_MASK) == (vcpu->irq.apic_base & PAGE_MASK) &&
 	       (lapic_mode(vcpu) == LAPIC_XAPIC ||
-		cap_quirk(vcpu->vm, KVM_X86_QUIRK_LAPIC_MMIO_HOLE));
+		cpu_quirk(&vcpu->vm->arch, KVM_X86_QUIRK_LAPIC_MMIO_HOLE));
 }
 
 static void report_tpr(struct vcpu *vcpu, unsigned int offset, bool write)
@@ -715,7 +714,7 @@ void lapic_reset(struct vcpu *vcpu, bool init)
 		lapic_reg_set(lapic, APIC_DFR, APIC_DFR_FLAT);
 	mask_lvts(lapic);
 	/* Firmware that never sets up its LAPIC expects the PIC to reach the boot processor. */
-	if (bsp && cap_quirk(vcpu->vm, KVM_X86_QUIRK_LINT0_REENABLED))
+	if (bsp && cpu_quirk(&vcpu->vm->arch, KVM_X86_QUIRK_LINT0_REENABLED))
 		lapic_reg_set(lapic, APIC_LVT0, LAPIC_EXTINT << 8);
 	lapic_map_update(vcpu->vm);
 	vcpu_request(vcpu, REQ_APICV);

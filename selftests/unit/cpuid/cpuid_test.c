@@ -151,7 +151,7 @@ static void round_trip(void)
 	struct vcpu *vcpu = start();
 	u32 count = 256, i, regs[4];
 
-	EXPECT_EQ(cpuid_set(vcpu, list, nr), 0);
+	EXPECT_EQ(cpuid_set(vcpu, list, nr, false), 0);
 	EXPECT_EQ(cpuid_get(vcpu, back, &count), 0);
 	for (i = 0; i < nr; i++) {
 		EXPECT_EQ(back[i].function, list[i].function);
@@ -168,18 +168,41 @@ static void round_trip(void)
 	world_end();
 }
 
+/* KVM_SET_CPUID: entries of another size, without index or flags; padding is not kept. */
+static void old_form(void)
+{
+	struct kvm_cpuid_entry old[] = {
+		{ .function = 0, .eax = 7, .padding = 5 },
+		{ .function = 7, .eax = 1, .ebx = 2, .ecx = 3, .edx = 4, .padding = 6 },
+	};
+	struct kvm_cpuid_entry2 back[2], want = {
+		.function = 7, .eax = 1, .ebx = 2, .ecx = 3, .edx = 4,
+	};
+	struct vcpu *vcpu = start();
+	u32 count = 2, regs[4];
+
+	EXPECT_EQ(cpuid_set(vcpu, old, 257, true), -E2BIG);
+	EXPECT_EQ(cpuid_set(vcpu, NULL, 1, true), -EFAULT);
+	EXPECT_EQ(cpuid_set(vcpu, old, 2, true), 0);
+	EXPECT_EQ(cpuid_get(vcpu, back, &count), 0);
+	EXPECT_EQ(memcmp(&back[1], &want, sizeof(want)), 0);
+	query(7, 9, regs);
+	EXPECT_EQ(regs[EDX], 4);
+	world_end();
+}
+
 static void limits(void)
 {
 	struct kvm_cpuid_entry2 *big = calloc(257, sizeof(*big));
 	struct vcpu *vcpu = start();
 
-	EXPECT_EQ(cpuid_set(vcpu, big, 257), -E2BIG);
-	EXPECT_EQ(cpuid_set(vcpu, big, 256), 0);
+	EXPECT_EQ(cpuid_set(vcpu, big, 257, false), -E2BIG);
+	EXPECT_EQ(cpuid_set(vcpu, big, 256, false), 0);
 	big[0].function = 0x80000008;
 	big[0].eax = 39 << 8;
-	EXPECT_EQ(cpuid_set(vcpu, big, 1), -EINVAL);
+	EXPECT_EQ(cpuid_set(vcpu, big, 1, false), -EINVAL);
 	big[0].eax = 57 << 8;
-	EXPECT_EQ(cpuid_set(vcpu, big, 1), 0);
+	EXPECT_EQ(cpuid_set(vcpu, big, 1, false), 0);
 	free(big);
 	world_end();
 }
@@ -189,14 +212,14 @@ static void final_after_run(void)
 {
 	struct vcpu *vcpu = start();
 
-	EXPECT_EQ(cpuid_set(vcpu, list, nr), 0);
+	EXPECT_EQ(cpuid_set(vcpu, list, nr, false), 0);
 	vcpu->arch.has_run = true;
 	cr4_apply(vcpu, X86_CR4_OSXSAVE);
-	EXPECT_EQ(cpuid_set(vcpu, list, nr), 0);
+	EXPECT_EQ(cpuid_set(vcpu, list, nr, false), 0);
 	list[1].ebx ^= 1;
-	EXPECT_EQ(cpuid_set(vcpu, list, nr), -EINVAL);
+	EXPECT_EQ(cpuid_set(vcpu, list, nr, false), -EINVAL);
 	list[1].ebx ^= 1;
-	EXPECT_EQ(cpuid_set(vcpu, list, nr - 1), -EINVAL);
+	EXPECT_EQ(cpuid_set(vcpu, list, nr - 1, false), -EINVAL);
 	world_end();
 }
 
@@ -205,7 +228,7 @@ static void mirrored_bits(void)
 	struct vcpu *vcpu = start();
 	u32 regs[4];
 
-	EXPECT_EQ(cpuid_set(vcpu, list, nr), 0);
+	EXPECT_EQ(cpuid_set(vcpu, list, nr, false), 0);
 	query(1, 0, regs);
 	EXPECT_EQ(regs[ECX] & BIT(27), 0);
 	EXPECT(regs[EDX] & BIT(9));
@@ -239,7 +262,7 @@ static void xsave_sizes(void)
 	u32 regs[4];
 	int i;
 
-	EXPECT_EQ(cpuid_set(vcpu, list, nr), 0);
+	EXPECT_EQ(cpuid_set(vcpu, list, nr, false), 0);
 	EXPECT_EQ(vcpu->arch.guest_xcr0_allowed, 0x2e7);
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		vcpu->arch.xcr0 = rows[i].xcr0;
@@ -263,7 +286,7 @@ static void out_of_range(void)
 		{ .function = 0x40000000, .eax = 0x40000001 },
 	};
 
-	EXPECT_EQ(cpuid_set(vcpu, few, ARRAY_SIZE(few)), 0);
+	EXPECT_EQ(cpuid_set(vcpu, few, ARRAY_SIZE(few), false), 0);
 	query(2, 0, last);
 	EXPECT_EQ(last[EAX], 22);
 	query(3, 0, regs);
@@ -275,7 +298,7 @@ static void out_of_range(void)
 	query(0x40000002, 0, regs);
 	EXPECT_EQ(memcmp(regs, last, 16), 0);
 	few[0].ebx = 0x68747541;		/* "Auth" */
-	EXPECT_EQ(cpuid_set(vcpu, few, ARRAY_SIZE(few)), 0);
+	EXPECT_EQ(cpuid_set(vcpu, few, ARRAY_SIZE(few), false), 0);
 	query(3, 0, regs);
 	EXPECT_EQ(memcmp(regs, zero, 16), 0);
 	world_end();
@@ -291,7 +314,7 @@ static void topology(void)
 	struct vcpu *vcpu = start();
 	u32 regs[4];
 
-	EXPECT_EQ(cpuid_set(vcpu, few, ARRAY_SIZE(few)), 0);
+	EXPECT_EQ(cpuid_set(vcpu, few, ARRAY_SIZE(few), false), 0);
 	query(0xb, 0x107, regs);
 	EXPECT_EQ(regs[EAX], 0);
 	EXPECT_EQ(regs[ECX], 7);
@@ -316,7 +339,7 @@ static void lookup_fuzz(void)
 				.index = world_random() % 3, .flags = world_random() % 2,
 				.eax = i, .ebx = world_random(),
 			};
-		EXPECT_EQ(cpuid_set(vcpu, list, nr), 0);
+		EXPECT_EQ(cpuid_set(vcpu, list, nr, false), 0);
 		for (i = 0; i < nr; i++) {
 			const struct kvm_cpuid_entry2 *want = find(list[i].function, list[i].index);
 
@@ -375,7 +398,7 @@ static void out_of_memory(void)
 	struct vcpu *vcpu = start();
 
 	shim_fail_after = 0;
-	EXPECT_EQ(cpuid_set(vcpu, list, nr), -ENOMEM);
+	EXPECT_EQ(cpuid_set(vcpu, list, nr, false), -ENOMEM);
 	shim_fail_after = -1;
 	EXPECT(!vcpu->arch.cpuid);
 	world_end();
@@ -389,6 +412,7 @@ static const struct ktap_case cases[] = {
 	{ "kernel_says_no", kernel_says_no },
 	{ "hypervisor_leaf", hypervisor_leaf },
 	{ "round_trip", round_trip },
+	{ "old_form", old_form },
 	{ "limits", limits },
 	{ "final_after_run", final_after_run },
 	{ "mirrored_bits", mirrored_bits },

@@ -392,7 +392,7 @@ void world_cpuid_clear(u32 function, u32 index, int reg, u32 bits)
 			*(reg == EAX ? &entry->eax : reg == EBX ? &entry->ebx :
 			  reg == ECX ? &entry->ecx : &entry->edx) &= ~bits;
 	}
-	EXPECT_EQ(cpuid_set(&world.vcpu, entries, nent), 0);
+	EXPECT_EQ(cpuid_set(&world.vcpu, entries, nent, false), 0);
 	free(entries);
 }
 

@@ -10,8 +10,6 @@
 #include "cpu/msr.h"
 #include "cpu/regs.h"
 
-enum { EAX, EBX, ECX, EDX };
-
 struct world {
 	struct vm vm;
 	struct vcpu vcpu;

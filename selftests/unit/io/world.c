@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/workqueue.h>
 #include <linux/mm.h>
 #include "world.h"
 

@@ -69,6 +69,24 @@ int inject_exception_error(struct vcpu *v, u8 vector, u32 e) { return raised(vec
 int inject_page_fault(struct vcpu *v, gva_t cr2, u32 error) { return raised(14, cr2, error); }
 int debug_step_done(struct vcpu *v) { return raised(1, 0, 0); }
 
+static struct vcpu_exit handed_on;
+static u64 last_cr0;
+
+int exit_handle(struct vcpu *v, struct vcpu_exit *exit)
+{
+	handed_on = *exit;
+	return RESUME;
+}
+
+bool cr0_write(struct vcpu *v, u64 val)
+{
+	last_cr0 = val;
+	if (val & X86_CR0_TS)
+		return false;
+	v->regs.cr0 = val;
+	return true;
+}
+
 int bus_read(struct vcpu *v, enum bus_space space, u64 addr, int len, void *val)
 {
 	if (space == BUS_MMIO ? addr != DEV + 0x800 : addr != 0x40)
@@ -454,7 +472,84 @@ static void length_only(void)
 	EXPECT_EQ(emulate_insn_len(&vcpu), 11);
 	vcpu.regs.rip = 0x9000;
 	EXPECT_EQ(emulate_insn_len(&vcpu), 0);
+	memcpy(memory + CODE, "\x0f\x01\xd9\x0f\x01\xd1\x0f\x01\xc9", 9);
+	for (vcpu.regs.rip = CODE; vcpu.regs.rip < CODE + 9; vcpu.regs.rip += 3)
+		EXPECT_EQ(emulate_insn_len(&vcpu), 3);	/* VMMCALL, XSETBV, MWAIT */
 	srcu_read_unlock(&vm.srcu, idx);
+	end();
+}
+
+static int insn(void)
+{
+	struct vcpu_exit exit = { .kind = EXIT_INSN };
+	int idx = srcu_read_lock(&vm.srcu), ret;
+
+	memset(&handed_on, 0, sizeof(handed_on));
+	last_vector = -1;
+	ret = insn_exit(&vcpu, &exit);
+	srcu_read_unlock(&vm.srcu, idx);
+	return ret;
+}
+
+static void expect_cr(u8 op, u8 cr, u8 gpr, u8 len)
+{
+	EXPECT_EQ(insn(), RESUME);
+	EXPECT_EQ(handed_on.kind, EXIT_CR);
+	EXPECT_EQ(handed_on.cr.op, op);
+	EXPECT_EQ(handed_on.cr.cr, cr);
+	EXPECT_EQ(handed_on.cr.gpr, gpr);
+	EXPECT_EQ(handed_on.insn_len, len);
+	EXPECT_EQ(vcpu.regs.rip, CODE);		/* its handler moves on */
+	end();
+}
+
+static void expect_dr(bool read, u8 dr, u8 gpr)
+{
+	EXPECT_EQ(insn(), RESUME);
+	EXPECT_EQ(handed_on.kind, EXIT_DR);
+	EXPECT_EQ(handed_on.dr.read, read);
+	EXPECT_EQ(handed_on.dr.dr, dr);
+	EXPECT_EQ(handed_on.dr.gpr, gpr);
+	end();
+}
+
+static void control_registers(void)
+{
+	START(0x0f, 0x20, 0xd8);			/* mov %cr3, %rax */
+	expect_cr(CR_READ, 3, GPR_RAX, 3);
+	START(0x41, 0x0f, 0x22, 0xe1);			/* mov %r9, %cr4 */
+	expect_cr(CR_WRITE, 4, GPR_R9, 4);
+	START(0x44, 0x0f, 0x22, 0xc3);			/* mov %rbx, %cr8 */
+	expect_cr(CR_WRITE, 8, GPR_RBX, 4);
+	START(0x66, 0x0f, 0x22, 0x02);			/* ModRM's mode does not matter: mov %rdx, %cr0 */
+	expect_cr(CR_WRITE, 0, GPR_RDX, 4);
+	START(0x0f, 0x06);
+	expect_cr(CR_CLTS, 0, GPR_RAX, 2);
+	START(0x0f, 0x21, 0xf7);			/* mov %dr6, %rdi */
+	expect_dr(true, 6, GPR_RDI);
+	START(0x0f, 0x23, 0xc8);			/* mov %rax, %dr1 */
+	expect_dr(false, 1, GPR_RAX);
+}
+
+static void machine_status_word(void)
+{
+	START(0x0f, 0x01, 0xf0);			/* lmsw %ax: sets, but never clears PE */
+	vcpu.regs.cr0 = X86_CR0_PE | X86_CR0_PG;
+	vcpu.regs.gpr[GPR_RAX] = X86_CR0_MP;
+	EXPECT_EQ(insn(), RESUME);
+	EXPECT_EQ(last_cr0, X86_CR0_PE | X86_CR0_PG | X86_CR0_MP);
+	EXPECT_EQ(vcpu.regs.rip, CODE + 3);
+	vcpu.regs.rip = CODE;
+	vcpu.regs.gpr[GPR_RAX] = X86_CR0_TS;		/* refused by the stub above */
+	EXPECT_EQ(insn(), RESUME);
+	EXPECT_EQ(last_vector, 13);
+	EXPECT_EQ(vcpu.regs.rip, CODE);
+	end();
+	START(0x0f, 0x01, 0xe3);			/* smsw %ebx */
+	vcpu.regs.cr0 = X86_CR0_PE | X86_CR0_PG;
+	EXPECT_EQ(insn(), RESUME);
+	EXPECT_EQ(vcpu.regs.gpr[GPR_RBX], X86_CR0_PE | X86_CR0_PG);
+	EXPECT_EQ(handed_on.kind, 0);
 	end();
 }
 
@@ -493,6 +588,8 @@ int main(int argc, char **argv)
 		{ "locked compare-and-exchange", locked },
 		{ "what cannot be emulated", not_an_instruction },
 		{ "length only", length_only },
+		{ "control and debug registers, for their handlers", control_registers },
+		{ "LMSW and SMSW", machine_status_word },
 	};
 
 	if (argc > 1) {

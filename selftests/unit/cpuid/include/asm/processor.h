@@ -7,4 +7,12 @@
 
 void cpuid_count(u32 function, u32 index, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
 
+static inline u32 cpuid_eax(u32 function)
+{
+	u32 eax, ebx, ecx, edx;
+
+	cpuid_count(function, 0, &eax, &ebx, &ecx, &edx);
+	return eax;
+}
+
 #endif
