@@ -3,6 +3,7 @@
  * The 8254. Catches: counters that run at the wrong rate or read torn, ticks lost or doubled by reinjection, state that
  * does not survive KVM_GET_PIT2 and KVM_SET_PIT2.
  */
+#include <linux/workqueue.h>
 #include "world.h"
 
 #define TICK_NS		(1000000000ull / 1193182)
