@@ -100,7 +100,8 @@ static void server_start(u64 mode, void (*serve)(u64 index))
 	if (server.fd < 0)
 		test_skip("no userfaultfd: %s", strerror(errno));
 	SYS(ioctl(server.fd, UFFDIO_API, &api));
-	server.mem = mmap(NULL, NR * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	server.mem = mmap(NULL, NR * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
 	CHECK(server.mem != MAP_FAILED);
 	reg.range.start = (uintptr_t)server.mem;
 	reg.range.len = NR * PAGE;
