@@ -465,6 +465,14 @@ static struct pit *pit_alloc(struct vm *vm, u32 flags)
 	return pit;
 }
 
+/* A guest may have armed it as soon as its ports were on the bus. */
+static void pit_free(struct pit *pit)
+{
+	hrtimer_cancel(&pit->timer);
+	cancel_work_sync(&pit->tick);
+	kfree(pit);
+}
+
 int pit_create(struct vm *vm, const struct kvm_pit_config *config)
 {
 	struct pit *pit;
@@ -482,7 +490,7 @@ int pit_create(struct vm *vm, const struct kvm_pit_config *config)
 		return -ENOMEM;
 	err = pit_register(vm, pit);
 	if (err)
-		kfree(pit);
+		pit_free(pit);
 	else
 		smp_store_release(&vm->irq.pit, pit);
 	return err;
@@ -501,8 +509,6 @@ void pit_destroy(struct vm *vm)
 	if (pit->reinject)
 		route_ack_unregister(vm, &pit->ack);
 	mutex_unlock(&vm->irq_lock);
-	hrtimer_cancel(&pit->timer);
-	cancel_work_sync(&pit->tick);
 	vm->irq.pit = NULL;
-	kfree(pit);
+	pit_free(pit);
 }
