@@ -197,6 +197,7 @@ static void caps_publish(struct backend_caps *out)
 		.umip = boot_cpu_has(X86_FEATURE_UMIP),
 		.waitpkg = exec2 & SECONDARY_EXEC_ENABLE_USR_WAIT_PAUSE,
 		.mtf = vmx_caps.exec & CPU_BASED_MONITOR_TRAP_FLAG,
+		.mcg_cap = ~0ULL,
 		.cr4_allowed = vmx_caps.cr4_fixed1,
 		.cr0_fixed1 = vmx_caps.cr0_fixed0 & ~(X86_CR0_PE | X86_CR0_PG),
 	};
