@@ -3,7 +3,7 @@
 #
 # Catches: a guest that does not survive the host's suspend to RAM; processors wake without VMX or SVM.
 # bed: --bed qemu --cpus 2 --append no_console_suspend
-# needs: launcher guest
+# needs: launcher guest rtcwake
 
 # shellcheck source=selftests/bed/cases/lib.sh
 . /root/cases/lib.sh
