@@ -184,6 +184,64 @@ static void steal_time(void)
 	CHECK_LE(steal.steal, 5000000000);
 }
 
+static void steal_log_guest(void)
+{
+	wrmsr(MSR_KVM_STEAL_TIME, VM_TEST_GPA | 1);
+	GUEST_SYNC(1);
+	GUEST_SYNC(2);
+	for (;;)
+		asm volatile("pause" : : : "memory");
+}
+
+static u64 steal_log_get(struct vm *vm)
+{
+	u64 bitmap = 0;
+	struct kvm_dirty_log log = { .slot = VM_SLOT_TEST, .dirty_bitmap = &bitmap };
+
+	SYS(ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log));
+	return bitmap;
+}
+
+static bool steal_log_clean;
+
+/*
+ * The record that follows from the change of threads is over with the second sync: from then on,
+ * the only write is the one when this thread is preempted in the guest.
+ */
+static void steal_log_body(struct vcpu *vcpu)
+{
+	vcpu_run_sync(vcpu, 2);
+	steal_log_get(vcpu->vm);
+	WRITE_ONCE(steal_log_clean, true);
+	CHECK_ERRNO(vcpu_run_raw(vcpu), EINTR);
+}
+
+/* The scheduler's write to the guest's page is in the dirty log before anything else is. */
+static void steal_time_log(void)
+{
+	struct vcpu *vcpu;
+	struct kvm_steal_time *page;
+	cpu_set_t set;
+	int i;
+
+	if (!dev_cpuid_has(0x40000001, 0, 'a', 5))
+		test_skip("no steal time");
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	SYS(sched_setaffinity(0, sizeof(set), &set));
+	vcpu = vcpu_start(VM_IRQCHIP, steal_log_guest, 0, 0);
+	page = vm_add_anon(vcpu->vm, VM_SLOT_TEST, KVM_MEM_LOG_DIRTY_PAGES, VM_TEST_GPA, PAGE);
+	vcpu_run_sync(vcpu, 1);
+	CHECK_EQ(steal_log_get(vcpu->vm), 1);
+	vcpu_thread_start(vcpu, steal_log_body);
+	for (i = 0; i < 100 && !(READ_ONCE(steal_log_clean) && READ_ONCE(page->preempted)); i++)
+		usleep(20000);
+	CHECK_EQ(page->preempted, KVM_VCPU_PREEMPTED);
+	CHECK_EQ(steal_log_get(vcpu->vm), 1);
+	vcpu_thread_kick(vcpu);
+	vcpu_thread_join(vcpu);
+}
+
 static void tsc_guest(void)
 {
 	u64 before, adjust;
@@ -342,6 +400,7 @@ static const struct test_case cases[] = {
 	{ "kvmclock_old", kvmclock_old },
 	{ "wall_clock", wall_clock },
 	{ "steal_time", steal_time },
+	{ "steal_time_log", steal_time_log },
 	{ "tsc", tsc },
 	{ "tsc_offset", tsc_offset },
 	{ "pv_eoi", pv_eoi },
