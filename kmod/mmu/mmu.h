@@ -99,7 +99,6 @@ int emulate_failed(struct vcpu *vcpu);
 /* EXIT_INSN: decodes what the hardware has not, and hands it to the handler of its kind */
 int insn_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 
-/* EXIT_DESC_TABLE, EXIT_TASK_SWITCH */
-int emulate_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
+int task_switch_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 
 #endif
