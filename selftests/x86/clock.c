@@ -184,13 +184,20 @@ static void steal_time(void)
 	CHECK_LE(steal.steal, 5000000000);
 }
 
+#define STEAL_ROUNDS	20
+
+static volatile bool steal_log_clean, steal_log_next;
+
 static void steal_log_guest(void)
 {
+	u64 i;
+
 	wrmsr(MSR_KVM_STEAL_TIME, VM_TEST_GPA | 1);
-	GUEST_SYNC(1);
-	GUEST_SYNC(2);
-	for (;;)
-		asm volatile("pause" : : : "memory");
+	for (i = 0;; i++) {
+		GUEST_SYNC(i);
+		GUEST_WAIT(steal_log_next);
+		steal_log_next = false;
+	}
 }
 
 static u64 steal_log_get(struct vm *vm)
@@ -202,18 +209,24 @@ static u64 steal_log_get(struct vm *vm)
 	return bitmap;
 }
 
-static bool steal_log_clean;
-
 /*
- * The record that follows from the change of threads is over with the second sync: from then on,
- * the only write is the one when this thread is preempted in the guest.
+ * A record of what was stolen until here is over with the sync: from then on, the only write is the
+ * one when this thread is preempted in the guest. Unless it is preempted more than once, thus the rounds.
  */
 static void steal_log_body(struct vcpu *vcpu)
 {
-	vcpu_run_sync(vcpu, 2);
-	steal_log_get(vcpu->vm);
-	WRITE_ONCE(steal_log_clean, true);
-	CHECK_ERRNO(vcpu_run_raw(vcpu), EINTR);
+	int i;
+
+	for (i = 1; i <= STEAL_ROUNDS; i++) {
+		steal_log_next = true;
+		vcpu_run_sync(vcpu, i);
+		steal_log_get(vcpu->vm);
+		steal_log_clean = true;
+		do {
+			CHECK_ERRNO(vcpu_run_raw(vcpu), EINTR);
+			vcpu->run->immediate_exit = 0;
+		} while (steal_log_clean);
+	}
 }
 
 /* The scheduler's write to the guest's page is in the dirty log before anything else is. */
@@ -231,14 +244,17 @@ static void steal_time_log(void)
 	SYS(sched_setaffinity(0, sizeof(set), &set));
 	vcpu = vcpu_start(VM_IRQCHIP, steal_log_guest, 0, 0);
 	page = vm_add_anon(vcpu->vm, VM_SLOT_TEST, KVM_MEM_LOG_DIRTY_PAGES, VM_TEST_GPA, PAGE);
-	vcpu_run_sync(vcpu, 1);
+	vcpu_run_sync(vcpu, 0);
 	CHECK_EQ(steal_log_get(vcpu->vm), 1);
 	vcpu_thread_start(vcpu, steal_log_body);
-	for (i = 0; i < 100 && !(READ_ONCE(steal_log_clean) && READ_ONCE(page->preempted)); i++)
-		usleep(20000);
-	CHECK_EQ(page->preempted, KVM_VCPU_PREEMPTED);
-	CHECK_EQ(steal_log_get(vcpu->vm), 1);
-	vcpu_thread_kick(vcpu);
+	for (i = 0; i < STEAL_ROUNDS; i++) {
+		while (!steal_log_clean || !READ_ONCE(page->preempted))
+			usleep(1000);
+		CHECK_EQ(page->preempted, KVM_VCPU_PREEMPTED);
+		CHECK_EQ(steal_log_get(vcpu->vm), 1);
+		steal_log_clean = false;
+		vcpu_thread_kick(vcpu);
+	}
 	vcpu_thread_join(vcpu);
 }
 
