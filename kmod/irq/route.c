@@ -18,7 +18,7 @@
 #define ROUTE_IOAPIC_PINS	24
 #define ROUTE_NR_CHIPS		3
 #define ROUTE_NO_GSI		0xffff
-#define ROUTE_MAX_RETIRED	16	/* tables of a VM that wait for their readers; one more waits itself */
+#define ROUTE_MAX_RETIRED	16	/* tables that wait for readers; one more waits itself */
 
 struct irq_routing {
 	struct rcu_head rcu;

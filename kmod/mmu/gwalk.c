@@ -240,7 +240,7 @@ static void walk_init(struct walk *w, struct vcpu *vcpu, gva_t gva, u32 access)
 	w->gva = long_mode(w) ? gva : (u32)gva;
 }
 
-/* Other vCPUs may change an entry whenever it was read: hardware would take interrupts in between. */
+/* Others may change an entry whenever it was read: hardware would take interrupts in between. */
 int gwalk_translate(struct vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, struct guest_fault *fault)
 {
 	unsigned int tries = 0;

@@ -211,7 +211,8 @@ static u64 steal_log_get(struct vm *vm)
 
 /*
  * A record of what was stolen until here is over with the sync: from then on, the only write is the
- * one when this thread is preempted in the guest. Unless it is preempted more than once, thus the rounds.
+ * one when this thread is preempted in the guest. If that happens twice, a record hides what is
+ * missing: thus the rounds.
  */
 static void steal_log_body(struct vcpu *vcpu)
 {

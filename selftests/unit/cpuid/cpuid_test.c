@@ -375,7 +375,8 @@ static void derived(void)
 static void address_sizes(void)
 {
 	static const struct { u8 said, kept; } table[] = {
-		{ 0, 32 }, { 1, 32 }, { 32, 32 }, { 40, 40 }, { 52, 52 }, { 53, 52 }, { 64, 52 }, { 255, 52 },
+		{ 0, 32 }, { 1, 32 }, { 32, 32 }, { 40, 40 }, { 52, 52 },
+		{ 53, 52 }, { 64, 52 }, { 255, 52 },
 	};
 	struct kvm_cpuid_entry2 list[] = {
 		{ .function = 0x80000000, .eax = 0x80000008 }, { .function = 0x80000008 },
