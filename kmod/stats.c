@@ -227,7 +227,8 @@ struct stats_image {
 	char id[STATS_NAME_SIZE];
 };
 
-#define STATS_DESC_SIZE	(sizeof(struct kvm_stats_desc) + STATS_NAME_SIZE)
+/* Newer kernels have the name in their structure, older ones behind it. */
+#define STATS_DESC_SIZE	(offsetof(struct kvm_stats_desc, name) + STATS_NAME_SIZE)
 
 static enum stats_scope stats_scope(const struct stats_file *stats)
 {

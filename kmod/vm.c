@@ -13,19 +13,7 @@
 /* CPUs to interrupt: too big for the stack, and the caller may be atomic. */
 static DEFINE_PER_CPU(cpumask_var_t, kick_mask);
 
-int vm_module_init(void)
-{
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		if (!zalloc_cpumask_var_node(&per_cpu(kick_mask, cpu), GFP_KERNEL, cpu_to_node(cpu))) {
-			vm_module_exit();
-			return -ENOMEM;
-		}
-	return 0;
-}
-
-void vm_module_exit(void)
+static void masks_free(void)
 {
 	int cpu;
 
@@ -35,6 +23,37 @@ void vm_module_exit(void)
 		per_cpu(kick_mask, cpu) = NULL;
 #endif
 	}
+}
+
+static int masks_alloc(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		if (!zalloc_cpumask_var_node(&per_cpu(kick_mask, cpu), GFP_KERNEL, cpu_to_node(cpu))) {
+			masks_free();
+			return -ENOMEM;
+		}
+	return 0;
+}
+
+/*
+ * The scheduler calls preempt notifiers for as long as the module is there: switching that on with
+ * the first VM, and off with the last, would patch the kernel's text on all CPUs each time.
+ */
+int vm_module_init(void)
+{
+	int ret = masks_alloc();
+
+	if (!ret)
+		preempt_notifier_inc();
+	return ret;
+}
+
+void vm_module_exit(void)
+{
+	preempt_notifier_dec();
+	masks_free();
 }
 
 struct vcpu *vm_vcpu_by_id(struct vm *vm, u32 id)
@@ -100,7 +119,6 @@ static void vm_free(struct vm *vm)
 {
 	cleanup_srcu_struct(&vm->srcu);
 	xa_destroy(&vm->vcpus);
-	preempt_notifier_dec();
 	mmdrop(vm->mm);
 	stats_live(LIVE_MMS, -1);
 	stats_live(LIVE_VMS, -1);
@@ -122,7 +140,6 @@ static struct vm *vm_alloc(void)
 	}
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
-	preempt_notifier_inc();
 	vm->userspace_pid = task_pid_nr(current);
 	stats_live(LIVE_MMS, 1);
 	stats_live(LIVE_VMS, 1);

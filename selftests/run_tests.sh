@@ -11,7 +11,8 @@
 #
 # A skip, of a program or of a case, fails the run unless skips.txt lists it for this bed. TEST_BED
 # names the bed (default: from what selftests/bed/run sets); TEST_STRICT_SKIPS=0 lets every skip
-# pass. TEST_TIME_SCALE=N stretches all limits.
+# pass. TEST_TIME_SCALE=N stretches all limits, TEST_COUNT_DIVISOR=N makes what is repeated very
+# often rarer, TEST_FAULT_INJECTION=1 fails where the kernel has none.
 
 dir=${1:-$(dirname "$0")}
 [ $# -gt 0 ] && shift

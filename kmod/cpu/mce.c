@@ -4,6 +4,7 @@
 #include <asm/mce.h>
 #include <asm/msr-index.h>
 #include <asm/trapnr.h>
+#include "backend.h"
 #include "vm.h"
 #include "cpu/msr.h"
 #include "cpu/regs.h"
@@ -24,7 +25,7 @@ int mce_configure(struct vcpu *vcpu, u64 mcg_cap)
 		return -EINVAL;
 	if (mcg_cap & ~(u64)(MCE_CAP_SUPPORTED | MCG_BANKCNT_MASK | MCG_EXT_CNT_MASK))
 		return -EINVAL;
-	mce->cap = mcg_cap;
+	mce->cap = mcg_cap & caps.mcg_cap;
 	if (mcg_cap & MCG_CTL_P)
 		mce->ctl = ~0ull;
 	for (i = 0; i < banks; i++)

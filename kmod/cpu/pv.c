@@ -23,10 +23,13 @@ bool pv_eoi_set(struct vcpu *vcpu)
 	return true;
 }
 
+/* Without a flag that is up there is nothing to take down: the address may be none of the guest's. */
 void pv_eoi_clear(struct vcpu *vcpu)
 {
 	u8 off = KVM_PV_EOI_DISABLED;
 
+	if (!vcpu->arch.pv_eoi_pending)
+		return;
 	guest_write(vcpu->vm, pv_eoi_gpa(vcpu), &off, sizeof(off));
 	vcpu->arch.pv_eoi_pending = false;
 }

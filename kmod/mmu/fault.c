@@ -10,6 +10,16 @@
 #include "mem/notifier.h"
 #include "mmu/tdp.h"
 
+/*
+ * A walk sets bits in the guest's tables, and where the second-level tables have no dirty bits it
+ * may have asked for no more than to read. The log then counts the table as written right away,
+ * rather than wait for a second fault.
+ */
+static bool walk_writes(const struct tdp_fault *f)
+{
+	return f->walk && !tdp_fmt.dirty && f->slot->dirty && f->pfn.writable;
+}
+
 static int resolve(struct vm *vm, struct tdp_fault *f)
 {
 	bool writable_slot = !(f->slot->flags & KVM_MEM_READONLY);
@@ -19,6 +29,8 @@ static int resolve(struct vm *vm, struct tdp_fault *f)
 	f->hva = slot_hva(f->slot, f->gfn);
 	f->seq = notifier_seq(vm->mem.notifier);
 	ret = pfn_resolve(f->hva, f->write, writable_slot, &f->pfn);
+	if (!ret && walk_writes(f))
+		f->write = true;
 	more = ret || !f->pfn.page ? 0 : tdp_maps_more(vm, f);
 	if (more)
 		f->nr_more = pfn_resolve_more(f->hva + PAGE_SIZE, more, f->more);
@@ -78,6 +90,7 @@ int fault_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 		.gfn	= exit->fault.gpa >> PAGE_SHIFT,
 		.write	= access & FAULT_WRITE,
 		.exec	= access & FAULT_FETCH,
+		.walk	= access & FAULT_WALK,
 	};
 
 	trace_corbel_page_fault(vcpu->id, rip_get(vcpu), exit->fault.gpa, access);

@@ -19,6 +19,7 @@ void tdp_vm_destroy(struct vm *vm);
 struct tdp_fault {
 	gfn_t gfn;
 	bool write, exec;
+	bool walk;			/* hit on the way through the guest's own tables */
 	/* snapshot used: installing checks that it is still current */
 	const struct slots *slots;
 	struct slot *slot;		/* NULL: MMIO or the APIC page */

@@ -57,6 +57,7 @@ static void caps_publish(struct backend_caps *out)
 		.invpcid = boot_cpu_has(X86_FEATURE_INVPCID),
 		.rdtscp = boot_cpu_has(X86_FEATURE_RDTSCP),
 		.umip = boot_cpu_has(X86_FEATURE_UMIP),
+		.mcg_cap = GENMASK(8, 0),	/* number of banks, and MCG_CTL */
 		.cr4_allowed = ~(u64)X86_CR4_LA57,
 	};
 }

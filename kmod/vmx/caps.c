@@ -115,6 +115,32 @@ int vmx_probe(void)
 	return 0;
 }
 
+/* The bits that the secondary controls of this CPU may have. */
+static u32 exec2_possible(void)
+{
+	u64 control;
+
+	rdmsrl(MSR_IA32_VMX_TRUE_PROCBASED_CTLS, control);
+	if (!(control >> 32 & CPU_BASED_ACTIVATE_SECONDARY_CONTROLS))
+		return 0;
+	rdmsrl(MSR_IA32_VMX_PROCBASED_CTLS2, control);
+	return control >> 32;
+}
+
+/* What whole generations of CPUs lack is said by name; see control() for the rest. */
+static int generation_check(void)
+{
+	u32 exec2 = exec2_possible();
+
+	if (!(exec2 & SECONDARY_EXEC_ENABLE_EPT)) {
+		pr_err("this CPU's VT-x has no EPT (nested paging), which Corbel needs: it came with Nehalem\n");
+		return -EOPNOTSUPP;
+	}
+	if (!(exec2 & SECONDARY_EXEC_UNRESTRICTED_GUEST))
+		pr_warn("this CPU's VT-x has no unrestricted guest: a vCPU in real mode or without paging fails to enter\n");
+	return 0;
+}
+
 static void caps_prune(void)
 {
 	u64 cap = vmx_caps.ept_vpid;
@@ -168,6 +194,7 @@ static void caps_publish(struct backend_caps *out)
 		.rdtscp = exec2 & SECONDARY_EXEC_ENABLE_RDTSCP,
 		.umip = boot_cpu_has(X86_FEATURE_UMIP),
 		.waitpkg = exec2 & SECONDARY_EXEC_ENABLE_USR_WAIT_PAUSE,
+		.mcg_cap = ~0ULL,
 		.cr4_allowed = vmx_caps.cr4_fixed1,
 		.cr0_fixed1 = vmx_caps.cr0_fixed0 & ~(X86_CR0_PE | X86_CR0_PG),
 	};
@@ -177,7 +204,8 @@ int caps_setup(struct backend_caps *out)
 {
 	int ret;
 
-	ret = control("pin-based", MSR_IA32_VMX_TRUE_PINBASED_CTLS, pin_required, pin_optional,
+	ret = generation_check() ?:
+	      control("pin-based", MSR_IA32_VMX_TRUE_PINBASED_CTLS, pin_required, pin_optional,
 		      &vmx_caps.pin) ?:
 	      control("processor-based", MSR_IA32_VMX_TRUE_PROCBASED_CTLS, exec_required, exec_optional,
 		      &vmx_caps.exec) ?:

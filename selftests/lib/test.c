@@ -36,6 +36,15 @@ u64 test_option(const char *name, u64 otherwise)
 	return otherwise;
 }
 
+/* The same for how often something is repeated, fewer times where all is slow. */
+u64 test_count(const char *name, u64 otherwise)
+{
+	const char *divisor = getenv("TEST_COUNT_DIVISOR");
+	u64 by = divisor ? strtoull(divisor, NULL, 0) : 1;
+
+	return test_option(name, by > 1 ? otherwise / by + 1 : otherwise);
+}
+
 bool test_is_corbel(void)
 {
 	return strstr(dev_path(), "corbel") != NULL;

@@ -38,6 +38,7 @@ struct test_case {
 
 int test_main(int argc, char **argv, const struct test_case *cases, size_t nr);
 u64 test_option(const char *name, u64 otherwise);
+u64 test_count(const char *name, u64 otherwise);
 bool test_is_corbel(void);
 void test_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void test_skip(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));

@@ -163,7 +163,7 @@ static void good_guest(u64 a)
 
 static void random_code(void)
 {
-	u64 count = test_option("count", 5000), seed = test_option("seed", 1), done, size = 500;
+	u64 count = test_count("count", 5000), seed = test_option("seed", 1), done, size = 500;
 	int status;
 	pid_t pid;
 

@@ -180,7 +180,7 @@ static void good_guest(u64 a)
  */
 static void garbage(void)
 {
-	u64 count = test_option("count", 1000000), seed = test_option("seed", 1), batches = 0, left;
+	u64 count = test_count("count", 1000000), seed = test_option("seed", 1), batches = 0, left;
 	int status;
 	pid_t pid;
 
@@ -254,7 +254,7 @@ static void bent_state(void)
 	for (i = 0; i < 10; i++) {
 		pid = SYS(fork());
 		if (!pid)
-			state_batch(seed + i, test_option("states", 40));
+			state_batch(seed + i, test_count("states", 40));
 		SYS(waitpid(pid, &status, 0));
 		if (WIFSIGNALED(status) && WTERMSIG(status) != SIGSEGV &&
 				WTERMSIG(status) != SIGBUS)

@@ -2,7 +2,7 @@
 /*
  * Catches: an interrupt line that does not arrive through PIC or IOAPIC, arrives twice or is lost
  * behind a mask; level and edge mixed up; EOI that frees nothing; a PIT that does not tick; MSI
- * decoded wrongly.
+ * decoded wrongly; a vCPU whose creation writes into the guest.
  */
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -438,6 +438,19 @@ static void lapic_state(void)
 	CHECK_EQ(vcpu_sregs(vcpu).cr8, 5);
 }
 
+/* Memory comes before the vCPU here: its creation, and its reset, write nothing into it. */
+static void creation_writes_nothing(void)
+{
+	struct vm *vm = vm_create(VM_IRQCHIP);
+	size_t i;
+
+	memset(vm->low, 0x5a, VM_LOW_SIZE);
+	vcpu_create(vm, 0);
+	vcpu_create(vm, 1);
+	for (i = 0; i < VM_LOW_SIZE; i++)
+		CHECK_EQ(vm->low[i], 0x5a);
+}
+
 static const struct test_case cases[] = {
 	{ "ioapic_edge", ioapic_edge },
 	{ "ioapic_level", ioapic_level },
@@ -449,6 +462,7 @@ static const struct test_case cases[] = {
 	{ "routing_rejects", routing_rejects },
 	{ "chip_state", chip_state },
 	{ "lapic_state", lapic_state },
+	{ "creation_writes_nothing", creation_writes_nothing },
 };
 
 TEST_MAIN(cases)

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "apic.h"
+#include "live.h"
 #include "trap.h"
 #include "vcpu.h"
 
@@ -26,42 +27,6 @@ static void count_guest(u64 n)
 
 	for (i = 0; i < n; i++)
 		cpuid(0, 0);
-}
-
-/* Counters of what lives, as the module tells them; all must be zero when no VM is left. */
-static const char *const live_names[] = {
-	"live_vms", "live_vcpus", "live_pages", "live_files", "live_mms",
-};
-
-static s64 live_read(const char *name)
-{
-	char path[80], text[32] = "";
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/kernel/debug/corbel/%s", name);
-	fd = open(path, O_RDONLY);
-	if (fd < 0)
-		return -1;
-	if (read(fd, text, sizeof(text) - 1) <= 0)
-		text[0] = 0;
-	close(fd);
-	return strtoll(text, NULL, 0);
-}
-
-/* Destruction may end in a worker: give it two seconds. */
-static void live_check(void)
-{
-	size_t i;
-	int tries;
-
-	if (!test_is_corbel())
-		return;
-	for (i = 0; i < ARRAY_SIZE(live_names); i++) {
-		for (tries = 0; live_read(live_names[i]) > 0 && tries < 200; tries++)
-			usleep(10000);
-		if (live_read(live_names[i]) != 0)
-			FAIL("%s is %lld", live_names[i], (long long)live_read(live_names[i]));
-	}
 }
 
 static void cycle(unsigned int flags, bool run)
@@ -80,7 +45,7 @@ static void cycle(unsigned int flags, bool run)
 static void thousand_cycles(void)
 {
 	static const unsigned int flags[] = { VM_IRQCHIP, VM_IRQCHIP | VM_PIT, VM_SPLIT, 0 };
-	u64 i, count = test_option("cycles", 1000);
+	u64 i, count = test_count("cycles", 1000);
 
 	for (i = 0; i < count; i++)
 		cycle(flags[i % 4], i % 8 == 0);
@@ -186,7 +151,7 @@ static void victim(u64 seed)
 
 static void sigkill(void)
 {
-	u64 i, count = test_option("kills", 100), seed = test_option("seed", 1);
+	u64 i, count = test_count("kills", 100), seed = test_option("seed", 1);
 	int status;
 	pid_t pid;
 

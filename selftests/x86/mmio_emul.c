@@ -248,7 +248,7 @@ static void compare(const char *name, u64 undefined)
 static void forms64(void)
 {
 	struct vcpu *vcpu = vcpu_create(vm_create(0), 0);
-	u64 i, round, rounds = test_option("rounds", 10);
+	u64 i, round, rounds = test_count("rounds", 10);
 
 	srand(test_option("seed", 1));
 	for (i = 0; i < ARRAY_SIZE(forms); i++) {

@@ -3,9 +3,17 @@
  * Catches: port and memory exits of a wrong shape (size, count, splitting), RIP moved too early
  * or too late, and completions that do not reach the guest's register.
  */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+
+#include "apic.h"
 #include "vcpu.h"
 
 #define DEV	VM_HOLE_GPA
+#define VGA	0xa0000
 
 static void expect_mmio(struct vcpu *vcpu, u64 gpa, u32 len, bool write, u64 data)
 {
@@ -278,6 +286,86 @@ static void fetch_nowhere(void)
 	CHECK_EQ(vcpu_regs(vcpu).rip, DEV);
 }
 
+/*
+ * A fetch from the page of the local APIC's registers, which no slot has. KVM has zeroes there,
+ * ADD %AL, (%RAX) each pair, up to the end of the page; Corbel has nothing to fetch at once.
+ * Either way what cannot be fetched is reported, at the instruction, with no more done than RIP
+ * says.
+ */
+static u8 fetched[2] __attribute__((aligned(2)));
+
+static void fetch_apic_from(struct vcpu *vcpu, u64 start)
+{
+	struct kvm_regs regs;
+
+	vcpu_enter(vcpu, start, 0);
+	regs = vcpu_regs(vcpu);
+	regs.rax = (uintptr_t)&fetched[1];
+	regs.rbx = *(u8 *)regs.rax;
+	vcpu_set_regs(vcpu, &regs);
+	vcpu_run_exit(vcpu, KVM_EXIT_INTERNAL_ERROR);
+	CHECK_EQ(vcpu->run->internal.suberror, KVM_INTERNAL_ERROR_EMULATION);
+	regs = vcpu_regs(vcpu);
+	CHECK(regs.rip >= start && regs.rip <= APIC_BASE_GPA + PAGE);
+	CHECK_EQ((regs.rip - start) % 2, 0);
+	CHECK_EQ((u8)(*(u8 *)regs.rax - regs.rbx), (u8)((regs.rip - start) / 2 * (u8)regs.rax));
+}
+
+static void good_guest(u64 a)
+{
+	GUEST_CHECK_EQ(a, 7);
+}
+
+static void apic_guest(void)
+{
+	GUEST_CHECK_EQ(xapic_read(0x20), 0);
+}
+
+static void fetch_apic(void)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(VM_IRQCHIP), 0);
+	u8 *before = vm_add_anon(vcpu->vm, VM_SLOT_TEST, 0, APIC_BASE_GPA - PAGE, PAGE);
+
+	fetch_apic_from(vcpu, APIC_BASE_GPA);
+	fetch_apic_from(vcpu, APIC_BASE_GPA + PAGE - 0x100);
+	fetch_apic_from(vcpu, APIC_BASE_GPA + PAGE - 1);
+	/* An instruction with one byte in memory, the others there. */
+	before[PAGE - 1] = 0;
+	fetch_apic_from(vcpu, APIC_BASE_GPA - 1);
+	vcpu_enter(vcpu, apic_guest, 0);
+	vcpu_run_done(vcpu);
+}
+
+static void tick(int sig)
+{
+	(void)sig;
+}
+
+/* Memory that the host has from a device: what it fetches there is the device's affair. */
+static void fetch_device(void)
+{
+	struct itimerval timer = { { 0, 10000 }, { 0, 10000 } };
+	struct sigaction action = { .sa_handler = tick };
+	struct vcpu *vcpu = vcpu_create(vm_create(0), 0);
+	int fd = open("/dev/mem", O_RDWR);
+	void *vga;
+
+	if (fd < 0)
+		test_skip("no /dev/mem");
+	vga = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, VGA);
+	if (vga == MAP_FAILED)
+		test_skip("/dev/mem does not map the display's memory");
+	vm_set_slot(vcpu->vm, VM_SLOT_TEST, 0, VM_TEST_GPA, PAGE, vga);
+	vcpu_enter(vcpu, VM_TEST_GPA, 0);
+	SYS(sigaction(SIGALRM, &action, NULL));
+	SYS(setitimer(ITIMER_REAL, &timer, NULL));
+	if (vcpu_run_raw(vcpu) < 0)
+		CHECK_EQ(errno, EINTR);
+	timer = (struct itimerval){ };
+	SYS(setitimer(ITIMER_REAL, &timer, NULL));
+	vcpu_run_done(vcpu_start(0, good_guest, 7, 0));
+}
+
 static void coalesced_guest(void)
 {
 	volatile u32 *dev = (u32 *)DEV;
@@ -330,6 +418,8 @@ static const struct test_case cases[] = {
 	{ "port_sizes", port_sizes },
 	{ "port_string", port_string },
 	{ "fetch_nowhere", fetch_nowhere },
+	{ "fetch_apic", fetch_apic },
+	{ "fetch_device", fetch_device },
 	{ "coalesced", coalesced },
 };
 

@@ -168,7 +168,7 @@ static void reset_bsp(void)
 	apic_start_cpu(1, SMP_PAGE);
 	GUEST_WAIT(beats > 1000);
 	apic_icr(1, APIC_DM_INIT | APIC_ASSERT);
-	guest_delay(3000000);
+	guest_delay(20000000);	/* the other CPU's thread may be waiting for a CPU itself */
 	seen = beats;
 	guest_delay(3000000);
 	GUEST_CHECK_EQ(beats, seen);

@@ -3,7 +3,7 @@
 
 Bochs boots disks only, and reading one through its BIOS and unpacking a compressed kernel costs
 more than the rest of the boot. So the kernel is laid out in the emulated memory beforehand, and a
-small option ROM starts it by the PVH protocol when the BIOS asks for something to boot.
+small option ROM starts it at its 64-bit entry when the BIOS asks for something to boot.
 """
 
 import os
@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 
-from . import iso, pvh
+from . import direct, iso
 from .paths import BED, BedError, say
 
 NAME = "bochs"
@@ -60,7 +60,7 @@ def console_backend(_run):
 
 
 def _boot_from_memory(run, arguments):
-    images = pvh.images(run, arguments)
+    images = direct.images(run, arguments)
     return ["display_library: nogui", "ata0: enabled=0",
             f"optromimage1: file={images.rom}, address={ROM_ADDRESS:#x}"] + [
         f"optramimage{number}: file={path}, address={address:#x}"

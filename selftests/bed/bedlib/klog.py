@@ -7,7 +7,7 @@ SPLATS = re.compile(
     r"\bBUG\b|WARNING:|still has objects|\bOops\b|general protection|Call Trace|Kernel panic|kernel BUG|"
     r"INFO: (?:task|rcu|possible|suspicious|inconsistent|HARDIRQ)|rcu.*(?:stall|self-detected)|"
     r"possible (?:circular|recursive|deadlock)|suspicious RCU|scheduling while atomic|"
-    r"sleeping function called|UBSAN:|KASAN:|KCSAN:|kmemleak: \d+ new|"
+    r"sleeping function called|UBSAN:|KASAN:|KCSAN:|bed: leaked|"
     r"soft lockup|hard LOCKUP|refcount_t|unchecked MSR access|divide error:|"
     r"invalid opcode:|stack segment:|double fault:|unable to handle|segfault at .* in corbel")
 

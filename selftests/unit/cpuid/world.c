@@ -335,7 +335,7 @@ static void host_setup(void)
 {
 	caps = (struct backend_caps){
 		.tdp = true, .xsaves = true, .invpcid = true, .rdtscp = true, .umip = true,
-		.cr4_allowed = ~0ull & ~(u64)X86_CR4_VMXE,
+		.mcg_cap = ~0ull, .cr4_allowed = ~0ull & ~(u64)X86_CR4_VMXE,
 	};
 	backend = (struct backend_ops){
 		.msr_get = backend_get, .msr_set = backend_set, .msr_intercept = backend_intercept,

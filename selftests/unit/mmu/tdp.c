@@ -370,6 +370,45 @@ static void manual_dirty_log(void)
 	}
 }
 
+/* One fault of a walk through the guest's own tables, which may set bits there. */
+static void walk_fault(gpa_t gpa)
+{
+	struct vcpu_exit exit = { .kind = EXIT_PAGE_FAULT, .fault.gpa = gpa,
+				  .fault.access = FAULT_READ | FAULT_WALK };
+
+	EXPECT_EQ(fault_exit(&vcpus[0], &exit), RESUME);
+}
+
+/*
+ * With accessed and dirty bits of its own, a second-level table has walks ask for write access.
+ * Without them, the walk reads first and would write unheard of on a CPU that asks only once.
+ */
+static void dirty_log_hears_of_walks(void)
+{
+	unsigned long dirty[1], mmio;
+
+	FOR_EACH_MODEL(kind) {
+		model_start(kind);
+		model_slot(0, 0, 64, model_hva(0), LOG);
+		model_slot(1, 0x100000, 64, model_hva(64), LOG | KVM_MEM_READONLY);
+		walk_fault(0x3000);
+		EXPECT_EQ(model_get_dirty(0, dirty), 0);
+		EXPECT_EQ(dirty[0], kind == MODEL_EPT_NO_AD ? 1ul << 3 : 0);
+		/* Tables in memory that cannot be written can be walked all the same. */
+		host[4].prot_read = true;
+		walk_fault(0x4000);
+		mmio = model_mmio_exits;
+		walk_fault(0x105000);
+		EXPECT_EQ(model_mmio_exits, mmio);
+		EXPECT_EQ(vm.stats.pages_4k, 3);
+		EXPECT_EQ(model_get_dirty(0, dirty), 0);
+		EXPECT_EQ(dirty[0], 0);
+		EXPECT_EQ(model_get_dirty(1, dirty), 0);
+		EXPECT_EQ(dirty[0], 0);
+		model_end();
+	}
+}
+
 static void age_clears_and_sees(void)
 {
 	FOR_EACH_MODEL(kind) {
@@ -611,6 +650,7 @@ int main(int argc, char **argv)
 		{ "read-only slots: writes are MMIO", read_only_slot },
 		{ "dirty log, with large pages", dirty_log },
 		{ "dirty log with manual protection", manual_dirty_log },
+		{ "dirty log and walks of the guest's tables", dirty_log_hears_of_walks },
 		{ "ageing", age_clears_and_sees },
 		{ "release kills the VM", release_kills },
 		{ "a poisoned page is a signal", poison_is_a_signal },

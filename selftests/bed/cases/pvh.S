@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A guest of one page with a PVH entry point: checks what it is handed, says so on the serial port,
- * turns the machine off. For guest_test.sh.
+ * turns the machine off. For launcher.sh.
  */
 	.code32
 	.section .note.pvh, "a", @note

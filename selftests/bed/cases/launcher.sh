@@ -1,23 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=dash disable=SC2317,SC2016,SC2154
-#
-# The launcher with real guests. Runs as the command of a host with a hypervisor, beside vmlinuz,
-# guest.cpio (by selftests/bed/guest-image) and pvh.elf (make guest-files), corbel in the PATH:
-#
-#   selftests/bed/run --bed qemu --cpus 2 --memory 1500 --module kvm --modules tun --timeout 900 \
-#       --file userspace/build/corbel:/usr/bin/corbel --file DIR/vmlinuz --file DIR/guest.cpio \
-#       --file selftests/unit/launcher/pvh.elf --file selftests/unit/launcher/guest_test.sh \
-#       -- sh guest_test.sh [NAME...]
+# The launcher with real guests; LAUNCHER_TESTS names those to run instead of all.
 #
 # Catches: guests that do not boot or end as documented; disks, networks and consoles that lose or
 # invent bytes; memory that does not come back.
+# bed: --memory 1500 --modules tun --timeout 900
+# needs: launcher guest pvh
+# shellcheck disable=SC2317,SC2016,SC2154
 
-cd /root || exit 1
-wanted="$*"
+# shellcheck source=selftests/bed/cases/lib.sh
+. /root/cases/lib.sh
+
 parameters="quiet rdinit=/test cryptomgr.notests panic=-1"
-number=0
-failed=0
 
 # Makes ./initrd, whose first process runs the script on standard input, then powers off.
 initrd() {
@@ -376,19 +370,18 @@ t_bad_kernels() {
 	expect 1 && tells 'lower --memory'
 }
 
-cases=$(sed -n 's/^t_\([a-z_]*\)() {$/\1/p' "$0")
-[ -z "$wanted" ] || cases=$wanted
-echo "KTAP version 1"
-# shellcheck disable=SC2086
-echo "1..$(echo $cases | wc -w)"
-for name in $cases; do
+tests=${LAUNCHER_TESTS:-$(sed -n 's/^t_\([a-z_]*\)() {$/\1/p' "$0")}
+number=0
+failed=
+for name in $tests; do
 	number=$((number + 1))
 	if "t_$name" < /dev/null; then
 		echo "ok $number launcher/$name"
 	else
-		failed=1
+		failed="$failed $name"
 		tail -n 12 out err 2> /dev/null | sed 's/^/# /'
 		echo "not ok $number launcher/$name"
 	fi
 done
-exit $failed
+[ -z "$failed" ] || fail "failed:$failed"
+pass

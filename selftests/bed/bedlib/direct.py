@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Lay a kernel out in memory for the PVH boot protocol, and make the ROM that starts it.
+"""Lay a kernel out in memory for the 64-bit boot protocol, and make the ROM that starts it.
 
 The kernel's code is Debian's, byte for byte: only the unpacking is done here instead of by the
-boot loader and the kernel's own stub.
+boot loader and the kernel's own stub. The 64-bit entry is where every x86-64 kernel starts, and it
+sets up what instrumented code needs before it runs any: a PVH entry calls such code before KASAN's
+shadow exists.
 """
 
 import collections
@@ -16,16 +18,29 @@ from .paths import BED, BedError, cache, locked
 Images = collections.namedtuple("Images", "rom ram")
 
 ROM_SIZE = 512
+
+# What lies where: boot parameters (Documentation/x86/zero-page.rst), command line, page tables. The
+# ROM has the addresses of the first and the last, and the entry's.
 PARAMS = 0x20000
-MODULE_LIST = 0x100
-KERNEL_ENTRY = 0x180
-MEMMAP = 0x200
-COMMAND_LINE = 0x800
+COMMAND_LINE = 0x1000
 COMMAND_LINE_MAX = 2048
-PVH_MAGIC = 0x336ec578
+KERNEL_ENTRY = 0x1ff8
+PAGE_TABLES = 0x2000
+PARAMS_SIZE = 0x5000
+
+# Fields of the boot parameters.
+BOOT_FLAG = 0x1fe
+HEADER = 0x202
+TYPE_OF_LOADER = 0x210
+RAMDISK_IMAGE = 0x218
+CMD_LINE_PTR = 0x228
+PROTOCOL = 0x20c
+UNDEFINED_LOADER = 0xff
+
+PRESENT_WRITABLE = 3
+LARGE_PAGE = 1 << 7
 PT_LOAD = 1
-PT_NOTE = 4
-NOTE_PHYS32_ENTRY = 18
+PAGE = 4096
 MEGABYTE = 1 << 20
 
 UNPACKERS = {
@@ -58,79 +73,81 @@ def unpack_bzimage(path):
 
 
 def _segments(elf):
-    """(type, file offset, physical address, size in the file) of each program header."""
+    """(file offset, physical address, size in the file, size in memory) of what is loaded."""
     offset, = struct.unpack_from("<Q", elf, 0x20)
     size, count = struct.unpack_from("<HH", elf, 0x36)
     for index in range(count):
-        fields = struct.unpack_from("<IIQQQQ", elf, offset + index * size)
-        yield fields[0], fields[2], fields[4], fields[5]
-
-
-def pvh_entry(elf):
-    """Physical address of the 32-bit entry, from the ELF note that Xen defined."""
-    for kind, offset, _, size in _segments(elf):
-        end = offset + size
-        while kind == PT_NOTE and offset < end:
-            name_size, data_size, note = struct.unpack_from("<III", elf, offset)
-            name = elf[offset + 12:offset + 12 + name_size]
-            offset += 12 + (name_size + 3 & ~3)
-            if name == b"Xen\0" and note == NOTE_PHYS32_ENTRY:
-                return struct.unpack_from("<I", elf, offset)[0]
-            offset += data_size + 3 & ~3
-    raise BedError("this kernel has no PVH entry (CONFIG_PVH)")
+        kind, _, start, _, address, in_file, in_memory = struct.unpack_from(
+            "<IIQQQQQ", elf, offset + index * size)
+        if kind == PT_LOAD:
+            yield start, address, in_file, in_memory
 
 
 def flat(elf):
-    """The loaded image as one piece, and the physical address it starts at."""
-    loads = [segment[1:] for segment in _segments(elf) if segment[0] == PT_LOAD]
-    first = min(address for _, address, _ in loads)
-    last = max(address + size for _, address, size in loads)
+    """The loaded image as one piece, the physical address it starts at, and where its bss ends."""
+    loads = list(_segments(elf))
+    first = min(address for _, address, _, _ in loads)
+    last = max(address + size for _, address, size, _ in loads)
     memory = bytearray(last - first)
-    for offset, address, size in loads:
+    for offset, address, size, _ in loads:
         memory[address - first:address - first + size] = elf[offset:offset + size]
-    return memory, first
+    return memory, first, max(address + size for _, address, _, size in loads)
 
 
 def _kernel(kernel):
-    """Cached flat image, its address and its entry."""
+    """Cached flat image, its address, its end in memory and its 64-bit entry."""
     stamp = int(os.stat(kernel.image).st_mtime)
-    base = cache("images", f"kernel-{kernel.release}-{stamp}")
+    base = cache("images", f"kernel64-{kernel.release}-{stamp}")
     os.makedirs(os.path.dirname(base), exist_ok=True)
-    with locked("pvh"):
+    with locked("direct"):
         if not os.path.exists(base + ".where"):
             elf = unpack_bzimage(kernel.image)
-            memory, address = flat(elf)
+            memory, address, end = flat(elf)
+            entry, = struct.unpack_from("<Q", elf, 0x18)
             with open(base + ".flat", "wb") as handle:
                 handle.write(memory)
             with open(base + ".where.new", "w", encoding="ascii") as handle:
-                handle.write(f"{address} {pvh_entry(elf)}")
+                handle.write(f"{address} {end} {entry}")
             os.replace(base + ".where.new", base + ".where")
     with open(base + ".where", encoding="ascii") as handle:
-        address, entry = map(int, handle.read().split())
-    return base + ".flat", address, entry
+        return base + ".flat", *map(int, handle.read().split())
+
+
+def _identity_tables():
+    """Three pages of page tables that map the first gigabyte to itself."""
+    tables = bytearray(3 * PAGE)
+    for page in range(2):
+        struct.pack_into("<Q", tables, page * PAGE,
+                         PARAMS + PAGE_TABLES + (page + 1) * PAGE + PRESENT_WRITABLE)
+    struct.pack_into("<512Q", tables, 2 * PAGE, *(
+        2 * MEGABYTE * n + LARGE_PAGE + PRESENT_WRITABLE for n in range(512)))
+    return tables
 
 
 def _parameters(path, entry, initrd, size, arguments):
     line = arguments.encode() + b"\0"
     if len(line) > COMMAND_LINE_MAX:
         raise BedError("the kernel's command line is too long")
-    page = bytearray(COMMAND_LINE + len(line))
-    struct.pack_into("<IIIIQQQQII", page, 0, PVH_MAGIC, 1, 0, 1, PARAMS + MODULE_LIST,
-                     PARAMS + COMMAND_LINE, 0, PARAMS + MEMMAP, 0, 0)
-    struct.pack_into("<QQQQ", page, MODULE_LIST, initrd, size, 0, 0)
-    struct.pack_into("<I", page, KERNEL_ENTRY, entry)
-    page[COMMAND_LINE:] = line
+    area = bytearray(PARAMS_SIZE)
+    struct.pack_into("<H", area, BOOT_FLAG, 0xaa55)
+    struct.pack_into("<4sH", area, HEADER, b"HdrS", PROTOCOL)
+    area[TYPE_OF_LOADER] = UNDEFINED_LOADER
+    struct.pack_into("<II", area, RAMDISK_IMAGE, initrd, size)
+    struct.pack_into("<I", area, CMD_LINE_PTR, PARAMS + COMMAND_LINE)
+    struct.pack_into("<Q", area, KERNEL_ENTRY, entry)
+    area[COMMAND_LINE:COMMAND_LINE + len(line)] = line
+    area[PAGE_TABLES:] = _identity_tables()
     with open(path, "wb") as handle:
-        handle.write(page)
+        handle.write(area)
 
 
 def build_rom(path):
     """Assemble the option ROM; the sum of its bytes must be zero."""
     with tempfile.TemporaryDirectory() as work:
         obj, elf = os.path.join(work, "rom.o"), os.path.join(work, "rom.elf")
-        subprocess.run(["gcc", "-m32", "-c", "-o", obj, os.path.join(BED, "bochs-rom.S")],
+        subprocess.run(["gcc", "-m64", "-c", "-o", obj, os.path.join(BED, "bochs-rom.S")],
                        check=True)
-        subprocess.run(["ld", "-m", "elf_i386", "-Ttext=0", "-o", elf, obj], check=True)
+        subprocess.run(["ld", "-m", "elf_x86_64", "-Ttext=0", "-o", elf, obj], check=True)
         subprocess.run(["objcopy", "-O", "binary", "-j", ".text", elf, path], check=True)
     with open(path, "rb") as handle:
         rom = bytearray(handle.read())
@@ -144,10 +161,10 @@ def images(run, arguments):
     """What Bochs has to load for @run: the ROM, and (file, address) for memory."""
     rom, parameters = (os.path.join(run.directory, name) for name in ("rom", "parameters"))
     build_rom(rom)
-    kernel, address, entry = _kernel(run.kernel)
+    kernel, address, end, entry = _kernel(run.kernel)
     initrd = run.initrd()
-    # Behind the kernel and its bss, at the first multiple of 16 MB that leaves it 32 MB.
-    where = (address + os.path.getsize(kernel) + 48 * MEGABYTE) & ~(16 * MEGABYTE - 1)
+    # Behind the kernel and its bss, on a multiple of 16 MB.
+    where = -(-end // (16 * MEGABYTE)) * 16 * MEGABYTE
     size = os.path.getsize(initrd)
     if where + size + 64 * MEGABYTE > min(run.memory, 1024) * MEGABYTE:
         raise BedError(f"the initramfs ({size >> 20} MB) does not fit; try --memory")
