@@ -20,7 +20,6 @@ struct backend_caps {
 	const char *name;		/* "vmx", "svm" */
 	bool tdp;			/* EPT or NPT */
 	bool tdp_ad;			/* accessed and dirty bits in its entries */
-	bool tdp_exec_only;
 	u8 tdp_max_level;		/* largest leaf: 1 4K, 2 2M, 3 1G */
 	u8 tdp_levels;			/* 4 or 5 */
 	const struct fmt *tdp_format;	/* mmu/fmt.h: &fmt_ept or &fmt_npt */
@@ -34,8 +33,7 @@ struct backend_caps {
 	u64 tsc_max_ratio;
 	bool timer;			/* VMX preemption timer */
 	bool ple;
-	bool flush_by_tag;		/* VPID, ASID */
-	bool xsaves, invpcid, rdtscp, umip, waitpkg, mtf, bus_lock, notify;
+	bool xsaves, invpcid, rdtscp, umip, waitpkg;
 	u64 mcg_cap;			/* bits of IA32_MCG_CAP that this maker defines */
 	u64 cr4_allowed;		/* bits a guest may set as far as the hardware goes */
 	u64 cr0_fixed1;			/* bits hardware wants 1 in the guest's CR0, besides PE and PG */

@@ -33,13 +33,11 @@ enum exit_kind {
 	EXIT_MWAIT,
 	EXIT_MONITOR,
 	EXIT_PAUSE,
-	EXIT_DEBUG_TRAP,	/* monitor trap flag */
 	EXIT_TPR_BELOW,
 	EXIT_APIC_ACCESS,
 	EXIT_APIC_WRITE,	/* trap-like, the register is already in the virtual-APIC page */
 	EXIT_EOI,		/* virtualized EOI of a vector in the EOI-exit bitmap */
 	EXIT_INSN,		/* an instruction the hardware did not decode: CR, DR access on SVM */
-	EXIT_DESC_TABLE,	/* GDTR, IDTR, LDTR or TR access under UMIP emulation */
 	EXIT_PAGE_FAULT,	/* guest-physical: EPT violation, nested page fault */
 	EXIT_MISCONFIG,		/* EPT misconfiguration: cached MMIO, or a broken entry */
 	EXIT_TIMER,		/* VMX preemption timer */
@@ -47,8 +45,6 @@ enum exit_kind {
 	EXIT_RNG,		/* RDRAND or RDSEED intercepted though never asked for */
 	EXIT_PML_FULL,
 	EXIT_ENTRY_FAILURE,	/* the CPU refused the guest state */
-	EXIT_BUS_LOCK,
-	EXIT_NOTIFY,		/* no instruction boundary within the notify window */
 	EXIT_UNKNOWN,
 	NR_EXIT_KINDS
 };

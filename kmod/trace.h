@@ -70,6 +70,16 @@ EVENT(corbel_page_fault,
 	 __entry->gpa, __entry->access),
 	(unsigned int, vcpu_id), (u64, rip), (u64, gpa), (u32, access));
 
+/* Mappings of a range go: the host takes memory back, or a slot changes. pid: of the VM's owner. */
+EVENT(corbel_zap,
+	("pid %d, gfn 0x%llx-0x%llx", __entry->pid, __entry->start, __entry->end),
+	(int, pid), (u64, start), (u64, end));
+
+/* A table takes the place of a large page; level: of the page. */
+EVENT(corbel_split,
+	("vcpu %u, gfn 0x%llx, level %d", __entry->vcpu_id, __entry->gfn, __entry->level),
+	(unsigned int, vcpu_id), (u64, gfn), (int, level));
+
 #define ACCESS_EVENT(name)							\
 EVENT(name,									\
 	("vcpu %u, %s, address 0x%llx, len %u, val 0x%llx", __entry->vcpu_id,	\

@@ -5,6 +5,7 @@
 #include <linux/file.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -377,7 +378,7 @@ static vm_fault_t vcpu_vma_fault(struct vm_fault *vmf)
 
 	if (vmf->pgoff >= ARRAY_SIZE(pages))
 		return VM_FAULT_SIGBUS;
-	vmf->page = virt_to_page(pages[vmf->pgoff]);
+	vmf->page = virt_to_page(pages[array_index_nospec(vmf->pgoff, ARRAY_SIZE(pages))]);
 	get_page(vmf->page);
 	return 0;
 }

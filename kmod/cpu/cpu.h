@@ -45,7 +45,7 @@ struct vcpu_cpu {
 	struct cpuid_table *cpuid;	/* NULL before KVM_SET_CPUID2 */
 	u64 features;			/* bitmap of enum guest_feature, guest_has() */
 	u32 pv_features;		/* CPUID 0x40000001.EAX */
-	u8 maxphyaddr;
+	u8 maxphyaddr;			/* 32..52 */
 	bool has_run;			/* KVM_RUN was called: CPUID is final */
 	bool pv_enforce;		/* KVM_CAP_ENFORCE_PV_FEATURE_CPUID */
 	u64 cr3_reserved, cr4_reserved;	/* bits the guest's CPUID does not allow */

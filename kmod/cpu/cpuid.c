@@ -224,6 +224,7 @@ void cpuid_refresh(struct vcpu *vcpu)
 		vcpu->arch.features ^= BIT_ULL(GUEST_MWAIT);
 }
 
+/* What no processor can have is not believed: shifts and masks are made of it. */
 static u8 derive_maxphyaddr(struct cpuid_table *table)
 {
 	const struct kvm_cpuid_entry2 *leaf = find(table, 0x80000000, 0);
@@ -231,7 +232,7 @@ static u8 derive_maxphyaddr(struct cpuid_table *table)
 	if (leaf && leaf->eax >= 0x80000008) {
 		leaf = find(table, 0x80000008, 0);
 		if (leaf)
-			return leaf->eax & 0xff;
+			return clamp(leaf->eax & 0xff, 32u, 52u);
 	}
 	return 36;
 }
@@ -251,7 +252,7 @@ static void derive(struct vcpu *vcpu)
 	cpuid_controls(arch->features, &cr4, &efer);
 	arch->cr4_reserved = ~(cr4 & cpuid_host.cr4);
 	arch->efer_allowed = efer & cpuid_host.efer;
-	arch->cr3_reserved = arch->maxphyaddr < 64 ? ~0ull << arch->maxphyaddr : 0;
+	arch->cr3_reserved = ~0ull << arch->maxphyaddr;
 	msr_intercepts(vcpu);
 	backend.controls_changed(vcpu);
 }

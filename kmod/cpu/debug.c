@@ -143,16 +143,6 @@ int exception_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 	return inject_exception(vcpu, vector);
 }
 
-/* Monitor trap flag: never asked for, since stepping goes by RFLAGS.TF. */
-int debug_trap_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
-{
-	if (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)
-		return debug_to_user(vcpu, DB_VECTOR, DR_STEP);
-	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
-	vcpu->run->hw.hardware_exit_reason = exit->hw_reason;
-	return TO_USER;
-}
-
 int triple_fault_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;

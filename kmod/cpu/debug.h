@@ -29,7 +29,6 @@ static inline bool debug_blocks_irq(struct vcpu *vcpu)
 }
 
 int exception_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
-int debug_trap_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 int triple_fault_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 
 #endif

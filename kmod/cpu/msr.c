@@ -288,6 +288,7 @@ static const struct msr_row rows[] = {
 	{ ONE(MSR_IA32_ARCH_CAPABILITIES), LISTED | USER_WRITES, KEPT(arch_caps),
 	  .needs = F(ARCH_CAPABILITIES), .check = arch_caps_check },
 	{ ONE(MSR_IA32_XSS), LISTED, KEPT(xss), .needs = F(XSAVES), .reserved = ~0ull },
+	/* A power setting stays the host's: as in KVM, a guest may keep a value and cannot tell. */
 	{ ONE(MSR_IA32_UMWAIT_CONTROL), LISTED, KEPT(umwait), .needs = F(WAITPKG),
 	  .reserved = ~0xffffffffull | BIT(1) },
 	{ ONE(MSR_IA32_SPEC_CTRL), LISTED, KEPT(spec_ctrl), .needs = SPEC_CTRL_FEATURES,

@@ -167,24 +167,35 @@ void steal_time_record(struct vcpu *vcpu)
 	slots_mark_dirty(vcpu->vm, steal_gpa(vcpu) >> PAGE_SHIFT);
 }
 
-/*
- * Only where the page was at the last record: the slots may change at any time, and the
- * process's own memory may be all that hva is by then, which hurts nobody but the process.
- */
+static void write_preempted(struct vcpu *vcpu)
+{
+	struct kvm_steal_time __user *page = (void __user *)vcpu->arch.steal.hva;
+	int err;
+
+	pagefault_disable();
+	err = put_user((u8)KVM_VCPU_PREEMPTED, &page->preempted);
+	pagefault_enable();
+	if (err) {
+		vcpu->arch.steal.hva = 0;
+		return;
+	}
+	vcpu->arch.steal_preempted = true;
+	slots_mark_dirty(vcpu->vm, steal_gpa(vcpu) >> PAGE_SHIFT);
+}
+
+/* Only where the page was at the last record: looking it up again may sleep. */
 void steal_time_preempted(struct vcpu *vcpu)
 {
 	const struct pv_page *page = &vcpu->arch.steal;
-	struct kvm_steal_time __user *st = (struct kvm_steal_time __user *)page->hva;
+	struct vm *vm = vcpu->vm;
+	int idx;
 
-	if (!steal_enabled(vcpu) || !page->hva || current->mm != vcpu->vm->mm ||
-	    page->slots != rcu_access_pointer(vcpu->vm->mem.slots))
+	if (!steal_enabled(vcpu) || !page->hva || current->mm != vm->mm)
 		return;
-	pagefault_disable();
-	if (put_user((u8)KVM_VCPU_PREEMPTED, &st->preempted))
-		vcpu->arch.steal.hva = 0;
-	else
-		vcpu->arch.steal_preempted = true;
-	pagefault_enable();
+	idx = srcu_read_lock(&vm->srcu);
+	if (page->slots == rcu_access_pointer(vm->mem.slots))
+		write_preempted(vcpu);
+	srcu_read_unlock(&vm->srcu, idx);
 }
 
 void pv_reset(struct vcpu *vcpu)

@@ -29,6 +29,7 @@ struct vm_irq {
 	struct ioapic *ioapic;
 	struct pit *pit;
 	struct irq_routing __rcu *routing;	/* SRCU vm->srcu */
+	atomic_t routes_retired;		/* tables replaced and not yet freed */
 	struct hlist_head route_acks;		/* irq_lock; SRCU vm->srcu */
 	struct vm_irqfd irqfd;			/* irqfd.h */
 	u32 split_pins;			/* IOAPIC pins of userspace, KVM_CAP_SPLIT_IRQCHIP */

@@ -18,9 +18,11 @@
 #define ROUTE_IOAPIC_PINS	24
 #define ROUTE_NR_CHIPS		3
 #define ROUTE_NO_GSI		0xffff
+#define ROUTE_MAX_RETIRED	16	/* tables that wait for readers; one more waits itself */
 
 struct irq_routing {
 	struct rcu_head rcu;
+	struct vm *vm;
 	u16 pin_gsi[ROUTE_NR_CHIPS][ROUTE_IOAPIC_PINS];	/* which GSI an acked pin belongs to */
 	u32 nr_gsis;
 	u32 *first;			/* where a GSI's entries begin; those of the next end them */
@@ -259,7 +261,7 @@ static int route_insert(struct irq_routing *table, const struct kvm_irq_routing_
 	return 0;
 }
 
-static struct irq_routing *route_alloc(unsigned int nr, u32 nr_gsis)
+static struct irq_routing *route_alloc(struct vm *vm, unsigned int nr, u32 nr_gsis)
 {
 	struct irq_routing *table;
 	size_t size = struct_size(table, entries, nr);
@@ -267,6 +269,7 @@ static struct irq_routing *route_alloc(unsigned int nr, u32 nr_gsis)
 	table = kvzalloc(size + (nr_gsis + 2) * sizeof(u32), GFP_KERNEL_ACCOUNT);
 	if (!table)
 		return NULL;
+	table->vm = vm;
 	table->nr_gsis = nr_gsis;
 	table->first = (void *)table + size;
 	memset(table->pin_gsi, 0xff, sizeof(table->pin_gsi));	/* ROUTE_NO_GSI */
@@ -300,7 +303,7 @@ static struct irq_routing *route_build(struct vm *vm, const struct kvm_irq_routi
 			return ERR_PTR(-EINVAL);
 		nr_gsis = max(nr_gsis, entries[i].gsi + 1);
 	}
-	table = route_alloc(nr, nr_gsis);
+	table = route_alloc(vm, nr, nr_gsis);
 	if (!table)
 		return ERR_PTR(-ENOMEM);
 	if (!route_fill(table, entries, nr))
@@ -311,7 +314,24 @@ static struct irq_routing *route_build(struct vm *vm, const struct kvm_irq_routi
 
 static void route_free_rcu(struct rcu_head *rcu)
 {
-	kvfree(container_of(rcu, struct irq_routing, rcu));
+	struct irq_routing *table = container_of(rcu, struct irq_routing, rcu);
+
+	atomic_dec(&table->vm->irq.routes_retired);
+	kvfree(table);
+}
+
+/*
+ * A burst of changes need not wait, but a reader may stay for as long as userspace likes (behind
+ * userfaultfd, say), and must not be able to keep ever more tables.
+ */
+static void route_retire(struct vm *vm, struct irq_routing *old)
+{
+	if (atomic_inc_return(&vm->irq.routes_retired) <= ROUTE_MAX_RETIRED) {
+		call_srcu(&vm->srcu, &old->rcu, route_free_rcu);
+		return;
+	}
+	synchronize_srcu_expedited(&vm->srcu);
+	route_free_rcu(&old->rcu);
 }
 
 int route_set(struct vm *vm, const struct kvm_irq_routing_entry *entries, unsigned int nr)
@@ -325,7 +345,7 @@ int route_set(struct vm *vm, const struct kvm_irq_routing_entry *entries, unsign
 	rcu_assign_pointer(vm->irq.routing, table);
 	mutex_unlock(&vm->irq_lock);
 	if (old)
-		call_srcu(&vm->srcu, &old->rcu, route_free_rcu);
+		route_retire(vm, old);
 	if (vm->irq.mode == IRQCHIP_SPLIT)
 		irq_eoi_bitmap_request(vm);
 	return 0;

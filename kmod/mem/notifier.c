@@ -35,8 +35,11 @@ static void free_notifier(struct mmu_notifier *mn)
 
 /*
  * Callbacks that walk the list of VMs are counted, so that a VM that goes waits for those in
- * flight and not for a grace period of all notifiers in the system.
+ * flight and not for a grace period of all notifiers in the system; unless new ones come all the
+ * time and the count does not fall to zero.
  */
+#define WALKERS_PATIENCE	(HZ / 50)
+
 static void walk_begin(struct mem_notifier *n)
 {
 	spin_lock(&n->lock);
@@ -187,7 +190,8 @@ void notifier_detach(struct vm *vm)
 	list_del_rcu(&vm->mem.attached);
 	spin_unlock(&n->lock);
 	vm->mem.notifier = NULL;
-	wait_var_event(&n->walkers, !READ_ONCE(n->walkers));
+	if (!wait_var_event_timeout(&n->walkers, !READ_ONCE(n->walkers), WALKERS_PATIENCE))
+		mmu_notifier_synchronize();
 	spin_lock(&n->lock);	/* the last walker's wake-up, which still looks at n, is over */
 	spin_unlock(&n->lock);
 	mmu_notifier_put(&n->mn);

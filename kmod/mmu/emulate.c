@@ -431,13 +431,9 @@ int insn_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 	return execute(em);	/* LMSW and SMSW */
 }
 
-int emulate_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+/* Hardware task switches are not emulated: nothing has changed yet, so userspace may look. */
+int task_switch_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
-	if (exit->kind == EXIT_DESC_TABLE)
-		return emulate_insn(vcpu);
-	/*
-	 * Hardware task switches are not emulated: nothing has changed yet, so userspace may look.
-	 */
 	memset(&vcpu->mmu.emulation->e.d, 0, sizeof(vcpu->mmu.emulation->e.d));
 	fill_failure(vcpu);
 	return TO_USER;

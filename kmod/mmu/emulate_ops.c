@@ -25,6 +25,8 @@ static int host_error(struct emulation *em, int error)
 /* What a walk of the guest's tables came to: @ret as gwalk_translate() returns it. */
 static int walk_result(struct emul *e, int ret, const struct guest_fault *fault)
 {
+	if (ret == -EAGAIN)
+		return EMUL_RETRY;
 	if (ret < 0)
 		return host_error(to_em(e), ret);
 	if (!ret)
@@ -179,9 +181,9 @@ static int op_fetch(struct emul *e, u64 linear, void *buf, unsigned int len)
 	gpa_t gpa;
 	int ret = gwalk_translate(vcpu, linear, access, &gpa, &fault);
 
-	if (ret > 0)
+	if (ret)
 		return walk_result(e, ret, &fault);
-	return ret || guest_read_near(vcpu, gpa, buf, len) ? EMUL_UNHANDLEABLE : EMUL_CONTINUE;
+	return guest_read_near(vcpu, gpa, buf, len) ? EMUL_UNHANDLEABLE : EMUL_CONTINUE;
 }
 
 /* Is the next thing to be read in the log? Return: EMUL_CONTINUE taken, EMUL_IO_NEEDED not there */

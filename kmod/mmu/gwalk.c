@@ -28,6 +28,7 @@
 #define ERR_PK		BIT(5)
 
 #define MAX_LEVEL	5
+#define MAX_TRIES	16
 
 struct walk {
 	struct vcpu *vcpu;
@@ -52,7 +53,7 @@ static bool long_mode(const struct walk *w)
 
 static u64 always_reserved(const struct walk *w)
 {
-	u64 rsvd = PTE_ADDR & ~GENMASK_ULL(min(w->vcpu->arch.maxphyaddr ?: 52, 52) - 1, 0);
+	u64 rsvd = PTE_ADDR & ~GENMASK_ULL(w->vcpu->arch.maxphyaddr - 1, 0);
 
 	if (!long_mode(w))
 		rsvd |= GENMASK_ULL(62, 52);
@@ -239,8 +240,10 @@ static void walk_init(struct walk *w, struct vcpu *vcpu, gva_t gva, u32 access)
 	w->gva = long_mode(w) ? gva : (u32)gva;
 }
 
+/* Others may change an entry whenever it was read: hardware would take interrupts in between. */
 int gwalk_translate(struct vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, struct guest_fault *fault)
 {
+	unsigned int tries = 0;
 	struct walk w;
 	bool present;
 	u32 error;
@@ -250,6 +253,8 @@ int gwalk_translate(struct vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, struct
 	if (!(w.cr0 & X86_CR0_PG))
 		return 0;
 	do {
+		if (tries++ == MAX_TRIES)
+			return -EAGAIN;
 		if (!walk_begin(&w))
 			return page_fault(&w, 0, fault);
 		error = walk_tables(&w, &present);

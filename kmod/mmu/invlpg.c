@@ -44,7 +44,7 @@ int invpcid_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 	if (ret > 0)
 		return inject_page_fault(vcpu, fault.addr, fault.error);
 	if (ret)
-		return ret;
+		return ret == -EAGAIN ? RESUME : ret;
 	if (!desc_valid(vcpu, gpr_get(vcpu, exit->invpcid.gpr), desc[0], desc[1]))
 		return inject_gp(vcpu);
 	backend.tlb_flush(vcpu, TLB_GUEST, 0);

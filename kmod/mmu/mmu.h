@@ -72,7 +72,8 @@ void tdp_log_dirty_gpa(struct vcpu *vcpu, gpa_t gpa);
 /*
  * Access by guest-virtual address with the vCPU's current paging mode and privilege.
  * access: enum fault_access bits FAULT_READ/WRITE/FETCH plus GWALK_USER or GWALK_SYSTEM.
- * Return: 0; 1 and *fault filled: the guest must get this exception; -EFAULT: not memory.
+ * Return: 0; 1 and *fault filled: the guest must get this exception; -EFAULT: not memory; -EAGAIN:
+ * its tables change all the time, let it run into the instruction again.
  */
 #define GWALK_USER	0x100		/* as CPL 3 */
 #define GWALK_SYSTEM	0x200		/* implicit supervisor access: SMAP whatever AC says */
@@ -98,7 +99,6 @@ int emulate_failed(struct vcpu *vcpu);
 /* EXIT_INSN: decodes what the hardware has not, and hands it to the handler of its kind */
 int insn_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 
-/* EXIT_DESC_TABLE, EXIT_TASK_SWITCH */
-int emulate_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
+int task_switch_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 
 #endif

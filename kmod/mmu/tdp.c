@@ -10,6 +10,7 @@
 #include <linux/sched.h>
 #include "vm.h"
 #include "backend.h"
+#include "trace.h"
 #include "mem/notifier.h"
 #include "mmu/iter.h"
 #include "mmu/tdp.h"
@@ -141,6 +142,7 @@ static void split_leaf(struct vcpu *vcpu, struct iter *it)
 	for (i = 0; i < ENTRIES; i++)
 		table[i] = child_entry(it->entry, level - 1, i);
 	if (link_table(vcpu, it, table)) {
+		trace_corbel_split(vcpu->id, it->gfn, level);
 		count_leaves(vcpu->vm, level, -1);
 		count_leaves(vcpu->vm, level - 1, ENTRIES);
 	} else {
@@ -433,6 +435,7 @@ void tdp_zap(struct vm *vm, gfn_t start, gfn_t end, bool may_yield)
 	struct tlb_gather gather;
 	int level;
 
+	trace_corbel_zap(vm->userspace_pid, start, end);
 	tlb_gather_start(&gather, vm);
 	write_lock(&vm->mmu_lock);
 	zap_level(&gather, start, end, 2, may_yield);

@@ -53,7 +53,6 @@ static void caps_publish(struct backend_caps *out)
 		/* The CPU walks nested tables in the host's own paging mode. */
 		.tdp_levels = pgtable_l5_enabled() ? 5 : 4,
 		.any_mode = true,
-		.flush_by_tag = true,
 		.xsaves = boot_cpu_has(X86_FEATURE_XSAVES),
 		.invpcid = boot_cpu_has(X86_FEATURE_INVPCID),
 		.rdtscp = boot_cpu_has(X86_FEATURE_RDTSCP),

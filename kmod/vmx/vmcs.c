@@ -239,7 +239,6 @@ static u32 want_exec(struct vcpu *vcpu)
 		exec &= ~(CPU_BASED_CR8_LOAD_EXITING | CPU_BASED_CR8_STORE_EXITING);
 	else
 		exec &= ~CPU_BASED_TPR_SHADOW;
-	exec &= ~CPU_BASED_MONITOR_TRAP_FLAG;
 	if (exit_off(vcpu, KVM_X86_DISABLE_EXITS_HLT))
 		exec &= ~CPU_BASED_HLT_EXITING;
 	if (exit_off(vcpu, KVM_X86_DISABLE_EXITS_MWAIT))
@@ -286,7 +285,6 @@ static u32 want_exec2(struct vcpu *vcpu)
 		exec2 &= ~SECONDARY_EXEC_PAUSE_LOOP_EXITING;
 	if (!vmx_of(vcpu)->pml)
 		exec2 &= ~SECONDARY_EXEC_ENABLE_PML;
-	exec2 &= ~SECONDARY_EXEC_DESC;
 	return exec2;
 }
 

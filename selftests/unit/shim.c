@@ -21,6 +21,7 @@ struct rcu_head *shim_rcu_list;
 int shim_rcu_readers;
 int shim_fail_after = -1;
 struct mmu_notifier *shim_notifier;
+unsigned int shim_notifier_syncs;
 struct work_struct *shim_work_list;
 struct hrtimer *shim_hrtimer;
 void (*shim_srcu_wait)(struct srcu_struct *srcu);

@@ -184,6 +184,81 @@ static void steal_time(void)
 	CHECK_LE(steal.steal, 5000000000);
 }
 
+#define STEAL_ROUNDS	20
+
+static volatile bool steal_log_clean, steal_log_next;
+
+static void steal_log_guest(void)
+{
+	u64 i;
+
+	wrmsr(MSR_KVM_STEAL_TIME, VM_TEST_GPA | 1);
+	for (i = 0;; i++) {
+		GUEST_SYNC(i);
+		GUEST_WAIT(steal_log_next);
+		steal_log_next = false;
+	}
+}
+
+static u64 steal_log_get(struct vm *vm)
+{
+	u64 bitmap = 0;
+	struct kvm_dirty_log log = { .slot = VM_SLOT_TEST, .dirty_bitmap = &bitmap };
+
+	SYS(ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log));
+	return bitmap;
+}
+
+/*
+ * A record of what was stolen until here is over with the sync: from then on, the only write is the
+ * one when this thread is preempted in the guest. If that happens twice, a record hides what is
+ * missing: thus the rounds.
+ */
+static void steal_log_body(struct vcpu *vcpu)
+{
+	int i;
+
+	for (i = 1; i <= STEAL_ROUNDS; i++) {
+		steal_log_next = true;
+		vcpu_run_sync(vcpu, i);
+		steal_log_get(vcpu->vm);
+		steal_log_clean = true;
+		do {
+			CHECK_ERRNO(vcpu_run_raw(vcpu), EINTR);
+			vcpu->run->immediate_exit = 0;
+		} while (steal_log_clean);
+	}
+}
+
+/* The scheduler's write to the guest's page is in the dirty log before anything else is. */
+static void steal_time_log(void)
+{
+	struct vcpu *vcpu;
+	struct kvm_steal_time *page;
+	cpu_set_t set;
+	int i;
+
+	if (!dev_cpuid_has(0x40000001, 0, 'a', 5))
+		test_skip("no steal time");
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	SYS(sched_setaffinity(0, sizeof(set), &set));
+	vcpu = vcpu_start(VM_IRQCHIP, steal_log_guest, 0, 0);
+	page = vm_add_anon(vcpu->vm, VM_SLOT_TEST, KVM_MEM_LOG_DIRTY_PAGES, VM_TEST_GPA, PAGE);
+	vcpu_run_sync(vcpu, 0);
+	CHECK_EQ(steal_log_get(vcpu->vm), 1);
+	vcpu_thread_start(vcpu, steal_log_body);
+	for (i = 0; i < STEAL_ROUNDS; i++) {
+		while (!steal_log_clean || !READ_ONCE(page->preempted))
+			usleep(1000);
+		CHECK_EQ(page->preempted, KVM_VCPU_PREEMPTED);
+		CHECK_EQ(steal_log_get(vcpu->vm), 1);
+		steal_log_clean = false;
+		vcpu_thread_kick(vcpu);
+	}
+	vcpu_thread_join(vcpu);
+}
+
 static void tsc_guest(void)
 {
 	u64 before, adjust;
@@ -342,6 +417,7 @@ static const struct test_case cases[] = {
 	{ "kvmclock_old", kvmclock_old },
 	{ "wall_clock", wall_clock },
 	{ "steal_time", steal_time },
+	{ "steal_time_log", steal_time_log },
 	{ "tsc", tsc },
 	{ "tsc_offset", tsc_offset },
 	{ "pv_eoi", pv_eoi },

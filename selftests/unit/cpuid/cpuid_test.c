@@ -371,6 +371,28 @@ static void derived(void)
 	world_end();
 }
 
+/* Whatever userspace says, shifts by it stay inside 64 bits. */
+static void address_sizes(void)
+{
+	static const struct { u8 said, kept; } table[] = {
+		{ 0, 32 }, { 1, 32 }, { 32, 32 }, { 40, 40 }, { 52, 52 },
+		{ 53, 52 }, { 64, 52 }, { 255, 52 },
+	};
+	struct kvm_cpuid_entry2 list[] = {
+		{ .function = 0x80000000, .eax = 0x80000008 }, { .function = 0x80000008 },
+	};
+	struct vcpu *vcpu = start();
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(table); i++) {
+		list[1].eax = 0x3000 | table[i].said;
+		EXPECT_EQ(cpuid_set(vcpu, list, ARRAY_SIZE(list), false), 0);
+		EXPECT_EQ(vcpu->arch.maxphyaddr, table[i].kept);
+		EXPECT_EQ(vcpu->arch.cr3_reserved, ~0ull << table[i].kept);
+	}
+	world_end();
+}
+
 static void exit_handler(void)
 {
 	struct vcpu *vcpu = start();
@@ -421,6 +443,7 @@ static const struct ktap_case cases[] = {
 	{ "topology", topology },
 	{ "lookup_fuzz", lookup_fuzz },
 	{ "derived", derived },
+	{ "address sizes nobody has", address_sizes },
 	{ "exit_handler", exit_handler },
 	{ "out_of_memory", out_of_memory },
 };

@@ -282,6 +282,52 @@ static void largest_table(void)
 	world_end();
 }
 
+/* The reader of the first tables goes on only when somebody waits for it. */
+static int waits;
+
+static void reader_goes(struct srcu_struct *srcu)
+{
+	srcu->readers = 0;
+	waits++;
+}
+
+static int tables_waiting(void)
+{
+	struct rcu_head *head;
+	int n = 0;
+
+	for (head = shim_rcu_list; head; head = head->next)
+		n++;
+	return n;
+}
+
+/* A reader that stays must not keep ever more tables; a few changes must not wait for it. */
+static void stuck_reader(void)
+{
+	int i, most = 0;
+
+	world_start(IRQCHIP_SPLIT);
+	shim_srcu_wait = reader_goes;
+	waits = 0;
+	for (i = 0; i < 1000; i++) {
+		if (!world.vm.srcu.readers)
+			srcu_read_lock(&world.vm.srcu);
+		EXPECT_EQ(set1(msi(1, 0, i & 0xff)), 0);
+		most = max(most, tables_waiting());
+		if (i == 10)
+			EXPECT_EQ(waits, 0);
+	}
+	EXPECT(most <= 64);
+	EXPECT(waits >= 10);
+	shim_srcu_wait = NULL;
+	world.vm.srcu.readers = 0;
+	shim_grace_period();
+	EXPECT_EQ(atomic_read(&world.vm.irq.routes_retired), 0);
+	EXPECT_EQ(line(1, 1), 1);
+	EXPECT_EQ(world.irq.vector, 999 & 0xff);
+	world_end();
+}
+
 static const struct ktap_case cases[] = {
 	{ "default table", default_table },
 	{ "status of KVM_IRQ_LINE_STATUS", status },
@@ -292,6 +338,7 @@ static const struct ktap_case cases[] = {
 	{ "resampling lowers the line once", resampling },
 	{ "level-triggered messages of a split irqchip", level_messages },
 	{ "the largest table", largest_table },
+	{ "a stuck reader keeps a few tables only", stuck_reader },
 };
 
 int main(void)

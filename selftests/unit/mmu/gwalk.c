@@ -53,15 +53,16 @@ int guest_write(struct vm *which, gpa_t gpa, const void *buf, unsigned int len)
 	return 0;
 }
 
-static bool lose_one_race;
+static unsigned int lose_races, exchanges;
 
 int guest_cmpxchg(struct vm *which, gpa_t gpa, u64 *old, u64 new, unsigned int len)
 {
 	u64 now = 0;
 
 	guest_read(which, gpa, &now, len);
-	if (lose_one_race) {
-		lose_one_race = false;
+	exchanges++;
+	if (lose_races) {
+		lose_races--;
 		return 1;
 	}
 	if (now != *old)
@@ -266,7 +267,7 @@ static void random_walk(enum mode mode)
 	for (ret = 0; ret < 4; ret++)
 		vcpu.regs.pdptr[ret] = rnd(PAGES) << 12 | (rnd(8) != 0);
 	want = reference(mode, gva, access);
-	lose_one_race = !rnd(8);
+	lose_races = !rnd(8);
 	ret = gwalk_translate(&vcpu, gva, access, &gpa, &f);
 	EXPECT_EQ(ret, want.ret);
 	if (ret == 1 && want.ret == 1) {
@@ -366,11 +367,37 @@ static void bytes_across_pages(void)
 	EXPECT_EQ(gva_read(&vcpu, 0x3000, buf, 1, 0, &f), 1);
 }
 
+/* A vCPU that changes an entry whenever it was read must not hold the other one in the kernel. */
+static void races_without_end(void)
+{
+	struct guest_fault f;
+	gpa_t gpa;
+	u8 byte;
+
+	memset(memory, 0, sizeof(memory));
+	set_mode(MODE_32, X86_CR0_WP, 0, false, 0, 0);
+	vcpu.regs.cr3 = 0x1000;
+	put(0x1000, 0x2003, 4);
+	put(0x2000, 0x8003, 4);
+	lose_races = 5;
+	EXPECT_EQ(gwalk_translate(&vcpu, 0x123, FAULT_READ, &gpa, &f), 0);
+	EXPECT_EQ(gpa, 0x8123);
+	EXPECT_EQ(lose_races, 0);
+	lose_races = ~0u;
+	exchanges = 0;
+	EXPECT_EQ(gwalk_translate(&vcpu, 0x123, FAULT_WRITE, &gpa, &f), -EAGAIN);
+	EXPECT_EQ(gva_write(&vcpu, 0x123, "", 1, 0, &f), -EAGAIN);
+	EXPECT(exchanges <= 100);
+	lose_races = 0;
+	EXPECT_EQ(gva_read(&vcpu, 0x123, &byte, 1, 0, &f), 0);
+}
+
 int main(void)
 {
 	static const struct ktap_case cases[] = {
 		{ "rows by hand", by_hand },
 		{ "bytes across pages", bytes_across_pages },
+		{ "a race that is always lost", races_without_end },
 		{ "random tables in all modes", all_modes },
 	};
 

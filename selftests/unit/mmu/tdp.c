@@ -8,6 +8,7 @@
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include "ktap.h"
+#include "mem/notifier.h"
 #include "mem/slots.h"
 #include "mmu/tdp.h"
 #include "model.h"
@@ -443,6 +444,16 @@ static void release_kills(void)
 	model_end();
 }
 
+/* Other threads' callbacks follow each other without a gap: none of those may be waited for. */
+static void detach_does_not_starve(void)
+{
+	EXPECT_EQ(shim_notifier_syncs, 0);
+	model_start(MODEL_EPT);
+	vm.mem.notifier->walkers = 1;
+	model_end();
+	EXPECT_EQ(shim_notifier_syncs, 1);
+}
+
 static void poison_is_a_signal(void)
 {
 	model_start(MODEL_EPT);
@@ -645,6 +656,7 @@ int main(int argc, char **argv)
 		{ "a poisoned page is a signal", poison_is_a_signal },
 		{ "without memory, -ENOMEM and no harm", no_memory_is_an_error },
 		{ "random", random_walks },
+		{ "callbacks without end do not keep a VM", detach_does_not_starve },
 	};
 
 	if (argc > 1)

@@ -28,6 +28,7 @@ struct mmu_notifier_ops {
 };
 
 extern struct mmu_notifier *shim_notifier;
+extern unsigned int shim_notifier_syncs;
 
 #define mmu_notifier_range_blockable(r)	((r)->blockable)
 
@@ -57,6 +58,6 @@ static inline void mmu_notifier_put(struct mmu_notifier *mn)
 	mn->ops->free_notifier(mn);
 }
 
-#define mmu_notifier_synchronize()	do { } while (0)
+#define mmu_notifier_synchronize()	((void)shim_notifier_syncs++)
 
 #endif
