@@ -31,13 +31,15 @@ def vendor(cpu):
     return "amd" if cpu == "ryzen" else "intel"
 
 
-def program():
+def program(profile=False):
     """(path, whether it has the bed's patches): Bochs 3.0 of build-bochs, else Debian's own."""
-    if not os.environ.get("BED_DEBIAN_BOCHS"):
-        result = subprocess.run([os.path.join(BED, "build-bochs")], stdout=subprocess.PIPE,
-                                text=True, check=False)
+    if profile or not os.environ.get("BED_DEBIAN_BOCHS"):
+        build = [os.path.join(BED, "build-bochs")] + (["--profile"] if profile else [])
+        result = subprocess.run(build, stdout=subprocess.PIPE, text=True, check=False)
         if result.returncode == 0:
             return result.stdout.strip(), True
+        if profile:
+            raise BedError("a Bochs that profiles could not be built")
     debian = shutil.which("bochs")
     if not debian:
         raise BedError("Bochs 3.0 could not be built and Debian's bochs is not installed; "
@@ -100,7 +102,7 @@ def command(run, console):
     for rom in (BIOS, VGABIOS):
         if not os.path.exists(rom):
             raise BedError(f"{rom} is missing; run 'make deps'")
-    path, patched = program()
+    path, patched = program(bool(run.profile))
     if not patched and run.cpu == DEFAULT_CPU:
         run.cpu = FALLBACK_CPU
     boot = (_boot_from_memory if patched else _boot_from_disk)(
@@ -110,6 +112,8 @@ def command(run, console):
         console = f"mode=file, dev={console[len('file:'):]}"
     with open(rcfile, "w", encoding="ascii") as handle:
         handle.write(_config(run, console, boot))
+    if run.profile:
+        return ["env", f"BOCHS_PROFILE={run.profile}", path, "-q", "-f", rcfile]
     if patched:
         return [path, "-q", "-f", rcfile]
     # Debian's has the debugger in, which has to be told to go.

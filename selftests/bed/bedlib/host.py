@@ -53,6 +53,7 @@ class Host:
         self.memory = options.memory
         self.iommu = options.iommu
         self.report = options.bochs_report
+        self.profile = options.bochs_profile and os.path.abspath(options.bochs_profile)
         self.emulator_args = options.emulator_arg
         self.kernel = kernels.find(options.kernel)
         self.klog = os.path.join(directory, "kernel.log")
