@@ -57,8 +57,7 @@ enum fault_access {
 	FAULT_PRESENT	= 1 << 3,	/* an entry was there but forbade the access */
 	FAULT_GVA_VALID	= 1 << 4,	/* fault.gva holds the linear address */
 	FAULT_WALK	= 1 << 5,	/* hit while walking the guest's own page tables */
-	FAULT_NMI_IRET	= 1 << 6,	/* IRET had already unblocked NMIs */
-	FAULT_RSVD	= 1 << 7,	/* reserved bit: our cached MMIO marker */
+	FAULT_RSVD	= 1 << 6,	/* reserved bit: our cached MMIO marker */
 };
 
 struct vcpu_exit {
