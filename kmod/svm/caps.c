@@ -57,6 +57,9 @@ static void caps_publish(struct backend_caps *out)
 		.invpcid = boot_cpu_has(X86_FEATURE_INVPCID),
 		.rdtscp = boot_cpu_has(X86_FEATURE_RDTSCP),
 		.umip = boot_cpu_has(X86_FEATURE_UMIP),
+		/* Where the kernel does something for it; newer CPUs have the bit in SPEC_CTRL. */
+		.virt_ssbd = boot_cpu_has(X86_FEATURE_LS_CFG_SSBD) ||
+			     boot_cpu_has(X86_FEATURE_VIRT_SSBD),
 		.mcg_cap = GENMASK(8, 0),	/* number of banks, and MCG_CTL */
 		.cr4_allowed = ~(u64)X86_CR4_LA57,
 	};
