@@ -12,13 +12,11 @@
 # The two states of CET. This kernel uses neither.
 xss=$((0x1800))
 
-xss_read() { dd if=/dev/cpu/0/msr bs=8 count=1 skip=$((0xda0)) iflag=skip_bytes 2> /dev/null | od -A n -t u8; }
-
 printf '\000\030\000\000\000\000\000\000' |
 	dd of=/dev/cpu/0/msr bs=8 seek=$((0xda0)) oflag=seek_bytes 2> /dev/null || fail "no IA32_XSS"
-[ "$(xss_read)" -eq "$xss" ] || fail "IA32_XSS reads $(xss_read)"
+[ "$(msr_read 0 0xda0)" -eq "$xss" ] || fail "IA32_XSS reads $(msr_read 0 0xda0)"
 insmod /bed/corbel.ko || fail "corbel.ko does not load"
 /root/selftests/x86/fpu || fail "x86/fpu"
-[ "$(xss_read)" -eq "$xss" ] || fail "IA32_XSS is $(xss_read) afterwards"
+[ "$(msr_read 0 0xda0)" -eq "$xss" ] || fail "IA32_XSS is $(msr_read 0 0xda0) afterwards"
 unload corbel
 pass
