@@ -514,7 +514,7 @@ void vm_kill(struct vm *which)
 	which->dead = true;
 }
 
-int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit)
+int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit, bool slot)
 {
 	(void)vcpu;
 	(void)exit;
