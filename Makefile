@@ -20,18 +20,20 @@ help:
 	@echo '  all            the module and the launcher (default)'
 	@echo '  modules        corbel.ko, in build/RELEASE; KDIR=DIR chooses the kernel headers'
 	@echo '  launcher       userspace/corbel'
-	@echo '  install        module, launcher, udev rule, man page, completion; DESTDIR, PREFIX'
+	@echo '  install        module, launcher, udev rule, modprobe file, man pages, completion;'
+	@echo '                 DESTDIR, PREFIX'
 	@echo '  uninstall      take those away again'
 	@echo '  deps           install the Debian packages that all of this needs'
 	@echo '  clean          remove what was built here (the cache of beds stays)'
 	@echo 'Showing and testing, in emulated machines (nothing is loaded into this one):'
-	@echo '  demo           boot a host, load the module, boot Linux on it; BED=bochs|qemu'
-	@echo '  check          unit tests, and every selftest once per backend'
+	@echo '  demo           boot a host, load the module, boot Linux on it; BED=bochs (VT-x, default)'
+	@echo '                 or BED=qemu (AMD SVM)'
+	@echo '  check          unit tests, every selftest on VT-x and on AMD SVM, and the beds'\'' cases'
 	@echo '  check-all      the whole matrix of beds, processors and kernels'
 	@echo '  check-peer     the selftests on real KVM, in the same beds'
 	@echo '  check-debug    the selftests on a host kernel with KASAN, lockdep and the like'
 	@echo '  sparse         no warning by sparse, W=1 or objtool, for 6.1 and 6.12'
-	@echo '  bench          what an exit costs, beside real KVM'
+	@echo '  bench          what an exit and a boot cost, beside real KVM'
 
 modules:
 	$(build_module)
@@ -64,8 +66,8 @@ install: all
 	install -D -m 644 udev/60-corbel.rules '$(DESTDIR)$(UDEVDIR)/60-corbel.rules'
 	install -D -m 644 modprobe.d/corbel.conf '$(DESTDIR)$(MODPROBEDIR)/corbel.conf'
 	[ -n '$(DESTDIR)' ] || udevadm control --reload 2>/dev/null || true
-	@echo "Loaded by 'modprobe corbel'. If kvm_intel or kvm_amd holds the processor:"
-	@echo "'modprobe -r kvm_intel', and see $(MODPROBEDIR)/corbel.conf."
+	@echo "Loaded by 'modprobe corbel'. If KVM holds the processor: 'modprobe -r kvm_intel' or"
+	@echo "'modprobe -r kvm_amd', and see $(MODPROBEDIR)/corbel.conf."
 
 uninstall:
 	scripts/install-module --remove '$(KDIR)' '$(DESTDIR)'

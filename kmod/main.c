@@ -271,7 +271,7 @@ static void __exit corbel_exit(void)
 
 module_init(corbel_init);
 module_exit(corbel_exit);
-MODULE_DESCRIPTION("Corbel: a small hypervisor with KVM's interface");
+MODULE_DESCRIPTION("Corbel: a small hypervisor with KVM's interface, for VT-x and AMD SVM");
 MODULE_AUTHOR("The Corbel authors");
 MODULE_LICENSE("GPL v2");
 MODULE_VERSION(CORBEL_VERSION);

@@ -84,7 +84,7 @@ enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST, VCPU_EXITING };
 struct vcpu {
 	struct vcpu_regs regs;		/* first: enter.S finds gpr[] at offset 0 */
 	struct vm *vm;
-	void *hw;			/* the backend's own: struct vmx_vcpu */
+	void *hw;			/* the backend's own: struct vmx_vcpu, svm_vcpu */
 	u32 id;				/* as given to KVM_CREATE_VCPU: the APIC id */
 	int index;			/* position in vm->vcpus */
 

@@ -30,20 +30,36 @@ static void decode_fetch(struct emul *e)
 		d->fetched += len;
 }
 
-/* The next @bytes of code, little-endian; 0 after a failure. */
-static u64 decode_next(struct emul *e, unsigned int bytes)
+/* Takes the next @bytes of code: where they are, or NULL after a failure. */
+static const u8 *decode_take(struct emul *e, unsigned int bytes)
 {
 	struct emul_decoded *d = &e->d;
-	u64 val = 0;
 
 	if (d->len + bytes > MAX_INSN_LEN)
 		mem_gp(e, 0);
 	while (!e->result && d->fetched < d->len + bytes)
 		decode_fetch(e);
 	if (e->result)
-		return 0;
-	memcpy(&val, d->bytes + d->len, bytes);
+		return NULL;
 	d->len += bytes;
+	return d->bytes + d->len - bytes;
+}
+
+static u8 decode_byte(struct emul *e)
+{
+	const u8 *from = decode_take(e, 1);
+
+	return from ? *from : 0;
+}
+
+/* The next @bytes of code, little-endian; 0 after a failure. */
+static u64 decode_next(struct emul *e, unsigned int bytes)
+{
+	const u8 *from = decode_take(e, bytes);
+	u64 val = 0;
+
+	if (from)
+		memcpy(&val, from, bytes);
 	return val;
 }
 
@@ -94,7 +110,7 @@ static u8 decode_prefixes(struct emul *e)
 	u8 byte;
 
 	for (;;) {
-		byte = decode_next(e, 1);
+		byte = decode_byte(e);
 		if (decode_legacy_prefix(e, byte))
 			e->d.rex = 0;
 		else if (emul_is_64(e) && (byte & 0xf0) == 0x40)
@@ -134,7 +150,7 @@ static void decode_vex(struct emul *e, u8 byte)
 {
 	static const u8 pp_rep[] = { 0, 0, 0xf3, 0xf2 };
 	struct emul_decoded *d = &e->d;
-	u8 p1 = decode_next(e, 1), p2 = p1;
+	u8 p1 = decode_byte(e), p2 = p1;
 
 	if (d->rex || d->rep || d->lock || d->opsize_prefix)
 		mem_ud(e);
@@ -143,7 +159,7 @@ static void decode_vex(struct emul *e, u8 byte)
 	if (byte == 0xc4) {
 		d->rex |= ~p1 >> 5 & 3;
 		d->map = p1 & 0x1f;
-		p2 = decode_next(e, 1);
+		p2 = decode_byte(e);
 		d->rex |= p2 >> 4 & 8;
 	}
 	if (!emul_is_64(e))
@@ -152,7 +168,7 @@ static void decode_vex(struct emul *e, u8 byte)
 	d->vvvv = ~p2 >> 3 & 0xf;
 	d->opsize_prefix = (p2 & 3) == 1;
 	d->rep = pp_rep[p2 & 3];
-	d->opcode = decode_next(e, 1);
+	d->opcode = decode_byte(e);
 }
 
 /* C4 and C5 are VEX in 64-bit mode; elsewhere only when LES or LDS would have a register. */
@@ -166,7 +182,7 @@ static bool decode_is_vex(struct emul *e, u8 byte)
 		return true;
 	if (emul_is_86(e))
 		return false;
-	peek = decode_next(e, 1);
+	peek = decode_byte(e);
 	if (e->result)
 		return false;
 	e->d.len--;
@@ -186,7 +202,7 @@ static const struct emul_insn *decode_opcode(struct emul *e, u8 byte)
 	} else {
 		d->opcode = byte;
 		while (d->map < 2 && d->opcode == escapes[d->map]) {
-			d->opcode = decode_next(e, 1);
+			d->opcode = decode_byte(e);
 			d->map++;
 		}
 	}
@@ -214,7 +230,7 @@ static void decode_base32(struct emul *e)
 
 	d->base = d->rm;
 	if ((d->rm & 7) == EMUL_RSP) {
-		sib = decode_next(e, 1);
+		sib = decode_byte(e);
 		d->scale = sib >> 6;
 		d->index = (sib >> 3 & 7) | (d->rex << 2 & 8);
 		if (d->index == EMUL_RSP)
@@ -230,7 +246,7 @@ static void decode_modrm(struct emul *e, u32 flags)
 {
 	struct emul_decoded *d = &e->d;
 
-	d->modrm = decode_next(e, 1);
+	d->modrm = decode_byte(e);
 	d->mod = flags & F_CTL ? 3 : d->modrm >> 6;
 	d->reg = (d->modrm >> 3 & 7) | (d->rex << 1 & 8);
 	d->rm = (d->modrm & 7) | (d->rex << 3 & 8);

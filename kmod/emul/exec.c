@@ -145,7 +145,9 @@ static void exec_locate(struct emul *e, struct emul_operand *op, unsigned int ki
 {
 	int reg = exec_register(&e->d, kind);
 
-	*op = (struct emul_operand) { .kind = kind, .bytes = exec_bytes(&e->d, kind) };
+	op->kind = kind;
+	op->bytes = exec_bytes(&e->d, kind);
+	op->val = 0;
 	if (reg >= 0) {
 		op->kind = K_REG;
 		op->reg = reg;
@@ -201,7 +203,7 @@ static void exec_commit(struct emul *e)
 
 static void exec_single(struct emul *e, u64 next_rip)
 {
-	struct emul_state saved = e->state;
+	struct emul_regs saved = e->state.regs;
 
 	e->state.regs.rip = next_rip;
 	e->state.regs.rflags &= ~X86_EFLAGS_RF;
@@ -210,7 +212,7 @@ static void exec_single(struct emul *e, u64 next_rip)
 		exec_commit(e);
 		return;
 	}
-	e->state = saved;
+	e->state.regs = saved;
 	/* A software interrupt is delivered from behind the instruction. */
 	if (e->result == EMUL_FAULT && e->exception.soft)
 		e->state.regs.rip = next_rip;

@@ -234,12 +234,12 @@ static void flow_interrupt_real(struct emul *e, u8 vector, u16 ip)
 
 int emul_interrupt_real(struct emul *e, u8 vector, u16 ip)
 {
-	struct emul_state saved = e->state;
+	struct emul_regs saved = e->state.regs;
 
 	e->result = EMUL_CONTINUE;
 	flow_interrupt_real(e, vector, ip);
 	if (e->result)
-		e->state = saved;
+		e->state.regs = saved;
 	return e->result;
 }
 

@@ -70,7 +70,8 @@ enum imm_kind {
 
 /*
  * A row's handler finds its operands loaded, and RIP behind the instruction. What it leaves in
- * e->dst.val is stored; what it changes elsewhere is undone if e->result says that it failed.
+ * e->dst.val is stored. If e->result says that it failed, general registers, RIP and RFLAGS are put
+ * back; segments, tables and the mode are changed last, and only when nothing has failed.
  */
 typedef void emul_handler(struct emul *e);
 

@@ -87,6 +87,8 @@ u64 mem_linear(struct emul *e, unsigned int seg, u64 offset, unsigned int len, b
 {
 	u64 linear = mem_base(e, seg) + offset;
 
+	if (emul_is_64(e) && mem_canonical(e, linear) && mem_canonical(e, linear + len - 1))
+		return linear;
 	if (!mem_type_allows(e, seg, write) || !mem_in_limit(e, seg, offset, len))
 		mem_fault(e, seg == EMUL_SS ? EMUL_SS_FAULT : EMUL_GP, 0);
 	return emul_is_64(e) ? linear : (u32)linear;

@@ -88,6 +88,8 @@ static void seg_load_null(struct emul *e, unsigned int sreg, u16 selector)
 
 	if (sreg == EMUL_SS && (!emul_is_64(e) || cpl == 3 || (selector & 3) != cpl))
 		mem_gp(e, 0);
+	if (e->result)
+		return;
 	e->state.seg[sreg] = (struct kvm_segment) {
 		.selector = selector, .unusable = true, .dpl = sreg == EMUL_SS ? cpl : 0,
 	};
@@ -114,6 +116,8 @@ static void seg_load(struct emul *e, unsigned int sreg, u16 selector)
 {
 	struct kvm_segment s;
 
+	if (e->result)
+		return;
 	if (emul_is_86(e)) {
 		seg_load_86(e, &e->state.seg[sreg], selector);
 		return;
@@ -128,7 +132,8 @@ static void seg_load(struct emul *e, unsigned int sreg, u16 selector)
 	if (!s.present)
 		mem_fault(e, sreg == EMUL_SS ? EMUL_SS_FAULT : EMUL_NP, selector & ~3u);
 	seg_write_type(e, &s, TYPE_ACCESSED);
-	e->state.seg[sreg] = s;
+	if (!e->result)
+		e->state.seg[sreg] = s;
 }
 
 static void seg_check_code(struct emul *e, const struct kvm_segment *s, bool ret)
@@ -179,6 +184,8 @@ void seg_check_cs(struct emul *e, u16 selector, u64 ip, bool ret, struct kvm_seg
 
 void seg_set_cs(struct emul *e, const struct kvm_segment *cs, u64 ip)
 {
+	if (e->result)
+		return;
 	e->state.seg[EMUL_CS] = *cs;
 	e->state.regs.rip = ip;
 	if (e->state.efer & EFER_LMA)
@@ -232,6 +239,8 @@ void seg_table_load(struct emul *e)
 	u8 buf[10] = { 0 };
 
 	mem_load(e, mem_linear(e, e->dst.seg, e->dst.offset, len, false), buf, len, 0);
+	if (e->result)
+		return;
 	memcpy(&seg_table(e)->limit, buf, 2);
 	memcpy(&seg_table(e)->base, buf + 2, 8);
 	if (!emul_is_64(e) && e->d.op_bytes == 2)
@@ -277,5 +286,6 @@ void seg_lldt(struct emul *e)
 	s.base |= high << 32;
 	if (tr)
 		seg_write_type(e, &s, TYPE_BUSY);
-	e->state.seg[tr ? EMUL_TR : EMUL_LDTR] = s;
+	if (!e->result)
+		e->state.seg[tr ? EMUL_TR : EMUL_LDTR] = s;
 }

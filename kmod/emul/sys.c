@@ -70,7 +70,7 @@ void sys_sti(struct emul *e)
 
 /* An op that the caller may leave out. */
 #define SYS_OP(_e, _op, ...) \
-	mem_result(_e, (_e)->ops->_op ? (_e)->ops->_op(_e, ##__VA_ARGS__) : EMUL_UNHANDLEABLE)
+	mem_result(_e, (_e)->ops->_op ? ((_e)->ops->_op)(_e, ##__VA_ARGS__) : EMUL_UNHANDLEABLE)
 
 void sys_elsewhere(struct emul *e)
 {

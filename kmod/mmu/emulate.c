@@ -48,19 +48,23 @@ static void load_seg(struct emulation *em, enum seg seg)
 	em->e.state.seg[seg] = *seg_get(em->vcpu, seg);
 }
 
-/* What decoding needs, and what a plain move in 64-bit mode does with. */
+/*
+ * What decoding needs, and what a plain move in 64-bit mode does with: there the code segment's base
+ * and limit do not count.
+ */
 static void load_basics(struct emulation *em)
 {
 	struct vcpu *vcpu = em->vcpu;
 	struct emul_state *s = &em->e.state;
 
 	load_regs(vcpu, &s->regs);
-	load_seg(em, SEG_CS);
 	s->cr0 = cr0_get(vcpu);
 	s->cr4 = cr4_get(vcpu);
 	s->efer = efer_get(vcpu);
 	s->xcr0 = vcpu->arch.xcr0;
 	s->mode = current_mode(vcpu);
+	if (s->mode != EMUL_MODE_64)
+		load_seg(em, SEG_CS);
 	s->cpl = regs_cpl(vcpu);
 	s->la57 = s->cr4 & X86_CR4_LA57;
 }
@@ -227,6 +231,7 @@ static int run_again(struct emulation *em)
 	if (rip_get(vcpu) != em->rip)
 		return RESUME;
 	load_regs(vcpu, &em->e.state.regs);
+	em->hint.no_slot = false;	/* it may have put memory there */
 	em->log_pos = 0;
 	em->nr_pieces = em->next_piece = 0;
 	return finish(em, emul_exec(&em->e));
@@ -364,7 +369,7 @@ static int delivery_failed(struct vcpu *vcpu, const struct vcpu_exit *exit)
 	return TO_USER;
 }
 
-int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit)
+int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit, bool slot)
 {
 	struct emulation *em = vcpu->mmu.emulation;
 	u32 access = exit->fault.access;
@@ -375,6 +380,7 @@ int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit)
 	em->hint = (struct emulate_hint){
 		.valid = !(access & FAULT_WALK),
 		.gva_known = access & FAULT_GVA_VALID,
+		.no_slot = !slot,
 		.gva = exit->fault.gva,
 		.gpa = exit->fault.gpa,
 		.access = access & (FAULT_READ | FAULT_WRITE),

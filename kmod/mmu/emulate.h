@@ -28,6 +28,7 @@ struct emulate_piece {	/* of an access to memory-mapped I/O: within a page, at m
 struct emulate_hint {
 	bool valid, gva_known;
 	bool one_operand;		/* the instruction has but one in memory */
+	bool no_slot;			/* no memory was there at the time of the exit */
 	u32 access;			/* FAULT_READ, FAULT_WRITE; 0: unknown */
 	gva_t gva;
 	gpa_t gpa;

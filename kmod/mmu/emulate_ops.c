@@ -153,6 +153,12 @@ static int mmio(struct emulation *em, gpa_t gpa, u8 *buf, unsigned int len, bool
 	return EMUL_CONTINUE;
 }
 
+/* Does the exit itself say that no memory is there? */
+static bool exited_on_device(const struct emulate_hint *hint, gpa_t gpa)
+{
+	return hint->valid && hint->no_slot && !((gpa ^ hint->gpa) & PAGE_MASK);
+}
+
 static int phys(struct emulation *em, gpa_t gpa, u8 *buf, unsigned int len, bool write)
 {
 	struct vm *vm = em->vcpu->vm;
@@ -160,7 +166,7 @@ static int phys(struct emulation *em, gpa_t gpa, u8 *buf, unsigned int len, bool
 
 	if (!len)
 		return EMUL_CONTINUE;
-	if (!slots_hva(vm, gpa, write))
+	if (exited_on_device(&em->hint, gpa) || !slots_hva(vm, gpa, write))
 		return mmio(em, gpa, buf, len, write);
 	ret = write ? guest_write(vm, gpa, buf, len) : guest_read(vm, gpa, buf, len);
 	return ret ? host_error(em, -EFAULT) : EMUL_CONTINUE;

@@ -79,7 +79,7 @@ static int fault_resolve(struct vcpu *vcpu, struct vcpu_exit *exit, struct tdp_f
 		return fault_ram(vcpu, f);
 	if (f->gfn == APIC_GFN && vcpu->vm->mmu.apic_page != INVALID_HPA)
 		return fault_apic_page(vcpu, f);
-	return tdp_mark_mmio(vcpu, f) ? emulate_mmio(vcpu, exit) : RESUME;
+	return tdp_mark_mmio(vcpu, f) ? emulate_mmio(vcpu, exit, false) : RESUME;
 }
 
 int fault_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
@@ -97,11 +97,11 @@ int fault_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 	if (access & FAULT_NMI_IRET)
 		inject_nmi_reblock(vcpu);
 	if ((exit->kind == EXIT_MISCONFIG || access & FAULT_RSVD) && tdp_is_mmio(vm, f.gfn))
-		return emulate_mmio(vcpu, exit);
+		return emulate_mmio(vcpu, exit, false);
 	f.slots = slots_current(vm);
 	f.slot = slots_find_cached(vcpu, f.slots, f.gfn);
 	if (f.slot && f.write && f.slot->flags & KVM_MEM_READONLY)
-		return emulate_mmio(vcpu, exit);
+		return emulate_mmio(vcpu, exit, true);
 	return fault_resolve(vcpu, exit, &f);
 }
 

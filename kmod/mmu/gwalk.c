@@ -43,7 +43,7 @@ struct walk {
 		u64 entry;
 	} path[MAX_LEVEL + 1];
 	u64 rights;			/* PTE_W, PTE_U, PTE_A: and of all levels; PTE_NX: or */
-	u64 rsvd;			/* reserved in every entry of 8 bytes */
+	u64 rsvd;			/* reserved in every entry; none in those of 4 bytes */
 };
 
 static bool long_mode(const struct walk *w)
@@ -110,12 +110,12 @@ static bool is_large(const struct walk *w, int level, u64 entry)
 
 static bool has_reserved(const struct walk *w, int level, u64 entry)
 {
-	if (w->size == 4)
-		return is_large(w, level, entry) && entry & BIT_ULL(21);
 	if (entry & w->rsvd)
 		return true;
 	if (!(entry & PTE_PS) || level == 1)
 		return false;
+	if (w->size == 4)
+		return may_be_large(w, level) && entry & BIT_ULL(21);
 	return !may_be_large(w, level) || entry & GENMASK_ULL(level_shift(w, level) - 1, 13);
 }
 
@@ -124,11 +124,12 @@ static bool has_reserved(const struct walk *w, int level, u64 entry)
  */
 static u32 walk_tables(struct walk *w, bool *present)
 {
+	unsigned int shift = level_shift(w, w->top);
 	int level;
 
 	*present = false;
-	for (level = w->top; ; level--) {
-		u64 index = (w->gva >> level_shift(w, level)) & (BIT(w->bits) - 1), entry = 0;
+	for (level = w->top; ; level--, shift -= w->bits) {
+		u64 index = (w->gva >> shift) & (BIT(w->bits) - 1), entry = 0;
 		gpa_t gpa = w->table + index * w->size;
 
 		if (guest_read_entry(w->vcpu, gpa, &entry, w->size) || !(entry & PTE_P))
@@ -137,8 +138,7 @@ static u32 walk_tables(struct walk *w, bool *present)
 		w->path[level].entry = entry;
 		if (has_reserved(w, level, entry))
 			return ERR_P | ERR_RSVD;
-		w->rights &= entry | PTE_NX;
-		w->rights |= w->size == 8 ? entry & PTE_NX : 0;
+		w->rights = (w->rights & (entry | PTE_NX)) | (entry & PTE_NX);
 		if (level == 1 || is_large(w, level, entry))
 			break;
 		w->table = entry & PTE_ADDR;

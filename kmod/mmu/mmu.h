@@ -87,8 +87,11 @@ int gva_write(struct vcpu *vcpu, gva_t gva, const void *buf, unsigned int len, u
 /** emulate_insn() - emulate the instruction at RIP (MMIO, string I/O, what hardware leaves over) */
 int emulate_insn(struct vcpu *vcpu);
 
-/** emulate_mmio() - the same, after an exit that perhaps has told where the access goes */
-int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit);
+/**
+ * emulate_mmio() - the same, after an exit that perhaps has told where the access goes
+ * @slot: that is memory, which may only be read
+ */
+int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit, bool slot);
 
 /** emulate_insn_len() - length of the instruction at RIP, decoded only; 0 if it cannot be had */
 unsigned int emulate_insn_len(struct vcpu *vcpu);

@@ -64,9 +64,10 @@ static bool form_possible(const struct form *form, enum environment env)
 	return generate_possible(form, env);
 }
 
+/* A stack pointer that cannot be entered with cannot be returned to after a host interrupt either. */
 static bool must_skip(const struct instance *in, const struct machine *soft)
 {
-	if (used_gdt(in, soft) || !native_possible(&in->start))
+	if (used_gdt(in, soft) || !native_possible(&in->start) || !native_possible(soft))
 		return true;
 	if (!form_possible(in->form, in->env))
 		return true;

@@ -519,7 +519,7 @@ void inject_nmi_reblock(struct vcpu *vcpu)
 	(void)vcpu;
 }
 
-int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit)
+int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit, bool slot)
 {
 	(void)vcpu;
 	(void)exit;

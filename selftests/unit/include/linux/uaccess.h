@@ -25,8 +25,15 @@ static inline unsigned long copy_to_user(void *to, const void *from, unsigned lo
 	return 0;
 }
 
-#define get_user(x, ptr)								\
-	(shim_user_fault(ptr, sizeof(*(ptr))) ? -EFAULT : ((x) = *(ptr), 0))
+#define get_user(x, ptr)	/* @ptr need not be aligned */				\
+({											\
+	typeof(*(ptr)) got_val;								\
+	unsigned long got_left = copy_from_user(&got_val, ptr, sizeof(got_val));	\
+											\
+	if (!got_left)									\
+		(x) = got_val;								\
+	got_left ? -EFAULT : 0;								\
+})
 #define __copy_from_user_inatomic	copy_from_user
 #define __copy_to_user_inatomic	copy_to_user
 #define pagefault_disable()	do { } while (0)
