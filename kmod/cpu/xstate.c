@@ -33,7 +33,10 @@ void xstate_vcpu_destroy(struct vcpu *vcpu)
 	fpu_free_guest_fpstate(&vcpu->arch.fpu);
 }
 
-/* While CR4.OSXSAVE is clear the guest cannot use XSAVE, so the host's values may stay. */
+/*
+ * While CR4.OSXSAVE is clear the guest cannot use XSAVE, so the host's values may stay. Not longer:
+ * XSAVES is #UD on VMX for a guest that was not given it, but SVM cannot intercept it.
+ */
 void xstate_update(struct vcpu *vcpu)
 {
 	struct vcpu_cpu *arch = &vcpu->arch;
@@ -41,7 +44,7 @@ void xstate_update(struct vcpu *vcpu)
 	bool on = cr4 & X86_CR4_OSXSAVE;
 
 	arch->xcr0_live = on ? arch->xcr0 : xstate_host.xcr0;
-	arch->xss_live = on && guest_has(vcpu, GUEST_XSAVES) ? arch->xss : xstate_host.xss;
+	arch->xss_live = on ? arch->xss : xstate_host.xss;
 	arch->pkru_live = cpu_feature_enabled(X86_FEATURE_OSPKE) &&
 			  ((cr4 & X86_CR4_PKE) || (on && (arch->xcr0 & XFEATURE_MASK_PKRU)));
 }

@@ -137,11 +137,6 @@ bool inject_nmi_allowed(struct vcpu *vcpu)
 	return may_interrupt(vcpu, SHADOW_NMI);
 }
 
-void inject_nmi_reblock(struct vcpu *vcpu)
-{
-	shadow_set(vcpu, shadow_get(vcpu) | SHADOW_NMI);
-}
-
 int inject_irq_vector(struct vcpu *vcpu)
 {
 	const struct event *entry = &vcpu->events.entry;

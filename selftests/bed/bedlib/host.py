@@ -54,6 +54,7 @@ class Host:
         self.iommu = options.iommu
         self.report = options.bochs_report
         self.emulator_args = options.emulator_arg
+        self.locked_off = options.locked_off
         self.kernel = kernels.find(options.kernel)
         self.klog = os.path.join(directory, "kernel.log")
         self.output = os.path.join(directory, "output")
