@@ -244,7 +244,6 @@ int inject_events(struct vcpu *vcpu)
 	struct event *entry = &vcpu->events.entry;
 	bool again = false;
 
-	lapic_sync_exit(vcpu);
 	inject_nmi_collect(vcpu);
 	if (vcpu->events.exception.pending)
 		deliver_exception(vcpu);

@@ -350,28 +350,46 @@ static void bench_ioctls(void)
 	vm_destroy(vcpu->vm);
 }
 
+static void bench_faults(void)
+{
+	bench_fault("ept_fault_4k_mean", PAGE, FAULT_PAGES, MADV_NOHUGEPAGE);
+	bench_fault("ept_fault_2m_mean", PAGE_2M, 16, MADV_HUGEPAGE);
+}
+
+/* What takes more than one loop in one guest; the names choose them on the command line. */
+static const struct {
+	const char *name;
+	void (*bench)(void);
+} groups[] = {
+	{ "ept_fault", bench_faults },
+	{ "ipi", bench_ipi },
+	{ "vm_vcpu", bench_life },
+	{ "ioctl", bench_ioctls },
+};
+
+static bool wanted(const char *name, int argc, char **argv)
+{
+	int i;
+
+	for (i = 0; i < argc; i++)
+		if (!strcmp(argv[i], name))
+			return true;
+	return argc == 0;
+}
+
 static void bench_all(int argc, char **argv)
 {
 	size_t i;
-	int k;
 
 	for (i = 0; i < ARRAY_SIZE(loops); i++) {
-		bool wanted = argc == 0;
-
-		for (k = 0; k < argc; k++)
-			wanted |= !strcmp(argv[k], loops[i].name);
-		if (wanted || !i)
+		if (!i || wanted(loops[i].name, argc, argv))
 			bench_loop(&loops[i]);
 		if (!i)
 			rdtsc_cost = samples[0];
 	}
-	if (argc)
-		return;
-	bench_fault("ept_fault_4k_mean", PAGE, FAULT_PAGES, MADV_NOHUGEPAGE);
-	bench_fault("ept_fault_2m_mean", PAGE_2M, 16, MADV_HUGEPAGE);
-	bench_ipi();
-	bench_life();
-	bench_ioctls();
+	for (i = 0; i < ARRAY_SIZE(groups); i++)
+		if (wanted(groups[i].name, argc, argv))
+			groups[i].bench();
 }
 
 int main(int argc, char **argv)
