@@ -15,8 +15,9 @@ void xstate_module_init(void)
 {
 	if (boot_cpu_has(X86_FEATURE_XSAVE))
 		xstate_host.xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
-	if (boot_cpu_has(X86_FEATURE_XSAVES))
-		rdmsrl(MSR_IA32_XSS, xstate_host.xss);
+	/* A kernel that does without XSAVES, for an erratum, does not keep a guest from it. */
+	if (rdmsrl_safe(MSR_IA32_XSS, &xstate_host.xss))
+		xstate_host.xss = 0;
 }
 
 int xstate_vcpu_init(struct vcpu *vcpu)
