@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Of kmemleak's list, the objects that the module named by MODULE has allocated, or code that is gone
-# as only the module's can be: its own, or what was there for its start only.
+# Of kmemleak's list, the objects that the module named by MODULE has allocated, or code that is
+# gone as only the module's can be: its own, or what was there for its start only.
 
 function end_object()
 {
