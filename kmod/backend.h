@@ -34,6 +34,7 @@ struct backend_caps {
 	bool timer;			/* VMX preemption timer */
 	bool ple;
 	bool xsaves, invpcid, rdtscp, umip, waitpkg;
+	bool virt_ssbd;			/* AMD's VIRT_SPEC_CTRL has an effect */
 	u64 mcg_cap;			/* bits of IA32_MCG_CAP that this maker defines */
 	u64 cr4_allowed;		/* bits a guest may set as far as the hardware goes */
 	u64 cr0_fixed1;			/* bits hardware wants 1 in the guest's CR0, besides PE and PG */

@@ -57,8 +57,7 @@ enum fault_access {
 	FAULT_PRESENT	= 1 << 3,	/* an entry was there but forbade the access */
 	FAULT_GVA_VALID	= 1 << 4,	/* fault.gva holds the linear address */
 	FAULT_WALK	= 1 << 5,	/* hit while walking the guest's own page tables */
-	FAULT_NMI_IRET	= 1 << 6,	/* IRET had already unblocked NMIs */
-	FAULT_RSVD	= 1 << 7,	/* reserved bit: our cached MMIO marker */
+	FAULT_RSVD	= 1 << 6,	/* reserved bit: our cached MMIO marker */
 };
 
 struct vcpu_exit {
@@ -94,13 +93,6 @@ struct vcpu_exit {
 			gva_t gva;
 			u32 access;		/* enum fault_access */
 		} fault;
-		struct {			/* EXIT_TASK_SWITCH */
-			u16 selector;
-			u8 reason;		/* 0 CALL, 1 IRET, 2 JMP, 3 IDT gate */
-			bool has_error;
-			u32 error;
-			int idt_vector;		/* -1 unless reason is 3 */
-		} task;
 		struct {			/* EXIT_INVLPG */
 			gva_t gva;
 		} invlpg;
@@ -108,9 +100,8 @@ struct vcpu_exit {
 			u8 gpr;
 			gva_t desc;		/* linear address of the descriptor */
 		} invpcid;
-		struct {			/* EXIT_APIC_ACCESS, EXIT_APIC_WRITE: register offset */
+		struct {			/* EXIT_APIC_WRITE: the register's */
 			u16 offset;
-			bool write;
 		} apic;
 		struct {			/* EXIT_EOI */
 			u8 vector;

@@ -16,6 +16,7 @@
 #include "cpu/regs.h"
 #include "exit.h"
 #include "irq/halt.h"
+#include "irq/lapic.h"
 #include "irq/lapic_timer.h"
 #include "main.h"
 #include "trace.h"
@@ -115,8 +116,10 @@ static int serve_events(struct vcpu *vcpu)
 {
 	int next;
 
-	if (!vcpu_take_request(vcpu, REQ_EVENT) && !vcpu->run->request_interrupt_window)
+	if (!test_bit(REQ_EVENT, &vcpu->requests) && !vcpu->run->request_interrupt_window)
 		return RESUME;
+	lapic_sync_exit(vcpu);	/* an EOI found there asks for the look that follows */
+	vcpu_take_request(vcpu, REQ_EVENT);
 	next = irq_accept_init_sipi(vcpu);
 	if (next != RESUME || halt_wanted(vcpu))
 		return next;

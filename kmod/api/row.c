@@ -72,7 +72,7 @@ int row_call(const struct api_row *row, struct vm *vm, struct vcpu *vcpu, unsign
 {
 	unsigned int size = row->flags & ROW_RAW ? 0 : _IOC_SIZE(row->cmd);
 	void __user *user = (void __user *)arg;
-	u64 small[ROW_SMALL / sizeof(u64)];
+	u64 small[ROW_SMALL / sizeof(u64)] = { };	/* nothing of ours goes out unwritten */
 	void *data = small;
 	int ret = -EFAULT;
 	bool in, out;
@@ -82,11 +82,9 @@ int row_call(const struct api_row *row, struct vm *vm, struct vcpu *vcpu, unsign
 	in = (_IOC_DIR(row->cmd) & _IOC_WRITE) || (row->flags & ROW_IN);
 	out = (_IOC_DIR(row->cmd) & _IOC_READ) && !(row->flags & ROW_IN);
 	if (size > sizeof(small))
-		data = kmalloc(size, GFP_KERNEL_ACCOUNT);
+		data = kzalloc(size, GFP_KERNEL_ACCOUNT);
 	if (!data)
 		return -ENOMEM;
-	if (!in)			/* nothing of ours goes out unwritten */
-		memset(data, 0, size);
 	if (!in || !copy_from_user(data, user, size))
 		ret = row_locked(row, vm, vcpu, data, arg);
 	if (out && (ret >= 0 || ret == -E2BIG) && copy_to_user(user, data, size))

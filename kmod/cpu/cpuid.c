@@ -69,6 +69,7 @@ static const struct {
 	[GUEST_FXSR_OPT] = { 0x80000001, 0, EDX, F(FXSR_OPT), .efer = EFER_FFXSR },
 	[GUEST_IBPB] = { 0x80000008, 0, EBX, F(AMD_IBPB) },
 	[GUEST_AMD_SSBD] = { 0x80000008, 0, EBX, F(AMD_SSBD) },
+	[GUEST_VIRT_SSBD] = { 0x80000008, 0, EBX, F(VIRT_SSBD) },
 };
 static_assert(NR_GUEST_FEATURES <= 64);
 

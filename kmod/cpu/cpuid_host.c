@@ -100,6 +100,7 @@ static const struct policy {
 	{ 0x80000008, 0, EBX, IF(X86_FEATURE_IBRS), F(AMD_IBRS) },
 	{ 0x80000008, 0, EBX, IF(X86_FEATURE_STIBP), F(AMD_STIBP) },
 	{ 0x80000008, 0, EBX, IF(X86_FEATURE_SPEC_CTRL_SSBD), F(AMD_SSBD) },
+	{ 0x80000008, 0, EBX, ALWAYS, F(VIRT_SSBD) },
 	{ 0x80000008, 0, ECX, HOST, ~0xffff0f00u },
 	/* Leaves that describe caches and names. */
 	{ 2, 0, ALL_REGS, HOST, ~0u },
@@ -129,6 +130,8 @@ static u32 backend_hides(u32 function, u8 reg)
 		return caps.xsaves ? 0 : F(XSAVES);
 	if (function == 0x80000001 && reg == EDX)
 		return caps.rdtscp ? 0 : F(RDTSCP);
+	if (function == 0x80000008 && reg == EBX)
+		return caps.virt_ssbd ? 0 : F(VIRT_SSBD);
 	if (function == 1 && reg == ECX)
 		return cpuid_host.xcr0 ? 0 : F(XSAVE) | F(AVX) | F(F16C) | F(FMA);
 	return 0;

@@ -293,6 +293,8 @@ static const struct msr_row rows[] = {
 	  .reserved = ~0xffffffffull | BIT(1) },
 	{ ONE(MSR_IA32_SPEC_CTRL), LISTED, KEPT(spec_ctrl), .needs = SPEC_CTRL_FEATURES,
 	  .set = spec_ctrl_set },
+	{ ONE(MSR_AMD64_VIRT_SPEC_CTRL), LISTED | BACKEND, .needs = F(VIRT_SSBD),
+	  .reserved = ~(u64)SPEC_CTRL_SSBD },
 	{ ONE(MSR_IA32_PRED_CMD), WRITE_ONLY, .set = command_set, .reserved = ~1ull },
 	{ ONE(MSR_IA32_FLUSH_CMD), WRITE_ONLY, .set = command_set, .reserved = ~1ull },
 	{ X2APIC_FIRST, X2APIC_LAST, .get = lapic_msr_read, .set = x2apic_set },

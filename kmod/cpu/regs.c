@@ -56,21 +56,24 @@ void regs_reset(struct vcpu *vcpu, bool init)
 	cr0_apply(vcpu, kept | X86_CR0_ET);
 }
 
-/* kvm_regs orders the general registers its own way. */
-static const struct { u8 gpr; u16 offset; } user_gprs[16] = {
-#define USER_GPR(REG, field)	{ GPR_##REG, offsetof(struct kvm_regs, field) }
+/* kvm_regs begins with these, in an order of its own; R8 to R15 follow. */
+static const u8 user_gprs[8] = {
+#define USER_GPR(REG, field)	[offsetof(struct kvm_regs, field) / sizeof(u64)] = GPR_##REG
 	USER_GPR(RAX, rax), USER_GPR(RBX, rbx), USER_GPR(RCX, rcx), USER_GPR(RDX, rdx),
 	USER_GPR(RSI, rsi), USER_GPR(RDI, rdi), USER_GPR(RSP, rsp), USER_GPR(RBP, rbp),
-	USER_GPR(R8, r8), USER_GPR(R9, r9), USER_GPR(R10, r10), USER_GPR(R11, r11),
-	USER_GPR(R12, r12), USER_GPR(R13, r13), USER_GPR(R14, r14), USER_GPR(R15, r15),
 };
+static_assert(offsetof(struct kvm_regs, r8) == sizeof(u64) * 8);
+static_assert(offsetof(struct kvm_regs, rip) == sizeof(u64) * 16);
 
 void regs_to_user(struct vcpu *vcpu, struct kvm_regs *out)
 {
+	u64 *to = (u64 *)out;
 	int i;
 
-	for (i = 0; i < ARRAY_SIZE(user_gprs); i++)
-		*(u64 *)((char *)out + user_gprs[i].offset) = gpr_get(vcpu, user_gprs[i].gpr);
+	reg_need(vcpu, GPR_RSP);
+	for (i = 0; i < 8; i++)
+		to[i] = vcpu->regs.gpr[user_gprs[i]];
+	memcpy(to + 8, &vcpu->regs.gpr[GPR_R8], 8 * sizeof(u64));
 	out->rip = rip_get(vcpu);
 	out->rflags = rflags_get(vcpu);
 	if (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)
@@ -79,11 +82,12 @@ void regs_to_user(struct vcpu *vcpu, struct kvm_regs *out)
 
 void regs_from_user(struct vcpu *vcpu, const struct kvm_regs *in)
 {
+	const u64 *from = (const u64 *)in;
 	int i;
 
-	for (i = 0; i < ARRAY_SIZE(user_gprs); i++)
-		gpr_set(vcpu, user_gprs[i].gpr,
-			*(const u64 *)((const char *)in + user_gprs[i].offset));
+	for (i = 0; i < 8; i++)
+		gpr_set(vcpu, user_gprs[i], from[i]);
+	memcpy(&vcpu->regs.gpr[GPR_R8], from + 8, 8 * sizeof(u64));
 	rip_set(vcpu, in->rip);
 	rflags_set(vcpu, in->rflags | X86_EFLAGS_FIXED);
 	events_clear_exception(vcpu);
@@ -123,16 +127,17 @@ void sregs_to_user(struct vcpu *vcpu, struct kvm_sregs *out)
 {
 	int vector = inject_irq_vector(vcpu);
 
-	memset(out, 0, sizeof(*out));
 	sregs_common_to_user(vcpu, out);
+	memset(out->interrupt_bitmap, 0, sizeof(out->interrupt_bitmap));
 	if (vector >= 0)
 		out->interrupt_bitmap[vector / 64] |= BIT_ULL(vector % 64);
 }
 
 void sregs2_to_user(struct vcpu *vcpu, struct kvm_sregs2 *out)
 {
-	memset(out, 0, sizeof(*out));
 	sregs_common_to_user(vcpu, (struct kvm_sregs *)out);
+	out->flags = 0;
+	memset(out->pdptrs, 0, sizeof(out->pdptrs));
 	if (!cr_pae_paging(out->cr0, out->cr4, out->efer))
 		return;
 	reg_need(vcpu, REG_PDPTR);

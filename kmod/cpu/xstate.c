@@ -15,8 +15,9 @@ void xstate_module_init(void)
 {
 	if (boot_cpu_has(X86_FEATURE_XSAVE))
 		xstate_host.xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
-	if (boot_cpu_has(X86_FEATURE_XSAVES))
-		rdmsrl(MSR_IA32_XSS, xstate_host.xss);
+	/* A kernel that does without XSAVES, for an erratum, does not keep a guest from it. */
+	if (rdmsrl_safe(MSR_IA32_XSS, &xstate_host.xss))
+		xstate_host.xss = 0;
 }
 
 int xstate_vcpu_init(struct vcpu *vcpu)
@@ -33,7 +34,10 @@ void xstate_vcpu_destroy(struct vcpu *vcpu)
 	fpu_free_guest_fpstate(&vcpu->arch.fpu);
 }
 
-/* While CR4.OSXSAVE is clear the guest cannot use XSAVE, so the host's values may stay. */
+/*
+ * While CR4.OSXSAVE is clear the guest cannot use XSAVE, so the host's values may stay. Not longer:
+ * XSAVES is #UD on VMX for a guest that was not given it, but SVM cannot intercept it.
+ */
 void xstate_update(struct vcpu *vcpu)
 {
 	struct vcpu_cpu *arch = &vcpu->arch;
@@ -41,7 +45,7 @@ void xstate_update(struct vcpu *vcpu)
 	bool on = cr4 & X86_CR4_OSXSAVE;
 
 	arch->xcr0_live = on ? arch->xcr0 : xstate_host.xcr0;
-	arch->xss_live = on && guest_has(vcpu, GUEST_XSAVES) ? arch->xss : xstate_host.xss;
+	arch->xss_live = on ? arch->xss : xstate_host.xss;
 	arch->pkru_live = cpu_feature_enabled(X86_FEATURE_OSPKE) &&
 			  ((cr4 & X86_CR4_PKE) || (on && (arch->xcr0 & XFEATURE_MASK_PKRU)));
 }

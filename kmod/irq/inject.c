@@ -137,11 +137,6 @@ bool inject_nmi_allowed(struct vcpu *vcpu)
 	return may_interrupt(vcpu, SHADOW_NMI);
 }
 
-void inject_nmi_reblock(struct vcpu *vcpu)
-{
-	shadow_set(vcpu, shadow_get(vcpu) | SHADOW_NMI);
-}
-
 int inject_irq_vector(struct vcpu *vcpu)
 {
 	const struct event *entry = &vcpu->events.entry;
@@ -249,7 +244,6 @@ int inject_events(struct vcpu *vcpu)
 	struct event *entry = &vcpu->events.entry;
 	bool again = false;
 
-	lapic_sync_exit(vcpu);
 	inject_nmi_collect(vcpu);
 	if (vcpu->events.exception.pending)
 		deliver_exception(vcpu);

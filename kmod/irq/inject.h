@@ -75,12 +75,6 @@ void inject_nmi_collect(struct vcpu *vcpu);
 bool inject_irq_allowed(struct vcpu *vcpu);
 bool inject_nmi_allowed(struct vcpu *vcpu);
 
-/**
- * inject_nmi_reblock() - IRET unblocked NMIs and then faulted: block them again
- * For the handlers of faults with FAULT_NMI_IRET, unless the fault hit event delivery or is a #DF.
- */
-void inject_nmi_reblock(struct vcpu *vcpu);
-
 /* SREGS.interrupt_bitmap: the acknowledged interrupt that is being delivered, -1 none. */
 int inject_irq_vector(struct vcpu *vcpu);
 void inject_irq_requeue(struct vcpu *vcpu, u8 vector);

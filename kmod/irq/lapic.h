@@ -162,7 +162,8 @@ int lapic_vapic_set(struct vcpu *vcpu, u64 gpa);
 int lapic_tpr_report_set(struct vcpu *vcpu, bool on);
 
 /*
- * PV EOI and the vAPIC page: around every pass through inject_events(); may sleep, vm->srcu held.
+ * PV EOI and the vAPIC page: exit before REQ_EVENT is taken, enter after the choice of an event; may
+ * sleep, vm->srcu held.
  */
 void lapic_sync_enter(struct vcpu *vcpu);
 void lapic_sync_exit(struct vcpu *vcpu);

@@ -70,11 +70,14 @@ static int chip_request(struct pic *pic, struct kvm_pic_state *s)
 static void update_output(struct pic *pic)
 {
 	struct kvm_pic_state *master = &pic->chip[0];
+	bool output;
 
 	master->irr &= ~BIT(CASCADE_PIN);
 	if (chip_request(pic, &pic->chip[1]) >= 0)
 		master->irr |= BIT(CASCADE_PIN);
-	WRITE_ONCE(pic->output, chip_request(pic, master) >= 0);
+	output = chip_request(pic, master) >= 0;
+	pic->raised |= output && !pic->output;
+	WRITE_ONCE(pic->output, output);
 }
 
 /* Returns 1 requested, 0 coalesced, -1 masked. */
@@ -120,12 +123,13 @@ static void pic_unlock(struct pic *pic, unsigned long flags)
 	__releases(&pic->lock)
 {
 	u16 acked = pic->acked, unmasked = pic->unmasked;
-	bool output = pic->output;
+	bool raised = pic->raised;
 
 	pic->acked = 0;
 	pic->unmasked = 0;
+	pic->raised = false;
 	spin_unlock_irqrestore(&pic->lock, flags);
-	if (output)
+	if (raised)
 		raise_output(pic->vm);
 	if (acked)
 		tell_pins(pic->vm, acked, route_acked);
@@ -136,15 +140,20 @@ static void pic_unlock(struct pic *pic, unsigned long flags)
 int pic_set_irq(struct vm *vm, unsigned int pin, int source, int level)
 {
 	struct pic *pic = vm->irq.pic;
+	struct kvm_pic_state *s;
 	unsigned long flags;
 	int ret;
+	u8 irr;
 
 	if (!pic || pin >= PIC_NR_PINS)
 		return -1;
+	s = &pic->chip[pin >> 3];
 	spin_lock_irqsave(&pic->lock, flags);
+	irr = s->irr;
 	line_drive(&pic->lines[pin], source, level);
-	ret = set_pin(&pic->chip[pin >> 3], pin & 7, pic->lines[pin]);
-	update_output(pic);
+	ret = set_pin(s, pin & 7, pic->lines[pin]);
+	if (s->irr != irr)
+		update_output(pic);
 	pic_unlock(pic, flags);
 	return ret;
 }

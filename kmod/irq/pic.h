@@ -17,6 +17,7 @@ struct pic {
 	u16 acked;		/* pins whose acknowledgement is to be told after unlocking */
 	u16 unmasked;		/* pins that were unmasked, likewise */
 	bool output;		/* INTR */
+	bool raised;		/* it went up, to be told likewise */
 	struct bus_dev dev[3];	/* master, slave, ELCR */
 };
 

@@ -6,7 +6,6 @@
 #include "trace.h"
 #include "cpu/regs.h"
 #include "io/io.h"
-#include "irq/inject.h"
 #include "mem/notifier.h"
 #include "mmu/tdp.h"
 
@@ -94,8 +93,6 @@ int fault_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 	};
 
 	trace_corbel_page_fault(vcpu->id, rip_get(vcpu), exit->fault.gpa, access);
-	if (access & FAULT_NMI_IRET)
-		inject_nmi_reblock(vcpu);
 	if ((exit->kind == EXIT_MISCONFIG || access & FAULT_RSVD) && tdp_is_mmio(vm, f.gfn))
 		return emulate_mmio(vcpu, exit, false);
 	f.slots = slots_current(vm);

@@ -26,12 +26,17 @@ int svm_probe(void)
 	atomic_t users = ATOMIC_INIT(0);
 	u64 vm_cr;
 
-	if (!boot_cpu_has(X86_FEATURE_SVM)) {
+	/* Of the CPU itself: the kernel's own flag may be cleared where the firmware forbids SVM. */
+	if (!(cpuid_ecx(0x80000001) & BIT(X86_FEATURE_SVM & 31))) {
 		pr_err("this CPU has no AMD-V (SVM), or it is switched off in the firmware setup\n");
 		return -ENODEV;
 	}
 	if (rdmsrl_safe(MSR_VM_CR, &vm_cr) || (vm_cr & SVM_VM_CR_SVM_DIS_MASK)) {
 		pr_err("AMD-V is locked off by the firmware: enable SVM in its setup\n");
+		return -EOPNOTSUPP;
+	}
+	if (!boot_cpu_has(X86_FEATURE_SVM)) {
+		pr_err("the kernel has AMD-V switched off, by its command line or because the firmware forbids it on another CPU\n");
 		return -EOPNOTSUPP;
 	}
 	on_each_cpu(svme_seen, &users, 1);
@@ -57,6 +62,9 @@ static void caps_publish(struct backend_caps *out)
 		.invpcid = boot_cpu_has(X86_FEATURE_INVPCID),
 		.rdtscp = boot_cpu_has(X86_FEATURE_RDTSCP),
 		.umip = boot_cpu_has(X86_FEATURE_UMIP),
+		/* Where the kernel does something for it; newer CPUs have the bit in SPEC_CTRL. */
+		.virt_ssbd = boot_cpu_has(X86_FEATURE_LS_CFG_SSBD) ||
+			     boot_cpu_has(X86_FEATURE_VIRT_SSBD),
 		.mcg_cap = GENMASK(8, 0),	/* number of banks, and MCG_CTL */
 		.cr4_allowed = ~(u64)X86_CR4_LA57,
 	};

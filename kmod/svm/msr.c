@@ -134,8 +134,6 @@ int svm_msr_set(struct vcpu *vcpu, u32 msr, u64 val)
 	case MSR_TSC_AUX:
 		return tsc_aux_set(svm, val);
 	case MSR_AMD64_VIRT_SPEC_CTRL:
-		if (val & ~SPEC_CTRL_SSBD)
-			return -EINVAL;
 		svm->virt_spec_ctrl = val;
 		return 0;
 	}

@@ -167,6 +167,7 @@ static void svm_vcpu_reset(struct vcpu *vcpu)
 	save->sysenter_esp = 0;
 	save->sysenter_eip = 0;
 	svm_msr_set(vcpu, MSR_IA32_DEBUGCTLMSR, 0);
+	svm->virt_spec_ctrl = 0;
 }
 
 /* No apicv_*: AVIC is not used, and caps.apicv is false. */

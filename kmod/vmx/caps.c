@@ -87,7 +87,8 @@ int vmx_probe(void)
 	atomic_t users = ATOMIC_INIT(0);
 	u64 basic;
 
-	if (!boot_cpu_has(X86_FEATURE_VMX)) {
+	/* Of the CPU itself: the kernel's own flag is cleared where the firmware forbids VMX. */
+	if (!(cpuid_ecx(1) & BIT(X86_FEATURE_VMX & 31))) {
 		pr_err("this CPU has no VT-x (VMX), or it is switched off in the firmware setup\n");
 		return -ENODEV;
 	}
@@ -98,6 +99,10 @@ int vmx_probe(void)
 	}
 	if (!firmware_allows()) {
 		pr_err("VT-x is locked off by the firmware: enable Intel Virtualization Technology in its setup\n");
+		return -EOPNOTSUPP;
+	}
+	if (!boot_cpu_has(X86_FEATURE_VMX)) {
+		pr_err("the kernel has VT-x switched off, by its command line or because the firmware forbids it on another CPU\n");
 		return -EOPNOTSUPP;
 	}
 	on_each_cpu(vmxe_seen, &users, 1);

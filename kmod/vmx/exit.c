@@ -257,19 +257,6 @@ static void decode_misconfig(struct vcpu_exit *exit)
 	exit->fault.gpa = vmcs_read64(GUEST_PHYSICAL_ADDRESS);
 }
 
-/* SDM, "Exit Qualification for Task Switches" */
-static void decode_task(struct vcpu *vcpu, struct vcpu_exit *exit)
-{
-	unsigned long qual = vmcs_readl(EXIT_QUALIFICATION);
-	struct event *event = &vcpu->events.entry;
-
-	exit->task.selector = qual;
-	exit->task.reason = (qual >> 30) & 3;
-	exit->task.idt_vector = exit->task.reason == 3 && event->type != EVENT_NONE ? event->vector : -1;
-	exit->task.has_error = event->has_error;
-	exit->task.error = event->error;
-}
-
 /* SDM, "VM-Exit Instruction-Information Field as Used for INVEPT, INVPCID, and INVVPID" */
 static void decode_invpcid(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
@@ -288,14 +275,6 @@ static void decode_invpcid(struct vcpu *vcpu, struct vcpu_exit *exit)
 	if (!regs_64bit(vcpu) || seg == SEG_FS || seg == SEG_GS)
 		addr += seg_get(vcpu, seg)->base;
 	exit->invpcid.desc = regs_64bit(vcpu) ? addr : (u32)addr;
-}
-
-static void decode_apic(struct vcpu_exit *exit)
-{
-	unsigned long qual = vmcs_readl(EXIT_QUALIFICATION);
-
-	exit->apic.offset = qual & APIC_ACCESS_OFFSET;
-	exit->apic.write = (qual & APIC_ACCESS_TYPE) == TYPE_LINEAR_APIC_INST_WRITE;
 }
 
 static noinline void decode_details(struct vcpu *vcpu, struct vcpu_exit *exit)
@@ -319,18 +298,14 @@ static noinline void decode_details(struct vcpu *vcpu, struct vcpu_exit *exit)
 	case EXIT_MISCONFIG:
 		decode_misconfig(exit);
 		break;
-	case EXIT_TASK_SWITCH:
-		decode_task(vcpu, exit);
-		break;
 	case EXIT_INVLPG:
 		exit->invlpg.gva = vmcs_readl(EXIT_QUALIFICATION);
 		break;
 	case EXIT_INVPCID:
 		decode_invpcid(vcpu, exit);
 		break;
-	case EXIT_APIC_ACCESS:
 	case EXIT_APIC_WRITE:
-		decode_apic(exit);
+		exit->apic.offset = vmcs_readl(EXIT_QUALIFICATION) & APIC_ACCESS_OFFSET;
 		break;
 	case EXIT_EOI:
 		exit->eoi.vector = vmcs_readl(EXIT_QUALIFICATION);

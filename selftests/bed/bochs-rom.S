@@ -4,11 +4,13 @@
  *
  * The runner has put the kernel, the initramfs and the boot parameters into the emulated memory.
  * What is left to do when the BIOS looks for something to boot: copy the BIOS's memory map into the
- * boot parameters, switch to long mode and jump. The addresses are those of bedlib/direct.py.
+ * boot parameters, switch to long mode, write the MSRs that a firmware would have set, and jump. The
+ * addresses are those of bedlib/direct.py.
  */
 
 #define ROM_ADDRESS	0xd0000
 #define PARAMS		0x20000
+#define FIRMWARE_MSRS	0x1e00			/* index, low and high half; the end is index 0 */
 #define KERNEL_ENTRY	0x1ff8
 #define PAGE_TABLES	0x2000
 #define E820_ENTRIES	0x1e8
@@ -96,6 +98,16 @@ long_mode:
 	mov	%eax, %ds
 	mov	%eax, %es
 	mov	%eax, %ss
+	mov	$(PARAMS + FIRMWARE_MSRS), %esi
+next_msr:
+	mov	(%rsi), %ecx
+	jrcxz	msrs_done
+	mov	4(%rsi), %eax
+	mov	8(%rsi), %edx
+	wrmsr
+	add	$12, %esi
+	jmp	next_msr
+msrs_done:
 	mov	$PARAMS, %esi
 	mov	PARAMS + KERNEL_ENTRY, %rax
 	jmp	*%rax

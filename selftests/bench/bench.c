@@ -4,9 +4,12 @@
  * instructions, so the figures are exact. One line per figure on stdout: NAME MEDIAN MINIMUM;
  * notes begin with '#'.
  *
- *	bench [-n ITERATIONS] [NAME...]
+ *	bench [-p] [-n ITERATIONS] [NAME...]
+ *
+ * -p: an emulator that profiles is told where the round trips of each row begin and end.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -20,9 +23,11 @@
 #define TIMER_VECTOR	0x41
 #define IPI_VECTOR	0x42
 #define FAULT_PAGES	512
+#define PROFILE_MSR	0x400000f2	/* of selftests/bed/instrument */
 
 static u64 samples[MAX_SAMPLES];
 static u64 iterations = 200;
+static int profile_msr = -1;
 
 static int compare_samples(const void *a, const void *b)
 {
@@ -211,6 +216,13 @@ static void correct(u64 n)
 		samples[i] = samples[i] > rdtsc_cost ? samples[i] - rdtsc_cost : 0;
 }
 
+/* Begin or end what is counted, with the MSR device of CPU 0. */
+static void profile(u64 on)
+{
+	if (profile_msr >= 0)
+		CHECK_EQ(pwrite(profile_msr, &on, sizeof(on), PROFILE_MSR), sizeof(on));
+}
+
 struct loop {
 	const char *name;
 	void (*guest)(u64 n);
@@ -222,7 +234,9 @@ static void bench_loop(const struct loop *loop)
 
 	memset(samples, 0, sizeof(samples));
 	vcpu_enter(vcpu, loop->guest, iterations);
+	profile(1);
 	bench_run(vcpu);
+	profile(0);
 	correct(iterations);
 	report(loop->name, iterations);
 	vm_destroy(vcpu->vm);
@@ -350,38 +364,59 @@ static void bench_ioctls(void)
 	vm_destroy(vcpu->vm);
 }
 
+static void bench_faults(void)
+{
+	bench_fault("ept_fault_4k_mean", PAGE, FAULT_PAGES, MADV_NOHUGEPAGE);
+	bench_fault("ept_fault_2m_mean", PAGE_2M, 16, MADV_HUGEPAGE);
+}
+
+/* What takes more than one loop in one guest; the names choose them on the command line. */
+static const struct {
+	const char *name;
+	void (*bench)(void);
+} groups[] = {
+	{ "ept_fault", bench_faults },
+	{ "ipi", bench_ipi },
+	{ "vm_vcpu", bench_life },
+	{ "ioctl", bench_ioctls },
+};
+
+static bool wanted(const char *name, int argc, char **argv)
+{
+	int i;
+
+	for (i = 0; i < argc; i++)
+		if (!strcmp(argv[i], name))
+			return true;
+	return argc == 0;
+}
+
 static void bench_all(int argc, char **argv)
 {
 	size_t i;
-	int k;
 
 	for (i = 0; i < ARRAY_SIZE(loops); i++) {
-		bool wanted = argc == 0;
-
-		for (k = 0; k < argc; k++)
-			wanted |= !strcmp(argv[k], loops[i].name);
-		if (wanted || !i)
+		if (!i || wanted(loops[i].name, argc, argv))
 			bench_loop(&loops[i]);
 		if (!i)
 			rdtsc_cost = samples[0];
 	}
-	if (argc)
-		return;
-	bench_fault("ept_fault_4k_mean", PAGE, FAULT_PAGES, MADV_NOHUGEPAGE);
-	bench_fault("ept_fault_2m_mean", PAGE_2M, 16, MADV_HUGEPAGE);
-	bench_ipi();
-	bench_life();
-	bench_ioctls();
+	for (i = 0; i < ARRAY_SIZE(groups); i++)
+		if (wanted(groups[i].name, argc, argv))
+			groups[i].bench();
 }
 
 int main(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "n:")) != -1) {
-		if (c != 'n')
+	while ((c = getopt(argc, argv, "n:p")) != -1) {
+		if (c == 'n')
+			iterations = strtoull(optarg, NULL, 0);
+		else if (c != 'p')
 			return TEST_FAIL;
-		iterations = strtoull(optarg, NULL, 0);
+		else if ((profile_msr = open("/dev/cpu/0/msr", O_RDWR)) < 0)
+			FAIL("no /dev/cpu/0/msr: load the module msr");
 	}
 	if (!iterations || iterations > MAX_SAMPLES)
 		iterations = MAX_SAMPLES;

@@ -183,6 +183,40 @@ static void xcr0(void)
 	vcpu_run_done(vcpu);
 }
 
+/*
+ * XSAVES needs no CPUID bit on a CPU that cannot intercept it: then it must work with the guest's
+ * XSS, which is 0, and not with the host's. What it would save is in XCOMP_BV.
+ */
+static void xsaves_guest(void)
+{
+	static u64 area[512] __attribute__((aligned(64)));
+	struct guest_fault f;
+
+	write_cr4(read_cr4() | X86_CR4_OSXSAVE);
+	f = GUEST_INSN_SAFE("xsaves (%%rdi)", "D"(area), "a"(~0u), "d"(~0u));
+	if (f.vector == UD_VECTOR)
+		return;
+	GUEST_CHECK_EQ(f.vector, GUEST_NO_FAULT);
+	GUEST_CHECK_EQ(area[65], BIT(63) | xgetbv(0));
+}
+
+static void xsaves_hidden(void)
+{
+	struct vcpu *vcpu = vcpu_create_raw(vm_create(0), 0);
+	struct kvm_cpuid_entry2 *leaf;
+	struct dev_cpuid set;
+
+	if (!dev_cpuid_has(1, 0, 'c', 26))
+		test_skip("no XSAVE");
+	vcpu_default_cpuid(0, &set);
+	leaf = dev_cpuid_find(&set, 0xd, 1);
+	if (leaf)
+		leaf->eax &= ~BIT(3);
+	vcpu_set_cpuid(vcpu, &set);
+	vcpu_enter(vcpu, xsaves_guest, 0);
+	vcpu_run_done(vcpu);
+}
+
 /* The upper halves too. */
 static void ymm_guest(u64 value)
 {
@@ -277,6 +311,7 @@ static const struct test_case cases[] = {
 	{ "xsave", xsave },
 	{ "fpu_ioctl", fpu_ioctl },
 	{ "xcr0", xcr0 },
+	{ "xsaves_hidden", xsaves_hidden },
 	{ "ymm", ymm },
 	{ "task_switched", task_switched },
 	{ "user_return", user_return },

@@ -325,6 +325,69 @@ static void user_exits(void)
 	vcpu_run_done(vcpu);
 }
 
+/* Speculative store bypass of AMD's CPUs, as one that is virtual sees it. */
+static struct vcpu *virt_ssbd_start(bool offered, void *fn)
+{
+	struct vcpu *vcpu = vcpu_create_raw(vm_create(0), 0);
+	struct kvm_cpuid_entry2 *leaf;
+	struct dev_cpuid set;
+
+	vcpu_default_cpuid(0, &set);
+	leaf = dev_cpuid_find(&set, 0x80000008, 0);
+	leaf->ebx = offered ? leaf->ebx | BIT(25) : leaf->ebx & ~BIT(25);
+	vcpu_set_cpuid(vcpu, &set);
+	vcpu_enter(vcpu, fn, 0);
+	return vcpu;
+}
+
+static void virt_ssbd_guest(void)
+{
+	u64 i;
+
+	GUEST_CHECK_EQ(rdmsr(MSR_VIRT_SPEC_CTRL), 0);
+	for (i = 0; i < 4; i++) {
+		wrmsr(MSR_VIRT_SPEC_CTRL, i % 2 ? 0 : 4);
+		GUEST_SYNC(i);
+		GUEST_CHECK_EQ(rdmsr(MSR_VIRT_SPEC_CTRL), i % 2 ? 0 : 4);
+	}
+	GUEST_CHECK_EQ(wrmsr_safe(MSR_VIRT_SPEC_CTRL, 1).vector, GP_VECTOR);
+	GUEST_CHECK_EQ(wrmsr_safe(MSR_VIRT_SPEC_CTRL, 4 | BIT(32)).vector, GP_VECTOR);
+	GUEST_SYNC(4);
+	GUEST_CHECK_EQ(rdmsr(MSR_VIRT_SPEC_CTRL), 4);
+}
+
+static void virt_ssbd(void)
+{
+	struct vcpu *vcpu;
+	u64 i;
+
+	if (!dev_cpuid_has(0x80000008, 0, 'b', 25))
+		test_skip("no VIRT_SSBD");
+	CHECK(dev_msr_listed(MSR_VIRT_SPEC_CTRL));
+	vcpu = virt_ssbd_start(true, virt_ssbd_guest);
+	for (i = 0; i < 4; i++) {
+		vcpu_run_sync(vcpu, i);
+		CHECK_EQ(vcpu_msr(vcpu, MSR_VIRT_SPEC_CTRL), i % 2 ? 0 : 4);
+	}
+	vcpu_run_sync(vcpu, 4);
+	CHECK_EQ(vcpu_try_set_msr(vcpu, MSR_VIRT_SPEC_CTRL, 2), 0);
+	vcpu_set_msr(vcpu, MSR_VIRT_SPEC_CTRL, 4);
+	vcpu_run_done(vcpu);
+}
+
+static void no_virt_ssbd_guest(void)
+{
+	u64 value;
+
+	GUEST_CHECK_EQ(rdmsr_safe(MSR_VIRT_SPEC_CTRL, &value).vector, GP_VECTOR);
+	GUEST_CHECK_EQ(wrmsr_safe(MSR_VIRT_SPEC_CTRL, 0).vector, GP_VECTOR);
+}
+
+static void no_virt_ssbd(void)
+{
+	vcpu_run_done(virt_ssbd_start(false, no_virt_ssbd_guest));
+}
+
 static const struct test_case cases[] = {
 	{ "list_round_trip", list_round_trip },
 	{ "list_contents", list_contents },
@@ -337,6 +400,8 @@ static const struct test_case cases[] = {
 	{ "feature_msrs", feature_msrs },
 	{ "filter", filter },
 	{ "user_exits", user_exits },
+	{ "virt_ssbd", virt_ssbd },
+	{ "no_virt_ssbd", no_virt_ssbd },
 };
 
 TEST_MAIN(cases)

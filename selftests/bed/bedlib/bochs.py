@@ -7,6 +7,7 @@ small option ROM starts it at its 64-bit entry when the BIOS asks for something 
 """
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -24,6 +25,11 @@ ROM_ADDRESS = 0xD0000
 KERNEL_ARGS = f"nokaslr tsc=reliable tsc_early_khz={IPS // 1000} lpj={IPS // 250}"
 BIOS = "/usr/share/bochs/BIOS-bochs-latest"
 VGABIOS = "/usr/share/bochs/VGABIOS-lgpl-latest"
+# Where the BIOS locks VT-x on, once for the boot processor and once for the others: MOV ECX,
+# IA32_FEATURE_CONTROL; RDMSR; OR EAX, lock and enable; WRMSR.
+VMX_ON = re.compile(rb"(\xb9\x3a\0\0\0\x0f\x32\x66?\x83\xc8)\x05(\x0f\x30)")
+# VM_CR with LOCK and SVMDIS: this BIOS knows nothing of SVM.
+SVM_OFF = (0xc0010114, 0x18)
 
 
 def vendor(cpu):
@@ -61,8 +67,23 @@ def console_backend(_run):
     return f"mode=socket-server, dev=localhost:{port}", ("127.0.0.1", port)
 
 
+def _bios(run):
+    """The BIOS's path, or that of a copy which locks VT-x off."""
+    if not run.locked_off or vendor(run.cpu) != "intel":
+        return BIOS
+    with open(BIOS, "rb") as handle:
+        image, places = VMX_ON.subn(lambda found: found[1] + b"\x01" + found[2], handle.read())
+    if places != 2:
+        raise BedError(f"{BIOS} locks VT-x in {places} places instead of 2")
+    path = os.path.join(run.directory, "bios")
+    with open(path, "wb") as handle:
+        handle.write(image)
+    return path
+
+
 def _boot_from_memory(run, arguments):
-    images = direct.images(run, arguments)
+    off = run.locked_off and vendor(run.cpu) == "amd"
+    images = direct.images(run, arguments, [SVM_OFF] if off else [])
     return ["display_library: nogui", "ata0: enabled=0",
             f"optromimage1: file={images.rom}, address={ROM_ADDRESS:#x}"] + [
         f"optramimage{number}: file={path}, address={address:#x}"
@@ -82,7 +103,7 @@ def _config(run, console, boot):
         f"cpu: model={run.cpu}, count={run.cpus}, ips={IPS}, reset_on_triple_fault=0, "
         "ignore_bad_msrs=1",
         f"memory: guest={run.memory}, host={run.memory}",
-        f"romimage: file={BIOS}",
+        f"romimage: file={_bios(run)}",
         f"vgaromimage: file={VGABIOS}",
         f"com1: enabled=1, mode=file, dev={run.klog}",
         f"com2: enabled=1, {console}",
@@ -105,6 +126,8 @@ def command(run, console):
     path, patched = program(bool(run.profile))
     if not patched and run.cpu == DEFAULT_CPU:
         run.cpu = FALLBACK_CPU
+    if run.locked_off and not patched:
+        raise BedError("--locked-off needs the bed's own Bochs")
     boot = (_boot_from_memory if patched else _boot_from_disk)(
         run, f"{run.kernel_args()} {KERNEL_ARGS}")
     rcfile = os.path.join(run.directory, "bochsrc")

@@ -19,11 +19,12 @@ Images = collections.namedtuple("Images", "rom ram")
 
 ROM_SIZE = 512
 
-# What lies where: boot parameters (Documentation/x86/zero-page.rst), command line, page tables. The
-# ROM has the addresses of the first and the last, and the entry's.
+# What lies where: boot parameters (Documentation/x86/zero-page.rst), command line, MSRs that the
+# firmware sets, page tables. The ROM has these addresses too, but the command line's.
 PARAMS = 0x20000
 COMMAND_LINE = 0x1000
 COMMAND_LINE_MAX = 2048
+FIRMWARE_MSRS = 0x1e00
 KERNEL_ENTRY = 0x1ff8
 PAGE_TABLES = 0x2000
 PARAMS_SIZE = 0x5000
@@ -124,7 +125,7 @@ def _identity_tables():
     return tables
 
 
-def _parameters(path, entry, initrd, size, arguments):
+def _parameters(path, entry, initrd, size, arguments, msrs):
     line = arguments.encode() + b"\0"
     if len(line) > COMMAND_LINE_MAX:
         raise BedError("the kernel's command line is too long")
@@ -136,6 +137,8 @@ def _parameters(path, entry, initrd, size, arguments):
     struct.pack_into("<I", area, CMD_LINE_PTR, PARAMS + COMMAND_LINE)
     struct.pack_into("<Q", area, KERNEL_ENTRY, entry)
     area[COMMAND_LINE:COMMAND_LINE + len(line)] = line
+    for number, (index, value) in enumerate(msrs):
+        struct.pack_into("<IQ", area, FIRMWARE_MSRS + 12 * number, index, value)
     area[PAGE_TABLES:] = _identity_tables()
     with open(path, "wb") as handle:
         handle.write(area)
@@ -157,8 +160,8 @@ def build_rom(path):
         handle.write(rom)
 
 
-def images(run, arguments):
-    """What Bochs has to load for @run: the ROM, and (file, address) for memory."""
+def images(run, arguments, msrs):
+    """What Bochs has to load: the ROM, which sets @msrs, and (file, address) for memory."""
     rom, parameters = (os.path.join(run.directory, name) for name in ("rom", "parameters"))
     build_rom(rom)
     kernel, address, end, entry = _kernel(run.kernel)
@@ -168,5 +171,5 @@ def images(run, arguments):
     size = os.path.getsize(initrd)
     if where + size + 64 * MEGABYTE > min(run.memory, 1024) * MEGABYTE:
         raise BedError(f"the initramfs ({size >> 20} MB) does not fit; try --memory")
-    _parameters(parameters, entry, where, size, arguments)
+    _parameters(parameters, entry, where, size, arguments, msrs)
     return Images(rom, [(kernel, address), (initrd, where), (parameters, PARAMS)])

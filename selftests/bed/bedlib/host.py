@@ -55,6 +55,7 @@ class Host:
         self.report = options.bochs_report
         self.profile = options.bochs_profile and os.path.abspath(options.bochs_profile)
         self.emulator_args = options.emulator_arg
+        self.locked_off = options.locked_off
         self.kernel = kernels.find(options.kernel)
         self.klog = os.path.join(directory, "kernel.log")
         self.output = os.path.join(directory, "output")

@@ -48,7 +48,7 @@ def base():
     """BusyBox, its links, and the first process."""
     if not os.path.exists(BUSYBOX):
         raise BedError("busybox-static is not installed; run 'make deps'")
-    init = os.path.join(BED, "init")
+    init, leaks = (_read(os.path.join(BED, name)) for name in ("init", "leaks.awk"))
 
     def fill(archive):
         for name in DIRECTORIES:
@@ -65,9 +65,10 @@ def base():
         archive.data("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n")
         archive.data("etc/group", b"root:x:0:\nkvm:x:104:\n")
         archive.data("etc/hosts", b"127.0.0.1 localhost bed\n")
-        archive.data("init", _read(init), 0o755)
+        archive.data("init", init, 0o755)
+        archive.data("leaks.awk", leaks)
 
-    return _cached(f"base-{_file_id(_read(BUSYBOX), _read(init))}.cpio.zst", fill)
+    return _cached(f"base-{_file_id(_read(BUSYBOX), init, leaks)}.cpio.zst", fill)
 
 
 def modules(kernel, paths):

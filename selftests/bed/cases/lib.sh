@@ -24,11 +24,6 @@ fail() {
 	exit 1
 }
 
-skip() {
-	echo "ok 1 case/$case_name # SKIP $*"
-	exit 0
-}
-
 # The module that has to go away for the device to go.
 backend_module() {
 	[ "$CORBEL_MODULE" = kvm ] || { echo corbel; return; }
@@ -66,6 +61,25 @@ guest_alive() { guest_wait "$1" $(($(guest_ticks "$1") + 3)) 30; }
 guest_kill() {
 	kill -9 "$1"
 	wait "$1" 2> /dev/null
+}
+
+# Of CPU $1 the MSR $2, decimal; the module msr is loaded.
+msr_read() {
+	dd if="/dev/cpu/$1/msr" bs=8 count=1 skip="$(($2))" iflag=skip_bytes 2> /dev/null |
+		od -A n -t u8 | tr -d ' '
+}
+
+# corbel.ko does not load, says something (in /tmp/said), and leaves nothing behind.
+refused() {
+	if insmod /bed/corbel.ko 2> /tmp/insmod; then
+		fail "corbel.ko loaded"
+	fi
+	grep -q 'not supported' /tmp/insmod || fail "not -EOPNOTSUPP: $(cat /tmp/insmod)"
+	dmesg | grep corbel: > /tmp/said
+	cat /tmp/said
+	[ ! -e /dev/corbel ] || fail "/dev/corbel is there"
+	[ ! -d /sys/module/corbel ] || fail "the module is still there"
+	[ ! -d /sys/kernel/debug/corbel ] || fail "its debugfs directory is still there"
 }
 
 # Unloading waits until the last reference to a killed guest's files is gone.

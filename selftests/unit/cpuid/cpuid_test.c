@@ -104,9 +104,10 @@ static void backend_limits(void)
 {
 	start();
 	EXPECT(find(7, 0)->ebx & BIT(10));
+	EXPECT(find(0x80000008, 0)->ebx & BIT(25));
 	world_end();
 	start();
-	caps.invpcid = caps.rdtscp = caps.umip = caps.xsaves = false;
+	caps.invpcid = caps.rdtscp = caps.umip = caps.xsaves = caps.virt_ssbd = false;
 	caps.tdp = false;
 	cpuid_host_init();
 	nr = 256;
@@ -115,6 +116,7 @@ static void backend_limits(void)
 	EXPECT_EQ(find(7, 0)->ecx & (BIT(2) | BIT(3) | BIT(22)), 0);
 	EXPECT_EQ(find(0xd, 1)->eax & BIT(3), 0);
 	EXPECT_EQ(find(0x80000001, 0)->edx & BIT(27), 0);
+	EXPECT_EQ(find(0x80000008, 0)->ebx & BIT(25), 0);
 	EXPECT_EQ(find(0x80000008, 0)->eax & 0xff, 46);	/* shadow paging: the host's own width */
 	EXPECT_EQ(find(0xd, 0)->eax, 0xe7);
 	world_end();

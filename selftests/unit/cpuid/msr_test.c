@@ -68,13 +68,15 @@ static void index_list_follows_host(void)
 {
 	world_start();
 	EXPECT(listed(MSR_TSC_AUX) && listed(MSR_IA32_XSS) && listed(MSR_IA32_SPEC_CTRL));
+	EXPECT(listed(MSR_AMD64_VIRT_SPEC_CTRL));
 	EXPECT(!listed(MSR_IA32_UMWAIT_CONTROL));
 	world_end();
 	world_start();
-	caps.rdtscp = caps.xsaves = false;
+	caps.rdtscp = caps.xsaves = caps.virt_ssbd = false;
 	cpuid_host_init();
 	msr_module_init();
 	EXPECT(!listed(MSR_TSC_AUX) && !listed(MSR_IA32_XSS));
+	EXPECT(!listed(MSR_AMD64_VIRT_SPEC_CTRL));
 	world_end();
 }
 
@@ -132,6 +134,7 @@ static const struct { u32 msr; u64 val; int guest, host; } writes[] = {
 	{ MSR_FS_BASE, 0x7fffffffffffull, 0, 0 },
 	{ MSR_TSC_AUX, 1ull << 32, -EINVAL, -EINVAL }, { MSR_TSC_AUX, 3, 0, 0 },
 	{ MSR_IA32_SPEC_CTRL, 7, 0, 0 }, { MSR_IA32_SPEC_CTRL, 1ull << 20, -EINVAL, -EINVAL },
+	{ MSR_AMD64_VIRT_SPEC_CTRL, 4, 0, 0 }, { MSR_AMD64_VIRT_SPEC_CTRL, 5, -EINVAL, -EINVAL },
 	{ MSR_IA32_PRED_CMD, 1, 0, 0 }, { MSR_IA32_PRED_CMD, 2, -EINVAL, -EINVAL },
 	{ MSR_IA32_XSS, 0, 0, 0 }, { MSR_IA32_XSS, 1 << 8, -EINVAL, -EINVAL },
 	{ MSR_IA32_ARCH_CAPABILITIES, 0, -EINVAL, 0 },
@@ -180,6 +183,7 @@ static void needs_cpuid(void)
 		{ MSR_IA32_ARCH_CAPABILITIES, 7, 0, EDX, BIT(29) },
 		{ MSR_IA32_XSS, 0xd, 1, EAX, BIT(3) },
 		{ MSR_TSC_AUX, 0x80000001, 0, EDX, BIT(27) },
+		{ MSR_AMD64_VIRT_SPEC_CTRL, 0x80000008, 0, EBX, BIT(25) },
 	};
 	u64 val;
 	int i;

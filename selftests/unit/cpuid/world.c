@@ -284,6 +284,8 @@ static int backend_slot(u32 msr)
 		return 8 + msr - MSR_IA32_SYSENTER_CS;
 	case MSR_IA32_CR_PAT:
 		return 11;
+	case MSR_AMD64_VIRT_SPEC_CTRL:
+		return 12;
 	}
 	return -1;
 }
@@ -335,6 +337,7 @@ static void host_setup(void)
 {
 	caps = (struct backend_caps){
 		.tdp = true, .xsaves = true, .invpcid = true, .rdtscp = true, .umip = true,
+		.virt_ssbd = true,
 		.mcg_cap = ~0ull, .cr4_allowed = ~0ull & ~(u64)X86_CR4_VMXE,
 	};
 	backend = (struct backend_ops){

@@ -204,19 +204,6 @@ static void at_most_two_nmis(void)
 	finish();
 }
 
-static void iret_fault_blocks_nmis_again(void)
-{
-	start();
-	inject_nmi_reblock(v);
-	EXPECT(v->regs.shadow & SHADOW_NMI);
-	EXPECT(v->regs.dirty & BIT_ULL(REG_SHADOW));
-	inject_nmi(v);
-	inject_events(v);
-	EXPECT_EQ(entry()->type, EVENT_NONE);
-	EXPECT(v->events.want_nmi_window);
-	finish();
-}
-
 static void error_codes_and_payloads(void)
 {
 	start();
@@ -384,7 +371,6 @@ static const struct ktap_case cases[] = {
 	{ "STI, MOV SS and NMI shadows", shadows_hold_back },
 	{ "interrupt and NMI windows", windows },
 	{ "NMI latch holds two, or one while in an NMI", at_most_two_nmis },
-	{ "IRET that faulted blocks NMIs again", iret_fault_blocks_nmis_again },
 	{ "error codes and payloads at delivery", error_codes_and_payloads },
 	{ "KVM_GET_VCPU_EVENTS", get_events },
 	{ "KVM_SET_VCPU_EVENTS refuses", set_events_refuses },

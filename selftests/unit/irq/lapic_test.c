@@ -548,7 +548,7 @@ static void apicv_eoi_bitmap(void)
 
 static void trapped_writes(void)
 {
-	struct vcpu_exit exit = { .apic = { .offset = APIC_LVT1, .write = true } };
+	struct vcpu_exit exit = { .apic = { .offset = APIC_LVT1 } };
 
 	world_start(IRQCHIP_KERNEL, 1);
 	enable(0);

@@ -42,7 +42,6 @@ bool shim_user_fault(const void *p, unsigned long len) { return !p && len; }
 void shim_poison_signal(const void *addr) { (void)addr; }
 void vm_request_all(struct vm *which, enum vcpu_req req, bool wait) { (void)req; }
 void vm_kill(struct vm *which) { which->dead = true; }
-void inject_nmi_reblock(struct vcpu *v) { (void)v; }
 void xstate_vec_begin(void) { }
 void xstate_vec_end(void) { }
 int pfn_host_level(struct mm_struct *m, hva_t hva) { return hva ? 1 : 0; }

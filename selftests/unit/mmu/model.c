@@ -514,11 +514,6 @@ void vm_kill(struct vm *which)
 	which->dead = true;
 }
 
-void inject_nmi_reblock(struct vcpu *vcpu)
-{
-	(void)vcpu;
-}
-
 int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit, bool slot)
 {
 	(void)vcpu;
