@@ -19,9 +19,13 @@ seconds() { cut -d. -f1 /proc/uptime; }
 while read -r name args; do
 	echo "@ begin $name"
 	started=$(seconds)
+	# In a session of its own, so that children go when the program has been stopped.
 	# shellcheck disable=SC2086 # arguments are words
-	timeout -k 5 "$limit" "./$name" $args > "$out" 2>&1 < /dev/null
+	setsid timeout -k 5 "$limit" "./$name" $args > "$out" 2>&1 < /dev/null &
+	group=$!
+	wait $group
 	status=$?
+	kill -9 -$group 2> /dev/null
 	tail -n 30 "$out" | sed 's/^/| /'
 	echo "@ end $name $status $(($(seconds) - started))"
 done < "$list"
