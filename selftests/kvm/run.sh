@@ -26,7 +26,8 @@ while read -r name args; do
 	wait $group
 	status=$?
 	kill -9 -$group 2> /dev/null
-	tail -n 30 "$out" | sed 's/^/| /'
-	echo "@ end $name $status $(($(seconds) - started))"
+	tail -n 30 "$out" | cut -c 1-300 | sed 's/^/| /'
+	# The last line may have no end.
+	printf '\n@ end %s %s %s\n' "$name" "$status" $(($(seconds) - started))
 done < "$list"
 rm -f "$out"
