@@ -35,7 +35,7 @@ static void append(const char *name)
 	FILE *file = fopen(name, "a");
 
 	if (!file) {
-		BX_PANIC(("profile: cannot write %s", name));
+		genlog->panic("profile: cannot write %s", name);
 		return;
 	}
 	fprintf(file, "profile\n");
