@@ -32,6 +32,8 @@ help:
 	@echo '  check-all      the whole matrix of beds, processors and kernels'
 	@echo '  check-peer     the selftests on real KVM, in the same beds'
 	@echo '  check-debug    the selftests on a host kernel with KASAN, lockdep and the like'
+	@echo '  check-kvm-selftests'
+	@echo '                 the kernel'\''s KVM selftests, on real KVM and on Corbel in the same beds'
 	@echo '  sparse         no warning by sparse, W=1 or objtool, for 6.1 and 6.12'
 	@echo '  bench          what an exit and a boot cost, beside real KVM'
 
@@ -47,7 +49,7 @@ deps:
 demo:
 	scripts/demo
 
-check check-all check-peer check-debug sparse:
+check check-all check-peer check-debug check-kvm-selftests sparse:
 	scripts/check --suite $@
 
 bench:
@@ -75,5 +77,5 @@ uninstall:
 		PREFIX='$(PREFIX)' MANDIR='$(MANDIR)' BASHCOMPDIR='$(BASHCOMPDIR)'
 	rm -f '$(DESTDIR)$(UDEVDIR)/60-corbel.rules' '$(DESTDIR)$(MODPROBEDIR)/corbel.conf'
 
-.PHONY: all help modules launcher deps demo check check-all check-peer check-debug sparse bench \
-	clean install uninstall
+.PHONY: all help modules launcher deps demo check check-all check-peer check-debug \
+	check-kvm-selftests sparse bench clean install uninstall
