@@ -69,7 +69,7 @@ says() {
 	done
 }
 
-ticks() { says "/tmp/guest.$1" "^tick $2[^0-9]*\$" "$3" && ! grep '^broken' "/tmp/guest.$1"; }
+ticks() { says "/tmp/guest.$1" "^tick ${2}[^0-9]*\$" "$3" && ! grep '^broken' "/tmp/guest.$1"; }
 
 quit() {
 	for pid in $pids; do
@@ -147,7 +147,7 @@ t_save_and_load() {
 	quit
 	irqchip=
 	linux loaded -M pc -smp 2 -incoming 'exec:cat /tmp/state' || return 1
-	ticks loaded $((was + 20)) 120 && ! grep -q "^tick $was[^0-9]*\$" /tmp/guest.loaded
+	ticks loaded $((was + 20)) 120 && ! grep -q "^tick ${was}[^0-9]*\$" /tmp/guest.loaded
 }
 
 t_live_migration() {

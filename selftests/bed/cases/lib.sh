@@ -118,7 +118,8 @@ initrd() {
 # Run the functions t_NAME of this file, or those that $2 names, as tests $1/NAME. $shown: files to show
 # of one that fails; after_test, if there is one, cleans up.
 run_tests() {
-	local name number=0 failed=
+	# shellcheck disable=SC2154 # of the case
+	local shown="$shown" name number=0 failed=
 
 	for name in ${2:-$(sed -n 's/^t_\([a-z_0-9]*\)() {.*/\1/p' "$0")}; do
 		number=$((number + 1))
