@@ -92,3 +92,48 @@ unload() {
 		left=$((left - 1))
 	done
 }
+
+# Makes ./initrd, whose first process runs the script on standard input, then powers off.
+initrd() {
+	rm -rf over
+	mkdir over
+	{
+		cat <<-'END'
+			#!/bin/sh
+			export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+			mount -t proc proc /proc; mount -t sysfs sysfs /sys
+			mount -t devtmpfs devtmpfs /dev 2> /dev/null
+			while read -r module; do
+				insmod "/lib/modules/$module"
+			done < /lib/modules/order
+		END
+		cat
+		echo 'poweroff -f'
+	} > over/test
+	chmod 755 over/test
+	(cd over && echo test | cpio -o -H newc 2> /dev/null) > over.cpio
+	cat over.cpio guest.cpio > initrd
+}
+
+# Run the functions t_NAME of this file, or those that $2 names, as tests $1/NAME. $shown: files to show
+# of one that fails; after_test, if there is one, cleans up.
+run_tests() {
+	# shellcheck disable=SC2154 # of the case
+	local shown="$shown" name number=0 failed=
+
+	for name in ${2:-$(sed -n 's/^t_\([a-z_0-9]*\)() {.*/\1/p' "$0")}; do
+		number=$((number + 1))
+		if "t_$name" < /dev/null; then
+			echo "ok $number $1/$name"
+		else
+			failed="$failed $name"
+			for file in $shown; do
+				tail -n 12 "$file" 2> /dev/null | tr -d '\r' | sed "s|^|# ${file##*/}: |"
+			done
+			echo "not ok $number $1/$name"
+		fi
+		! type after_test > /dev/null 2>&1 || after_test
+	done
+	[ -z "$failed" ] || fail "failed:$failed"
+	pass
+}
