@@ -129,6 +129,8 @@ int clock_from_user(struct vm *vm, const struct kvm_clock_data *in)
 
 	if (in->flags & ~(u32)(KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC))
 		return -EINVAL;
+	/* What is read back is of one moment with the host's clocks even before the guest uses its own. */
+	clock_resync(vm);
 	raw_spin_lock_irqsave(&vm->arch.tsc_lock, flags);
 	host_read(&now);
 	/* Time that passed since the clock was read on the other side; never backwards. */

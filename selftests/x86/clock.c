@@ -5,6 +5,7 @@
  * that do nothing.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <linux/kvm_para.h>
 #include <time.h>
 #include <unistd.h>
@@ -107,6 +108,46 @@ static void clock_rate(u32 msr)
 
 static void kvmclock(void) { clock_rate(MSR_KVM_SYSTEM_TIME_NEW); }
 static void kvmclock_old(void) { clock_rate(0x12); }
+
+static u64 host_real(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+static bool host_by_tsc(void)
+{
+	int fd = open("/sys/devices/system/clocksource/clocksource0/current_clocksource", O_RDONLY);
+	char name[16];
+
+	return fd >= 0 && read(fd, name, sizeof(name)) == 4 && !memcmp(name, "tsc\n", 4);
+}
+
+/* A clock that was set can be read with the host's TSC and time of that moment, guest or no guest. */
+static void clock_pair(void)
+{
+	const u32 all = KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC;
+	struct vm *vm = vm_create(VM_IRQCHIP);
+	struct kvm_clock_data data = { .clock = 1000000000 };
+	u64 tsc, real;
+
+	if (!host_by_tsc())
+		test_skip("the host's clocksource is not the TSC");
+	CHECK_EQ(ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_ADJUST_CLOCK), all);
+	vcpu_create(vm, 0);
+	SYS(ioctl(vm->fd, KVM_SET_CLOCK, &data));
+	tsc = rdtsc();
+	real = host_real();
+	SYS(ioctl(vm->fd, KVM_GET_CLOCK, &data));
+	CHECK_EQ(data.flags, all);
+	CHECK_GE(data.clock, 1000000000);
+	CHECK_GE(data.host_tsc, tsc);
+	CHECK_LE(data.host_tsc, rdtsc());
+	CHECK_GE(data.realtime, real);
+	CHECK_LE(data.realtime, host_real());
+}
 
 static struct {
 	u32 version, sec, nsec;
@@ -416,6 +457,7 @@ static void hypercalls(void)
 static const struct test_case cases[] = {
 	{ "kvmclock", kvmclock },
 	{ "kvmclock_old", kvmclock_old },
+	{ "clock_pair", clock_pair },
 	{ "wall_clock", wall_clock },
 	{ "steal_time", steal_time },
 	{ "steal_time_log", steal_time_log },
