@@ -96,7 +96,7 @@ static int sys_get_msrs(void *data, unsigned long arg)
 
 static int sys_mce_cap(void *data, unsigned long arg)
 {
-	*(u64 *)data = MCE_CAP_SUPPORTED;
+	*(u64 *)data = mce_cap_supported();
 	return 0;
 }
 

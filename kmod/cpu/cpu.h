@@ -24,6 +24,7 @@ struct mce_bank {
 
 struct vcpu_mce {
 	u64 cap, status, ctl;		/* MCG_*; reset value of cap: 32 banks */
+	u64 ctl2[CORBEL_MCE_BANKS];	/* CMCI: wanted, and from how many errors on */
 	struct mce_bank banks[CORBEL_MCE_BANKS];
 };
 

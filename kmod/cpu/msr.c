@@ -312,6 +312,8 @@ static const struct msr_row rows[] = {
 	{ ONE(MSR_IA32_MCG_CTL), LISTED, KEPT(mce.ctl), .may = mce_may, .check = mce_check },
 	{ MSR_IA32_MC0_CTL, MSR_IA32_MCx_CTL(CORBEL_MCE_BANKS) - 1, KEPT(mce.banks),
 	  .may = mce_may, .check = mce_check },
+	{ MSR_IA32_MC0_CTL2, MSR_IA32_MCx_CTL2(CORBEL_MCE_BANKS) - 1, KEPT(mce.ctl2),
+	  .may = mce_ctl2_may, .check = mce_ctl2_check },
 	{ ONE(MSR_MTRRcap), READ_ONLY,
 	  .constant = BIT(10) | BIT(8) | CORBEL_NR_VAR_MTRRS },		/* WC, fixed ranges */
 	{ ONE(MSR_MTRRdefType), KEPT(mtrr.deftype), .check = mtrr_check },

@@ -49,13 +49,16 @@ bool msr_write_fast(struct vcpu *vcpu, struct vcpu_exit *exit);
 void msr_intercepts(struct vcpu *vcpu);
 
 /* Machine checks. */
-#define MCE_CAP_SUPPORTED	(MCG_CTL_P | MCG_SER_P)		/* KVM_X86_GET_MCE_CAP_SUPPORTED */
+u64 mce_cap_supported(void);					/* KVM_X86_GET_MCE_CAP_SUPPORTED */
 int mce_configure(struct vcpu *vcpu, u64 mcg_cap);		/* KVM_X86_SETUP_MCE */
 int mce_set(struct vcpu *vcpu, const struct kvm_x86_mce *mce);	/* KVM_X86_SET_MCE: 0 or -EINVAL */
 void mce_reset(struct vcpu *vcpu);
+bool mce_has_cmci(struct vcpu *vcpu);				/* an interrupt for a corrected error */
 /* For MCG_CTL and the banks: is the register there, may the value be stored. 0 or the error */
 int mce_may(struct vcpu *vcpu, u32 msr, bool host);
 int mce_check(struct vcpu *vcpu, u32 msr, u64 val, bool host);
+int mce_ctl2_may(struct vcpu *vcpu, u32 msr, bool host);
+int mce_ctl2_check(struct vcpu *vcpu, u32 msr, u64 val, bool host);
 
 /* msr_filter.c */
 /**

@@ -13,13 +13,15 @@
 #include <asm/msr-index.h>
 #include "vm.h"
 #include "cpu/cpuid.h"
+#include "cpu/msr.h"
 #include "cpu/pv.h"
 #include "cpu/regs.h"
 #include "irq/ioapic.h"
 #include "irq/lapic_timer.h"
 #include "irq/mp_state.h"
 
-#define LAPIC_VERSION	0x50014		/* six LVT entries */
+#define LAPIC_VERSION	0x14
+#define LVT_ENTRIES	6		/* and one more with CMCI */
 #define LVT_FIRST	APIC_LVTT
 #define LVT_LAST	APIC_LVTERR
 
@@ -275,7 +277,7 @@ static void set_ids(struct lapic *lapic)
  */
 static void set_version(struct lapic *lapic)
 {
-	u32 version = LAPIC_VERSION;
+	u32 version = LAPIC_VERSION | (LVT_ENTRIES - 1 + mce_has_cmci(lapic->vcpu)) << 16;
 
 	if (lapic->vcpu->vm->irq.mode == IRQCHIP_SPLIT && guest_has(lapic->vcpu, GUEST_X2APIC))
 		version |= APIC_LVR_DIRECTED_EOI;
@@ -294,6 +296,8 @@ static void mask_lvts(struct lapic *lapic)
 
 	for (lvt = LVT_FIRST; lvt <= LVT_LAST; lvt += 0x10)
 		lapic_reg_set(lapic, lvt, lapic_reg(lapic, lvt) | APIC_LVT_MASKED);
+	/* Whether the guest sees it or not: userspace may offer it later. */
+	lapic_reg_set(lapic, APIC_LVTCMCI, lapic_reg(lapic, APIC_LVTCMCI) | APIC_LVT_MASKED);
 }
 
 /* In which mode a register can be read and written. */
@@ -323,6 +327,7 @@ static const struct {
 	[APIC_TMR >> 4 ... (APIC_TMR >> 4) + 7]	= { RS },
 	[APIC_IRR >> 4 ... (APIC_IRR >> 4) + 7]	= { RS },
 	[APIC_ESR >> 4]		= { RW | STRICT },
+	[APIC_LVTCMCI >> 4]	= { RW, 0x107ff },
 	[APIC_ICR >> 4]		= { RW, ~0u },
 	[APIC_ICR2 >> 4]	= { RX | WX, 0xff000000 },
 	[APIC_LVTT >> 4]	= { RW, 0x700ff },
@@ -343,6 +348,8 @@ static int register_find(struct lapic *lapic, unsigned int offset, unsigned int 
 	unsigned int index = array_index_nospec(offset >> 4, ARRAY_SIZE(registers));
 
 	access &= lapic_mode(lapic->vcpu) == LAPIC_X2APIC ? R2 | W2 : RX | WX;
+	if (offset == APIC_LVTCMCI && !mce_has_cmci(lapic->vcpu))
+		return -EINVAL;
 	return offset >> 4 == index && (registers[index].access & access) ? index : -EINVAL;
 }
 
@@ -380,6 +387,7 @@ static void register_write(struct lapic *lapic, unsigned int offset, u32 val)
 		return spiv_write(lapic, val);
 	case APIC_ICR:
 		return icr_write(lapic, val, lapic_reg(lapic, APIC_ICR2));
+	case APIC_LVTCMCI:
 	case LVT_FIRST ... LVT_LAST:
 		return lvt_write(lapic, offset, val);
 	case APIC_TMICT:

@@ -81,7 +81,7 @@ static inline struct lapic_irq lapic_irq_decode(u32 low)
 int lapic_create(struct vcpu *vcpu);
 void lapic_destroy(struct vcpu *vcpu);
 void lapic_reset(struct vcpu *vcpu, bool init);
-void lapic_cpuid_changed(struct vcpu *vcpu);	/* the version register follows x2APIC */
+void lapic_cpuid_changed(struct vcpu *vcpu);	/* the version register follows x2APIC, and CMCI */
 
 /**
  * lapic_deliver() - send an interrupt message

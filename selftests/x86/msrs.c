@@ -6,6 +6,8 @@
  */
 #include <stdlib.h>
 
+#include "apic.h"
+#include "trap.h"
 #include "vcpu.h"
 
 static void list_round_trip(void)
@@ -221,6 +223,68 @@ static void mce(void)
 	CHECK_EQ(vcpu_try_set_msr(vcpu, 0x400 + 4 * 10, 0), 0);
 }
 
+#define APIC_LVTCMCI	0x2f0
+#define CMCI_BANK	3
+#define CMCI_ENABLED	BIT(30)
+#define MCG_CMCI	BIT(10)
+
+static void cmci_handler(struct trap_frame *frame)
+{
+	trap_count_only(frame);
+	apic_eoi();
+}
+
+static void cmci_guest(void)
+{
+	u64 i;
+
+	apic_enable();
+	trap_set(0x71, cmci_handler);
+	GUEST_CHECK_EQ(apic_read(APIC_LVR) >> 16 & 0xff, 6);
+	GUEST_CHECK_EQ(apic_read(APIC_LVTCMCI), 0x10000);
+	apic_write(APIC_LVTCMCI, 0x71);
+	GUEST_CHECK_EQ(apic_read(APIC_LVTCMCI), 0x71);
+	GUEST_CHECK_EQ(rdmsr(0x280 + CMCI_BANK), 0);
+	GUEST_CHECK_EQ(wrmsr_safe(0x280 + CMCI_BANK, BIT(29)).vector, GP_VECTOR);
+	wrmsr(0x280 + CMCI_BANK, CMCI_ENABLED | 1);
+	for (i = 1;; i++) {
+		GUEST_SYNC(i);
+		sti_nop_cli();
+		guest_sync(100 + i, trap_count[0x71], rdmsr(0x402 + 4 * CMCI_BANK), 0);
+	}
+}
+
+/* Errors that the guest need not act upon at once: in the bank, and no #MC, but an interrupt if it wants that. */
+static void cmci(void)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(VM_IRQCHIP), 0);
+	u64 cap = MCG_CMCI | 0x100010a, supported;
+	struct kvm_x86_mce error = { .bank = CMCI_BANK, .addr = 0x1000 };
+	int i;
+
+	SYS(ioctl(dev_open(), KVM_X86_GET_MCE_CAP_SUPPORTED, &supported));
+	CHECK_EQ(!!(supported & MCG_CMCI), dev_host_is_intel());
+	if (!(supported & MCG_CMCI)) {
+		CHECK_ERRNO(ioctl(vcpu->fd, KVM_X86_SETUP_MCE, &cap), EINVAL);
+		return;
+	}
+	CHECK_EQ(vcpu_try_set_msr(vcpu, 0x280, CMCI_ENABLED), 0);
+	SYS(ioctl(vcpu->fd, KVM_X86_SETUP_MCE, &cap));
+	vcpu_enter(vcpu, cmci_guest, 0);
+	for (i = 1; i <= 3; i++) {
+		vcpu_run_sync(vcpu, i);
+		/* Valid, enabled, uncorrected, with an address; the third one without a signal. */
+		error.status = 0xb400000000010090;
+		error.addr += 0x1000;
+		if (i == 3)
+			vcpu_set_msr(vcpu, 0x280 + CMCI_BANK, 0);
+		vcpu_set_msr(vcpu, 0x401 + 4 * CMCI_BANK, 0);
+		SYS(ioctl(vcpu->fd, KVM_X86_SET_MCE, &error));
+		CHECK_EQ(vcpu_run_ucall(vcpu)->args[1], i < 3 ? i : 2);
+		CHECK_EQ(vcpu_msr(vcpu, 0x402 + 4 * CMCI_BANK), error.addr);
+	}
+}
+
 static void feature_msrs(void)
 {
 	struct {
@@ -397,6 +461,7 @@ static const struct test_case cases[] = {
 	{ "guest_values", guest_values },
 	{ "mtrr", mtrr },
 	{ "mce", mce },
+	{ "cmci", cmci },
 	{ "feature_msrs", feature_msrs },
 	{ "filter", filter },
 	{ "user_exits", user_exits },
