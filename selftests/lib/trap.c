@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "apic.h"
+#include "dev.h"
 #include "trap.h"
 
 #define TRAP_STUB_SIZE	16
@@ -7,8 +8,12 @@
 extern const char trap_stubs[];
 extern const struct { u64 insn, resume; } __start_guest_fixups[], __stop_guest_fixups[];
 
+#define OPCODE_STI	0xfb
+#define OPCODE_HLT	0xf4
+
 volatile u64 trap_count[256];
 static trap_handler trap_handlers[256];
+static bool shadow_forgotten;
 
 /* Vectors 8, 10-14, 17, 21, 29, 30 push an error code; the others get a zero. */
 asm(".pushsection .text\n"
@@ -60,6 +65,18 @@ static bool trap_fixup(struct trap_frame *frame)
 	return false;
 }
 
+/*
+ * STI shields the HLT behind it. QEMU's TCG forgets that if an interrupt of the host's ends the guest
+ * between the two; going on to the HLT would be to sleep for ever.
+ */
+static void trap_hlt_skip(struct trap_frame *frame)
+{
+	const u8 *insn = (const u8 *)(uintptr_t)frame->rip;
+
+	if (shadow_forgotten && insn[0] == OPCODE_HLT && insn[-1] == OPCODE_STI)
+		frame->rip++;
+}
+
 void trap_dispatch(struct trap_frame *frame);
 
 void __attribute__((used)) trap_dispatch(struct trap_frame *frame)
@@ -75,6 +92,7 @@ void __attribute__((used)) trap_dispatch(struct trap_frame *frame)
 
 	if (handler) {
 		handler(frame);
+		trap_hlt_skip(frame);
 		return;
 	}
 	if (trap_fixup(frame))
@@ -103,6 +121,7 @@ void trap_idt_build(struct trap_gate *idt)
 {
 	unsigned int i;
 
+	shadow_forgotten = dev_host_is_tcg();
 	for (i = 0; i < 256; i++) {
 		u64 stub = (uintptr_t)trap_stubs + i * TRAP_STUB_SIZE;
 
