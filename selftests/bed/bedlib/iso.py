@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Start the kernel from a disk image with GRUB: for a Bochs without the bed's patches."""
+"""A kernel on a disk image that GRUB starts: for a Bochs without the bed's patches, and for guests."""
 
 import os
 import shutil
 import subprocess
+import tempfile
 
 from .paths import BedError
 
@@ -15,19 +16,24 @@ boot
 """
 
 
-def image(run, arguments):
-    """An image with the kernel and the initramfs, bootable as a disk."""
+def disc(path, kernel, initrd, arguments):
+    """Write an image with the kernel and the initramfs to @path, bootable as a disc and as a disk."""
     if not shutil.which("grub-mkrescue"):
         raise BedError("grub-mkrescue is not installed; run 'make deps'")
-    root = os.path.join(run.directory, "iso")
-    os.makedirs(os.path.join(root, "boot", "grub"))
-    shutil.copy(run.kernel.image, os.path.join(root, "kernel"))
-    shutil.move(run.initrd(), os.path.join(root, "initrd"))
-    with open(os.path.join(root, "boot", "grub", "grub.cfg"), "w", encoding="ascii") as handle:
-        handle.write(GRUB_CONFIG.format(arguments=arguments))
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as root:
+        os.makedirs(os.path.join(root, "boot", "grub"))
+        shutil.copy(kernel, os.path.join(root, "kernel"))
+        shutil.copy(initrd, os.path.join(root, "initrd"))
+        with open(os.path.join(root, "boot", "grub", "grub.cfg"), "w", encoding="ascii") as handle:
+            handle.write(GRUB_CONFIG.format(arguments=arguments))
+        subprocess.run(["grub-mkrescue", "-o", path, root], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def image(run, arguments):
+    """The host's."""
     path = os.path.join(run.directory, "boot.iso")
-    subprocess.run(["grub-mkrescue", "-o", path, root], check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    disc(path, run.kernel.image, run.initrd(), arguments)
     # Bochs wants whole cylinders.
     cylinder = 16 * 63 * 512
     os.truncate(path, -(-os.path.getsize(path) // cylinder) * cylinder)

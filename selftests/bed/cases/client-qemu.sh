@@ -4,8 +4,8 @@
 #
 # Catches: machines and interrupt controllers that do not boot, resets that do not reset, state that is
 # lost between KVM_GET_* and KVM_SET_*, memory that the dirty log has missed.
-# bed: --memory 2500 --timeout 1500 --module-args alias_kvm=1
-# needs: qemu guest
+# bed: --memory 2500 --timeout 3000 --module-args alias_kvm=1 --modules tun,vhost_net
+# needs: qemu guest iso
 # shellcheck disable=SC2034,SC2317,SC2154,SC3043
 
 # shellcheck source=selftests/bed/cases/lib.sh
@@ -69,6 +69,7 @@ says() {
 	done
 }
 
+last_tick() { sed -n 's/^tick \([0-9]*\).*/\1/p' "/tmp/guest.$1" | tail -n 1; }
 ticks() { says "/tmp/guest.$1" "^tick ${2}[^0-9]*\$" "$3" && ! grep '^broken' "/tmp/guest.$1"; }
 
 quit() {
@@ -116,7 +117,7 @@ t_reset_inside() {
 	END
 	linux reset -M pc -smp 2 || return 1
 	left=120
-	while [ "$(grep -c '^a boot' /tmp/guest.reset)" -lt 3 ]; do
+	until boots=$(grep -c '^a boot' /tmp/guest.reset 2> /dev/null) && [ "$boots" -ge 3 ]; do
 		[ "$left" -gt 0 ] || return 1
 		sleep 1
 		left=$((left - 1))
@@ -168,8 +169,162 @@ t_live_migration() {
 	ticks target $((was + 20)) 120 && ! grep '^broken' /tmp/guest.source
 }
 
+# The state goes into the disk's image, and the guest back to it.
+t_savevm_loadvm() {
+	worker
+	qemu-img create -q -f qcow2 disk.qcow2 64M
+	linux snap -M pc -smp 2 -drive file=disk.qcow2,format=qcow2,if=none,id=disk \
+		-device virtio-blk-pci,drive=disk,romfile= && ticks snap 5 120 || return 1
+	tell 'savevm one'
+	until tell 'info snapshots' && grep -q ' one ' /tmp/snap.said; do
+		sleep 1
+	done
+	was=$(last_tick snap)
+	ticks snap $((was + 20)) 120 || return 1
+	tell 'loadvm one'
+	until [ "$(grep -c "^tick $((was + 10))[^0-9]*\$" /tmp/guest.snap)" = 2 ]; do
+		[ "$(last_tick snap)" -lt $((was + 100)) ] || return 1
+		sleep 1
+	done
+	! grep '^broken' /tmp/guest.snap
+}
+
+# Packets through the kernel's own back end, a ping of three sizes from either side.
+t_vhost_net() {
+	cat <<-'END' | initrd
+		ip addr add 192.0.2.2/24 dev eth0
+		ip link set eth0 up
+		for size in 56 1000 1400; do
+			ping -c 3 -s $size 192.0.2.1
+		done
+		echo "it pinged"
+		sleep 1000
+	END
+	linux vhost -M pc -smp 2 -netdev tap,id=net,ifname=tap0,script=no,downscript=no,vhost=on \
+		-device virtio-net-pci,netdev=net,romfile= || return 1
+	until ip link set tap0 up 2> /dev/null; do
+		sleep 1
+	done
+	ip addr add 192.0.2.1/24 dev tap0
+	says /tmp/guest.vhost '^it pinged' 120 || return 1
+	[ "$(grep -c '3 packets received' /tmp/guest.vhost)" = 3 ] || return 1
+	ping -c 3 -q 192.0.2.2 | grep '3 packets received' || return 1
+	pgrep '^vhost-' || { echo "# no vhost thread"; return 1; }
+}
+
+t_balloon() {
+	worker
+	linux balloon -M pc -device virtio-balloon-pci && ticks balloon 5 120 || return 1
+	tell 'balloon 120'
+	until tell 'info balloon' && grep -q 'actual=120' /tmp/balloon.said; do
+		sleep 1
+	done
+	tell "balloon $memory"
+	until tell 'info balloon' && grep -q "actual=$memory" /tmp/balloon.said; do
+		sleep 1
+	done
+	ticks balloon $(($(last_tick balloon) + 10)) 60
+}
+
+# The firmware's own loader, in 16-bit code, reads the kernel from a disc.
+t_grub_disc() {
+	qemu grub -M pc -smp 2 -cdrom guest.iso -boot d && ticks grub 3 180
+}
+
+# UEFI: flash that is read as memory and written as a device.
+t_ovmf() {
+	echo 'ls /sys/firmware/efi; echo "it runs"' | initrd
+	cp OVMF_VARS_4M.fd vars
+	linux ovmf -M q35 -smp 2 -drive if=pflash,format=raw,readonly=on,file=OVMF_CODE_4M.fd \
+		-drive if=pflash,format=raw,file=vars || return 1
+	says /tmp/guest.ovmf '^it runs' 300 && grep -q '^systab' /tmp/guest.ovmf
+}
+
+# To the debugger's stub: $1 as a packet of its protocol. Its answers go to gdb.said.
+packet() {
+	local sum=0 text="$1"
+
+	while [ -n "$text" ]; do
+		sum=$(((sum + $(printf %d "'$text")) & 255))
+		text=${text#?}
+	done
+	printf '$%s#%02x' "$1" "$sum" >&4
+}
+
+# How often it has reported a stop.
+stops() { tr '$' '\n' < /tmp/gdb.said | grep -c '^T05'; }
+
+# Packet $1 makes it run: wait until it has stopped once more, at most 60 seconds.
+run_to_stop() {
+	local was left=60
+
+	was=$(stops)
+	packet "$1"
+	until [ "$(stops)" -gt "$was" ]; do
+		[ "$left" -gt 0 ] || { echo "# no stop after $1"; return 1; }
+		sleep 1
+		left=$((left - 1))
+	done
+}
+
+# The program counter, as the stub writes it: the bytes in the order of memory.
+counter() {
+	packet p10
+	sleep 1
+	tr '$' '\n' < /tmp/gdb.said | sed -n 's/^\([0-9a-f]\{16\}\)#.*/\1/p' | tail -n 1
+}
+
+reversed() { echo "$1" | sed 's/\(..\)\(..\)\(..\)\(..\)\(..\)\(..\)\(..\)\(..\)/\8\7\6\5\4\3\2\1/'; }
+
+# A guest that calls sync(2) all the time and says where its kernel has that.
+debugged() {
+	cat <<-'END' | initrd
+		echo "here $(sed -n 's/ T __x64_sys_sync$//p' /proc/kallsyms)"
+		n=0
+		while :; do
+			n=$((n + 1))
+			sync
+			echo "tick $n"
+			usleep 100000
+		done
+	END
+	mkfifo /tmp/gdb.in /tmp/gdb.out 2> /dev/null
+	linux debugged -M pc -chardev pipe,id=gdb,path=/tmp/gdb -gdb chardev:gdb || return 1
+	exec 4> /tmp/gdb.in
+	cat /tmp/gdb.out > /tmp/gdb.said &
+	ticks debugged 3 120 || return 1
+	address=$(sed -n 's/^here \([0-9a-f]\{16\}\).*/\1/p' /tmp/guest.debugged)
+	printf '\003' >&4	# stop
+	sleep 1
+	packet qSupported
+}
+
+# Twice to the breakpoint of kind $1, a step in between, and on without it.
+breakpoint() {
+	local at was
+
+	at=$(reversed "$address")
+	packet "Z$1,$address,1"
+	for _ in 1 2; do
+		run_to_stop c || return 1
+		[ "$(counter)" = "$at" ] || { echo "# stopped at $(counter), not at $at"; return 1; }
+		packet "z$1,$address,1"
+		run_to_stop s || return 1
+		[ "$(counter)" != "$at" ] || { echo "# the step stayed"; return 1; }
+		packet "Z$1,$address,1"
+	done
+	packet "z$1,$address,1"
+	was=$(last_tick debugged)
+	packet c
+	ticks debugged $((was + 10)) 60
+}
+
+t_gdb_software_breakpoint() { debugged && breakpoint 0; }
+t_gdb_hardware_breakpoint() { debugged && breakpoint 1; }
+
 after_test() {
 	quit
+	exec 4>&-
 	irqchip=
 	features=
 	rm -f /tmp/guest.* /tmp/*.said

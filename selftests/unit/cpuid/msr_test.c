@@ -231,13 +231,15 @@ static void platform_info(void)
 static void machine_checks(void)
 {
 	struct vcpu *vcpu = world_start();
-	struct kvm_x86_mce mce = { .status = 1ull << 63 | 1ull << 61, .addr = 0x1234, .bank = 1 };
+	struct kvm_x86_mce mce = {
+		.status = 1ull << 63 | 1ull << 61, .mcg_status = MCG_STATUS_MCIP, .addr = 0x1234, .bank = 1,
+	};
 	u64 val;
 
 	EXPECT_EQ(mce_configure(vcpu, 0x100010a), 0);
 	EXPECT_EQ(mce_configure(vcpu, 0), -EINVAL);
 	EXPECT_EQ(mce_configure(vcpu, 33), -EINVAL);
-	EXPECT_EQ(mce_configure(vcpu, 1ull << 10 | 1), -EINVAL);
+	EXPECT_EQ(mce_configure(vcpu, 1ull << 9 | 1), -EINVAL);
 	EXPECT_EQ(msr_set(vcpu, MSR_IA32_MCG_CTL, ~0ull, true), 0);
 	EXPECT_EQ(msr_get(vcpu, 0x427, &val, true), 0);
 	EXPECT_EQ(msr_get(vcpu, 0x428, &val, true), -ENOENT);
@@ -254,6 +256,32 @@ static void machine_checks(void)
 	EXPECT_EQ(mce_set(vcpu, &mce), 0);
 	EXPECT_EQ(world.mc, 1);
 	EXPECT(test_bit(REQ_TRIPLE_FAULT, &vcpu->requests));
+	world_end();
+}
+
+/* Nobody has used the data yet: no #MC, an interrupt if the guest has asked for it. */
+static void machine_check_later(void)
+{
+	struct vcpu *vcpu = world_start();
+	struct kvm_x86_mce mce = { .status = 1ull << 63 | 1ull << 61, .addr = 0x1234, .bank = 1 };
+	u64 cap = caps.mcg_cap, val;
+	struct lapic *lapic = vcpu->irq.lapic;
+
+	caps.mcg_cap |= MCG_CMCI_P;
+	vcpu->irq.lapic = (void *)1;	/* not looked into */
+	EXPECT_EQ(mce_configure(vcpu, MCG_CMCI_P | 10), 0);
+	EXPECT_EQ(msr_set(vcpu, MSR_IA32_MCx_CTL2(1), 1ull << 29, true), -EINVAL);
+	EXPECT_EQ(mce_set(vcpu, &mce), 0);
+	EXPECT_EQ(world.cmci, 0);
+	EXPECT_EQ(msr_set(vcpu, MSR_IA32_MCx_CTL2(1), MCI_CTL2_CMCI_EN, false), 0);
+	mce.addr = 0x5678;
+	EXPECT_EQ(mce_set(vcpu, &mce), 0);
+	EXPECT_EQ(world.cmci, 1);
+	EXPECT_EQ(world.mc, 0);
+	EXPECT_EQ(msr_get(vcpu, 0x406, &val, false), 0);
+	EXPECT_EQ(val, 0x5678);
+	vcpu->irq.lapic = lapic;
+	caps.mcg_cap = cap;
 	world_end();
 }
 
@@ -431,6 +459,7 @@ static const struct ktap_case cases[] = {
 	{ "pv_enforced", pv_enforced },
 	{ "platform_info", platform_info },
 	{ "machine_checks", machine_checks },
+	{ "machine_check_later", machine_check_later },
 	{ "filter_rules", filter_rules },
 	{ "filter_refused", filter_refused },
 	{ "filter_intercepts", filter_intercepts },

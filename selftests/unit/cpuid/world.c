@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <stdlib.h>
 #include <linux/slab.h>
+#include <asm/apicdef.h>
 #include <asm/msr.h>
 #include <asm/processor.h>
 #include "world.h"
@@ -180,6 +181,11 @@ u64 lapic_deadline_get(struct vcpu *vcpu)
 
 void lapic_deadline_set(struct vcpu *vcpu, u64 guest_tsc)
 {
+}
+
+void lapic_local(struct lapic *lapic, unsigned int lvt)
+{
+	world.cmci += lvt == APIC_LVTCMCI;
 }
 
 bool lapic_icr_fast(struct vcpu *vcpu, u64 val)

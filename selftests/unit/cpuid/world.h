@@ -19,7 +19,7 @@ struct world {
 	bool host_all_ones;		/* every feature register reads ~0 */
 	u64 apic_base;
 	u64 memory[512];		/* guest-physical 0 to 4095 */
-	int gp, ud, mc, paging_changed, controls;
+	int gp, ud, mc, cmci, paging_changed, controls;
 	bool msr_read_open[3], msr_write_open[3];
 };
 extern struct world world;

@@ -3,6 +3,7 @@
 #include <linux/slab.h>
 #include "world.h"
 #include "cpu/dr.h"
+#include "cpu/msr.h"
 #include "cpu/pv.h"
 #include "cpu/tsc.h"
 #include "irq/pit.h"
@@ -117,6 +118,11 @@ int guest_write(struct vm *vm, gpa_t gpa, const void *buf, unsigned int len)
 {
 	memcpy(&world.vapic, buf, len);
 	return 0;
+}
+
+bool mce_has_cmci(struct vcpu *vcpu)
+{
+	return vcpu->arch.mce.cap & BIT(10);
 }
 
 bool pv_eoi_set(struct vcpu *vcpu)
