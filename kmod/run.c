@@ -15,6 +15,7 @@
 #include "cpu/pv.h"
 #include "cpu/regs.h"
 #include "exit.h"
+#include "interpret.h"
 #include "irq/halt.h"
 #include "irq/lapic.h"
 #include "irq/lapic_timer.h"
@@ -123,6 +124,11 @@ static int serve_events(struct vcpu *vcpu)
 	next = irq_accept_init_sipi(vcpu);
 	if (next != RESUME || halt_wanted(vcpu))
 		return next;
+	if (unlikely(!caps.any_mode) && interpret_wanted(vcpu)) {
+		srcu_leave(vcpu);	/* a guest that stays there must not keep writers waiting */
+		srcu_enter(vcpu);
+		return interpret(vcpu);
+	}
 	return inject_events(vcpu);
 }
 

@@ -39,9 +39,18 @@ static int vm_set_boot_cpu_id(struct vm *vm, void *data, unsigned long arg)
 	return 0;
 }
 
-/* Hardware runs real mode by itself: these pages, which other hosts would need, stay unused. */
+/* Real mode runs without: by hardware, or by interpretation. */
 ROW_FN(vm, set_tss_addr, arg > U32_MAX - 3 * PAGE_SIZE + 1 ? -EINVAL : 0)
-ROW_FN(vm, set_identity_map, vm->nr_vcpus ? -EINVAL : 0)
+
+static int vm_set_identity_map(struct vm *vm, void *data, unsigned long arg)
+{
+	u64 *addr = data;
+
+	if (vm->nr_vcpus)
+		return -EINVAL;
+	vm->mmu.identity_gfn = *addr ? *addr >> PAGE_SHIFT : IDENTITY_GFN;
+	return 0;
+}
 
 /* Memory */
 

@@ -82,6 +82,8 @@ void cr0_apply(struct vcpu *vcpu, u64 val)
 	val = (val & CR0_DEFINED) | X86_CR0_ET;
 	cr0_set(vcpu, val);
 	lma_update(vcpu, val);
+	if ((old ^ val) & X86_CR0_PE)
+		vcpu_request(vcpu, REQ_EVENT);	/* who runs it may change */
 	if ((old ^ val) & CR0_PAGING) {
 		mmu_paging_changed(vcpu);
 		vcpu_request(vcpu, REQ_TLB_FLUSH_GUEST);

@@ -92,7 +92,7 @@ static void load_breakpoints(const u64 *dr)
 }
 
 /* Stepping: TF in hardware; a blocked boundary after STI or MOV SS must not swallow the trap. */
-static void step_enter(struct vcpu *vcpu)
+void dr_step(struct vcpu *vcpu)
 {
 	u64 rflags = rflags_get(vcpu), shadow = shadow_get(vcpu);
 
@@ -105,7 +105,7 @@ static void step_enter(struct vcpu *vcpu)
 void dr_enter(struct vcpu *vcpu)
 {
 	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP))
-		step_enter(vcpu);
+		dr_step(vcpu);
 	if (likely(!vcpu->arch.dr_switch))
 		return;
 	set_debugreg(0, 7);

@@ -28,6 +28,9 @@ void dr_reset(struct vcpu *vcpu);
 void dr_enter(struct vcpu *vcpu);
 void dr_exit_guest(struct vcpu *vcpu);
 
+/** dr_step() - have the debugger's next single-step trap come behind the next instruction */
+void dr_step(struct vcpu *vcpu);
+
 void debugregs_to_user(struct vcpu *vcpu, struct kvm_debugregs *out);
 int debugregs_from_user(struct vcpu *vcpu, const struct kvm_debugregs *in);
 

@@ -122,6 +122,7 @@ struct emul_ops {
 	int (*hlt)(struct emul *e);
 	int (*wbinvd)(struct emul *e);
 	int (*rdtsc)(struct emul *e, u64 *tsc);
+	int (*x87)(struct emul *e, u16 *word);	/* d.opcode: D9 FNSTCW, DB FNINIT, DD FNSTSW */
 	/*
 	 * Told after each instruction and each REP iteration, when registers have moved on:
 	 * reads recorded for a restart are stale now. Not told when an instruction faults.
@@ -218,6 +219,9 @@ int emul_decode(struct emul *e);
  * Unless EMUL_CONTINUE is returned or @committed is set, no register has changed.
  */
 int emul_exec(struct emul *e);
+
+/** emul_privileged - for CPL 0 only. Of a decoded instruction; emul_exec() looks by itself. */
+bool emul_privileged(const struct emul *e);
 
 /**
  * emul_interrupt_real - deliver an event through the real-mode interrupt vector table

@@ -257,12 +257,17 @@ static void exec_rep(struct emul *e, u64 next_rip)
 		exec_commit(e);
 }
 
+bool emul_privileged(const struct emul *e)
+{
+	return e->d.insn->flags & F_CPL0;
+}
+
 /* Faults that come before any operand is looked at. */
 static void exec_check(struct emul *e)
 {
 	u32 flags = e->d.insn->flags;
 
-	if ((flags & F_CPL0) && (e->state.cpl || e->state.mode == EMUL_MODE_VM86))
+	if (emul_privileged(e) && (e->state.cpl || e->state.mode == EMUL_MODE_VM86))
 		mem_gp(e, 0);
 	/* INS and OUTS ask for their port even when RCX is 0. */
 	if ((flags & F_STRING) && (flags & F_PIO))

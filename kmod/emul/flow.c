@@ -237,6 +237,8 @@ int emul_interrupt_real(struct emul *e, u8 vector, u16 ip)
 	struct emul_regs saved = e->state.regs;
 
 	e->result = EMUL_CONTINUE;
+	e->single_step = e->iret = false;
+	e->shadow = EMUL_SHADOW_NONE;
 	flow_interrupt_real(e, vector, ip);
 	if (e->result)
 		e->state.regs = saved;

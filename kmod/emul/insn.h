@@ -171,7 +171,7 @@ emul_handler string_movs, string_cmps, string_scas, string_stos, string_lods, st
 	     string_outs, string_xlat;
 
 /* simd.c */
-emul_handler simd_check, simd_load, simd_load_half, simd_store;
+emul_handler simd_check, simd_load, simd_load_half, simd_store, simd_x87;
 
 /* seg.c */
 void seg_check_cs(struct emul *e, u16 selector, u64 ip, bool ret, struct kvm_segment *cs);

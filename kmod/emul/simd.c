@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Moves between memory and vector registers, legacy SSE and VEX-encoded. */
+/* Moves between memory and vector registers, legacy SSE and VEX-encoded; a little of the x87. */
 #include "insn.h"
 
 #define XCR0_AVX	0x6ull
@@ -73,4 +73,19 @@ void simd_store(struct emul *e)
 
 	simd_register(e, buf, bytes > 16 ? 32 : 16, false);
 	mem_store(e, simd_linear(e, bytes, true), buf + e->d.insn->src, bytes, 0);
+}
+
+#define FNINIT	0xe3
+
+void simd_x87(struct emul *e)
+{
+	u16 word = 0;
+
+	if (e->d.opcode == 0xdb && e->d.modrm != FNINIT)
+		mem_result(e, EMUL_UNHANDLEABLE);
+	if (e->state.cr0 & (X86_CR0_EM | X86_CR0_TS))
+		mem_fault(e, EMUL_NM, 0);
+	if (!e->result)
+		e->result = e->ops->x87 ? e->ops->x87(e, &word) : EMUL_UNHANDLEABLE;
+	e->dst.val = word;
 }

@@ -124,6 +124,10 @@ const struct emul_insn table_1byte[256] = {
 	[0xd4] = ROW(F_NO64, NONE, NONE, U8, alu_aam),
 	[0xd5] = ROW(F_NO64, NONE, NONE, U8, alu_aad),
 	[0xd7] = ROW(F_BYTE | F_NOREAD, ACC, NONE, NONE, string_xlat),
+	/* Of the x87 what boot code uses to find one: FNSTCW, FNINIT, FNSTSW. */
+	[0xd9] = BY_MOD(BY_REG(0, [7] = ROW(F_NOREAD, RM16, NONE, NONE, simd_x87)), { 0 }),
+	[0xdb] = BY_MOD({ 0 }, BY_REG(0, [4] = ROW(0, NONE, NONE, NONE, simd_x87))),
+	[0xdd] = BY_MOD(BY_REG(0, [7] = ROW(F_NOREAD, RM16, NONE, NONE, simd_x87)), { 0 }),
 	[0xe0 ... 0xe3] = ROW(F_F64, NONE, REL, S8, flow_loop),
 	[0xe4 ... 0xe5] = ROW(F_W | F_PIO | F_NOREAD, ACC, NONE, U8, sys_in),
 	[0xe6 ... 0xe7] = ROW(F_W | F_PIO, NONE, ACC, U8, sys_out),

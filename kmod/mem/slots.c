@@ -210,7 +210,8 @@ static int check_region(const struct kvm_userspace_memory_region *r)
 	return r->memory_size && last >> bits ? -EINVAL : 0;
 }
 
-static bool overlaps(const struct slots *slots, const struct slot *new, const struct slot *old)
+static bool overlaps(const struct vm *vm, const struct slots *slots, const struct slot *new,
+		     const struct slot *old)
 {
 	unsigned int i;
 
@@ -221,7 +222,7 @@ static bool overlaps(const struct slots *slots, const struct slot *new, const st
 		    slot->gfn < new->gfn + new->npages)
 			return true;
 	}
-	return false;
+	return vm->mmu.identity && slot_has_gfn(new, vm->mmu.identity_gfn);
 }
 
 static int dirty_log_prepare(struct vm *vm, struct slot *new, const struct slot *old)
@@ -310,7 +311,7 @@ static int set_region_locked(struct vm *vm, const struct kvm_userspace_memory_re
 	new = slot_new(vm, r, old);
 	if (!new)
 		return -ENOMEM;
-	ret = overlaps(cur, new, old) ? -EEXIST : replace(vm, cur, old, new);
+	ret = overlaps(vm, cur, new, old) ? -EEXIST : replace(vm, cur, old, new);
 	if (ret)
 		slot_free(new, old);
 	return ret;

@@ -321,7 +321,7 @@ static int finish(struct emulation *em, int result)
 	}
 }
 
-static int decode(struct emulation *em)
+static void begin(struct emulation *em)
 {
 	em->log_len = em->log_pos = 0;
 	em->nr_pieces = em->next_piece = 0;
@@ -330,6 +330,11 @@ static int decode(struct emulation *em)
 	em->e.committed = false;
 	em->vcpu->cache_tainted = true;	/* guest memory has come into this CPU's caches */
 	load_basics(em);
+}
+
+static int decode(struct emulation *em)
+{
+	begin(em);
 	return emul_decode(&em->e);
 }
 
@@ -396,14 +401,31 @@ unsigned int emulate_insn_len(struct vcpu *vcpu)
 	return decode(em) == EMUL_CONTINUE ? em->e.d.len : 0;
 }
 
-/* MOV to and from control and debug registers, and CLTS, as an exit tells them. */
-static bool control_exit(const struct emul_decoded *d, struct vcpu_exit *exit)
+/* What is an exit of its own, as hardware would tell it. */
+static bool own_exit(const struct emul *e, struct vcpu_exit *exit)
 {
+	const struct emul_decoded *d = &e->d;
+
 	exit->insn_len = d->len;
 	switch (d->map << 8 | d->opcode) {
+	case 0x0e4 ... 0x0e7:
+	case 0x0ec ... 0x0ef:
+		exit->kind = EXIT_IO;
+		exit->io.port = d->opcode & 8 ? e->state.regs.gpr[EMUL_RDX] : d->imm;
+		exit->io.size = d->op_bytes;
+		exit->io.in = !(d->opcode & 2);
+		exit->io.string = false;
+		return !e->state.cpl;		/* permission is for the emulator to check */
+	case 0x0f4:
+		exit->kind = EXIT_HLT;
+		return true;
 	case 0x106:
 		exit->kind = EXIT_CR;
 		exit->cr.op = CR_CLTS;
+		return true;
+	case 0x108:
+	case 0x109:
+		exit->kind = EXIT_INVD;
 		return true;
 	case 0x120:
 	case 0x122:
@@ -419,6 +441,18 @@ static bool control_exit(const struct emul_decoded *d, struct vcpu_exit *exit)
 		exit->dr.dr = d->reg;
 		exit->dr.gpr = d->rm;
 		return true;
+	case 0x130:
+		exit->kind = EXIT_MSR_WRITE;
+		return true;
+	case 0x131:
+		exit->kind = EXIT_RDTSC;
+		return true;
+	case 0x132:
+		exit->kind = EXIT_MSR_READ;
+		return true;
+	case 0x1a2:
+		exit->kind = EXIT_CPUID;
+		return true;
 	}
 	return false;
 }
@@ -432,9 +466,32 @@ int insn_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 	result = decode(em);
 	if (result != EMUL_CONTINUE)
 		return finish(em, result);
-	if (control_exit(&em->e.d, exit))
+	if (emul_privileged(&em->e) && regs_cpl(vcpu))
+		return inject_gp(vcpu);	/* not what has exited: it was changed meanwhile */
+	if (own_exit(&em->e, exit))
 		return exit_handle(vcpu, exit);
-	return execute(em);	/* LMSW and SMSW */
+	return execute(em);
+}
+
+int emulate_interrupt_real(struct vcpu *vcpu)
+{
+	struct emulation *em = vcpu->mmu.emulation;
+	struct event *event = &vcpu->events.entry;
+	u16 ip = rip_get(vcpu) + (event->type >= EVENT_SOFT_INT ? event->insn_len : 0);
+	int result;
+
+	em->hint.valid = false;
+	begin(em);
+	load_segs(em);
+	em->segs = true;
+	result = emul_interrupt_real(&em->e, event->vector, ip);
+	if (result == EMUL_CONTINUE) {
+		if (event->type == EVENT_NMI)
+			shadow_set(vcpu, shadow_get(vcpu) | SHADOW_NMI);
+		event->type = EVENT_NONE;
+	}
+	/* A table on a device cannot be waited for: there is no instruction to run again. */
+	return finish(em, result == EMUL_IO_NEEDED ? EMUL_UNHANDLEABLE : result);
 }
 
 /* Hardware task switches are not emulated: nothing has changed yet, so userspace may look. */

@@ -70,6 +70,9 @@ void emulate_vcpu_destroy(struct vcpu *vcpu);
  */
 void emulate_forget(struct vcpu *vcpu);
 
+/** emulate_interrupt_real() - take events.entry through the interrupt table of real mode */
+int emulate_interrupt_real(struct vcpu *vcpu);
+
 /** emulate_log_add() - remember what an access has read. False: no room */
 bool emulate_log_add(struct emulation *em, const void *buf, unsigned int len);
 

@@ -365,6 +365,19 @@ static int op_vector(struct emul *e, unsigned int reg, void *buf, unsigned int l
 	return EMUL_CONTINUE;
 }
 
+static int op_x87(struct emul *e, u16 *word)
+{
+	xstate_vec_begin();
+	if (e->d.opcode == 0xd9)
+		asm volatile("fnstcw %0" : "=m" (*word));
+	else if (e->d.opcode == 0xdd)
+		asm volatile("fnstsw %0" : "=m" (*word));
+	else
+		asm volatile("fninit");
+	xstate_vec_end();
+	return EMUL_CONTINUE;
+}
+
 /* LMSW alone comes here: MOV to control registers exits by itself. */
 static int op_set_cr(struct emul *e, unsigned int nr, u64 value)
 {
@@ -396,5 +409,6 @@ const struct emul_ops emulate_ops = {
 	.pio_out	= op_pio_out,
 	.set_cr		= op_set_cr,
 	.vector		= op_vector,
+	.x87		= op_x87,
 	.commit		= op_commit,
 };

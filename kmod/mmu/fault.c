@@ -55,16 +55,29 @@ static int fault_ram(struct vcpu *vcpu, struct tdp_fault *f)
 	return RESUME;
 }
 
-/* The page behind APIC-access virtualization: no slot has it, and no host address. */
-static int fault_apic_page(struct vcpu *vcpu, struct tdp_fault *f)
+/*
+ * Pages of our own, which no slot has, and no host address: the one behind APIC-access
+ * virtualization and the identity map.
+ */
+static hpa_t own_page(const struct vm *vm, gfn_t gfn)
 {
-	f->pfn = (struct pfn){ .hfn = vcpu->vm->mmu.apic_page >> PAGE_SHIFT, .writable = true };
+	if (gfn == APIC_GFN)
+		return vm->mmu.apic_page;
+	if (vm->mmu.identity && gfn == vm->mmu.identity_gfn)
+		return __pa(vm->mmu.identity);
+	return INVALID_HPA;
+}
+
+static int fault_own_page(struct vcpu *vcpu, struct tdp_fault *f, hpa_t hpa)
+{
+	f->pfn = (struct pfn){ .hfn = hpa >> PAGE_SHIFT, .writable = true };
 	tdp_map(vcpu, f);
 	return RESUME;
 }
 
 static int fault_resolve(struct vcpu *vcpu, struct vcpu_exit *exit, struct tdp_fault *f)
 {
+	hpa_t own;
 	int ret;
 
 	if (f->slot && tdp_fast_fault(vcpu, f)) {
@@ -76,8 +89,9 @@ static int fault_resolve(struct vcpu *vcpu, struct vcpu_exit *exit, struct tdp_f
 		return ret;
 	if (f->slot)
 		return fault_ram(vcpu, f);
-	if (f->gfn == APIC_GFN && vcpu->vm->mmu.apic_page != INVALID_HPA)
-		return fault_apic_page(vcpu, f);
+	own = own_page(vcpu->vm, f->gfn);
+	if (own != INVALID_HPA)
+		return fault_own_page(vcpu, f, own);
 	return tdp_mark_mmio(vcpu, f) ? emulate_mmio(vcpu, exit, false) : RESUME;
 }
 

@@ -19,19 +19,53 @@ void mmu_module_exit(void)
 	rcu_barrier();	/* tables on their way through table_free_rcu() */
 }
 
+#define IDENTITY_BITS	0xe7		/* present, writable, user, accessed, dirty, 4 MiB */
+
+/* A guest without paging, where the CPU insists on it: pages of 4 MiB, each where it would be. */
+static int identity_create(struct vm *vm)
+{
+	u32 *table = (u32 *)__get_free_page(GFP_KERNEL_ACCOUNT), i;
+
+	if (!table)
+		return -ENOMEM;
+	for (i = 0; i < PAGE_SIZE / sizeof(*table); i++)
+		table[i] = i << 22 | IDENTITY_BITS;
+	vm->mmu.identity = table;
+	stats_live(LIVE_PAGES, 1);
+	return 0;
+}
+
+static void identity_destroy(struct vm *vm)
+{
+	if (!vm->mmu.identity)
+		return;
+	free_page((unsigned long)vm->mmu.identity);
+	stats_live(LIVE_PAGES, -1);
+}
+
 int mmu_vm_init(struct vm *vm)
 {
+	int ret;
+
 	vm->mmu.root = INVALID_HPA;
 	vm->mmu.apic_page = INVALID_HPA;
+	vm->mmu.identity_gfn = IDENTITY_GFN;
 	if (!caps.tdp)
 		return -EOPNOTSUPP;
 	vm->mmu.nx_huge_pages = boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) && !cpu_mitigations_off();
-	return tdp_vm_init(vm);
+	ret = caps.any_mode ? 0 : identity_create(vm);
+	if (ret)
+		return ret;
+	ret = tdp_vm_init(vm);
+	if (ret)
+		identity_destroy(vm);
+	return ret;
 }
 
 void mmu_vm_destroy(struct vm *vm)
 {
 	tdp_vm_destroy(vm);
+	identity_destroy(vm);
 }
 
 int mmu_vcpu_init(struct vcpu *vcpu)

@@ -10,10 +10,14 @@ struct slot;
 struct emulation;
 struct vcpu_exit;
 
+#define IDENTITY_GFN	0xfffbc		/* KVM's choice where userspace makes none */
+
 struct vm_mmu {
 	hpa_t root;			/* TDP root shared by all vCPUs, as long as the VM */
 	u64 *root_table;
 	bool nx_huge_pages;	/* iTLB multihit: huge pages are not executable, split on a fetch */
+	u32 *identity;		/* page table of 1:1 where the CPU insists on one; or NULL */
+	gfn_t identity_gfn;	/* where the guest has it */
 	hpa_t apic_page;	/* backs gfn 0xfee00 where no slot does; INVALID_HPA: none */
 };
 

@@ -21,7 +21,7 @@ static const u32 exec_required = CPU_BASED_HLT_EXITING | CPU_BASED_UNCOND_IO_EXI
 	CPU_BASED_MONITOR_EXITING | CPU_BASED_RDPMC_EXITING | CPU_BASED_USE_MSR_BITMAPS |
 	CPU_BASED_CR8_LOAD_EXITING | CPU_BASED_CR8_STORE_EXITING |
 	CPU_BASED_ACTIVATE_SECONDARY_CONTROLS;
-static const u32 exec_optional = CPU_BASED_TPR_SHADOW;
+static const u32 exec_optional = CPU_BASED_TPR_SHADOW | VMX_CR3_EXITS;
 
 static const u32 exec2_required = SECONDARY_EXEC_ENABLE_EPT;
 static const u32 exec2_optional = SECONDARY_EXEC_UNRESTRICTED_GUEST | SECONDARY_EXEC_ENABLE_VPID |
@@ -142,7 +142,7 @@ static int generation_check(void)
 		return -EOPNOTSUPP;
 	}
 	if (!(exec2 & SECONDARY_EXEC_UNRESTRICTED_GUEST))
-		pr_warn("this CPU's VT-x has no unrestricted guest: a vCPU in real mode or without paging fails to enter\n");
+		pr_info("this CPU's VT-x has no unrestricted guest: real mode is interpreted\n");
 	return 0;
 }
 

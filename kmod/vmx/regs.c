@@ -4,6 +4,7 @@
 #include <asm/processor-flags.h>
 #include "backend.h"
 #include "cpu/regs.h"
+#include "vm.h"
 #include "vmx/vmcs.h"
 #include "vmx/vmx.h"
 
@@ -18,6 +19,10 @@ static const struct {
 
 /* Caching attributes of guest memory follow PAT and EPT, never CR0. */
 #define CR0_NEVER	(X86_CR0_CD | X86_CR0_NW)
+
+/* Not for the identity map: its entries are of 4 bytes, and every user may use it. */
+#define CR4_OTHER_PAGING	(X86_CR4_PAE | X86_CR4_LA57 | X86_CR4_SMEP | X86_CR4_SMAP | \
+				 X86_CR4_PKE)
 
 u64 vmx_cr4_guest_owned(struct vcpu *vcpu)
 {
@@ -104,7 +109,8 @@ void vmx_reg_fetch(struct vcpu *vcpu, enum reg reg)
 			    (vmcs_readl(GUEST_CR0) & VMX_CR0_GUEST_OWNED);
 		break;
 	case REG_CR3:
-		regs->cr3 = vmcs_readl(GUEST_CR3);
+		if (!vmx_of(vcpu)->identity)
+			regs->cr3 = vmcs_readl(GUEST_CR3);
 		break;
 	case REG_CR4:
 		owned = vmx_cr4_guest_owned(vcpu);
@@ -139,21 +145,24 @@ void vmx_reg_fetch(struct vcpu *vcpu, enum reg reg)
 	regs->avail |= BIT_ULL(reg);
 }
 
-static void cr0_flush(struct vcpu *vcpu)
+static void cr3_flush(struct vcpu *vcpu)
 {
-	u64 cr0 = vcpu->regs.cr0;
+	u64 cr3 = vcpu->regs.cr3;
 
-	vmcs_writel(CR0_READ_SHADOW, cr0);
-	vmcs_writel(GUEST_CR0, (cr0 & ~CR0_NEVER) | caps.cr0_fixed1);
+	if (unlikely(vmx_of(vcpu)->identity))
+		cr3 = vcpu->vm->mmu.identity_gfn << PAGE_SHIFT;
+	vmcs_writel(GUEST_CR3, cr3);
 }
 
 static void cr4_flush(struct vcpu *vcpu)
 {
-	u64 cr4 = vcpu->regs.cr4;
+	u64 cr4 = vcpu->regs.cr4, real = cr4 | vmx_caps.cr4_fixed0;
 
+	if (unlikely(vmx_of(vcpu)->identity))
+		real = (real & ~CR4_OTHER_PAGING) | X86_CR4_PSE;
 	vmcs_writel(CR4_GUEST_HOST_MASK, ~vmx_cr4_guest_owned(vcpu));
 	vmcs_writel(CR4_READ_SHADOW, cr4);
-	vmcs_writel(GUEST_CR4, cr4 | vmx_caps.cr4_fixed0);
+	vmcs_writel(GUEST_CR4, real);
 }
 
 static void efer_flush(struct vcpu *vcpu)
@@ -162,6 +171,8 @@ static void efer_flush(struct vcpu *vcpu)
 	u64 efer = vcpu->regs.efer;
 	u32 entry = vmx->entry & ~VM_ENTRY_IA32E_MODE;
 
+	if (unlikely(vmx->identity))
+		efer &= ~(u64)EFER_LME;		/* an entry with paging wants LME and LMA the same */
 	vmcs_write64(GUEST_IA32_EFER, efer);
 	if (efer & EFER_LMA)
 		entry |= VM_ENTRY_IA32E_MODE;
@@ -169,6 +180,35 @@ static void efer_flush(struct vcpu *vcpu)
 		vmx->entry = entry;
 		vmcs_write32(VM_ENTRY_CONTROLS, entry);
 	}
+}
+
+/* Context: hardware has what the guest had before its CR0 changed. */
+static void identity_switch(struct vcpu *vcpu, bool on)
+{
+	struct vmx_vcpu *vmx = vmx_of(vcpu);
+
+	cr3_get(vcpu);
+	cr4_get(vcpu);
+	vmx->identity = on;
+	vmx->exec = (vmx->exec & ~VMX_CR3_EXITS) | (on ? VMX_CR3_EXITS : 0);
+	vmcs_write32(CPU_BASED_VM_EXEC_CONTROL, vmx->exec);
+	cr3_flush(vcpu);
+	cr4_flush(vcpu);
+	efer_flush(vcpu);
+}
+
+/* Without unrestricted guest PE and PG are 1; what PE as 0 would mean, the CPU never sees. */
+static void cr0_flush(struct vcpu *vcpu)
+{
+	u64 cr0 = vcpu->regs.cr0, real = (cr0 & ~CR0_NEVER) | caps.cr0_fixed1;
+
+	if (unlikely(!caps.any_mode)) {
+		real |= X86_CR0_PE | X86_CR0_PG;
+		if (vmx_of(vcpu)->identity != !(cr0 & X86_CR0_PG))
+			identity_switch(vcpu, !(cr0 & X86_CR0_PG));
+	}
+	vmcs_writel(CR0_READ_SHADOW, cr0);
+	vmcs_writel(GUEST_CR0, real);
 }
 
 #define PENDING_BS	BIT(14)		/* single step, in the pending debug exceptions */
@@ -211,7 +251,7 @@ static noinline void reg_flush(struct vcpu *vcpu, enum reg reg)
 		cr0_flush(vcpu);
 		break;
 	case REG_CR3:
-		vmcs_writel(GUEST_CR3, regs->cr3);
+		cr3_flush(vcpu);
 		break;
 	case REG_CR4:
 		cr4_flush(vcpu);

@@ -239,6 +239,8 @@ static u32 want_exec(struct vcpu *vcpu)
 		exec &= ~(CPU_BASED_CR8_LOAD_EXITING | CPU_BASED_CR8_STORE_EXITING);
 	else
 		exec &= ~CPU_BASED_TPR_SHADOW;
+	if (!vmx_of(vcpu)->identity)
+		exec &= ~VMX_CR3_EXITS;
 	if (exit_off(vcpu, KVM_X86_DISABLE_EXITS_HLT))
 		exec &= ~CPU_BASED_HLT_EXITING;
 	if (exit_off(vcpu, KVM_X86_DISABLE_EXITS_MWAIT))

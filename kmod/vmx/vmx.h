@@ -24,6 +24,8 @@ struct posted_desc {
 
 /* CR0.TS may change without an exit; all else is ours to check. */
 #define VMX_CR0_GUEST_OWNED	X86_CR0_TS
+/* Where the guest has no paging of its own but needs some, CR3 is not what it has written. */
+#define VMX_CR3_EXITS		(CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING)
 #define VMX_REASON_ENTRY_FAILED	0x80000000u
 #define VMX_REASON_VMFAIL	0xffffffffu	/* no exit happened: the entry instruction failed */
 #define VMX_PML_ENTRIES		512
@@ -70,6 +72,7 @@ struct vmx_vcpu {
 	/* Shadows of VMCS fields, to write only what changes */
 	u32 pin, exec, exec2, entry, exit_ctls;
 	u32 exceptions;
+	bool identity;			/* runs on the identity map for want of its own paging */
 	u64 eptp;
 	u64 timer_tsc;			/* host TSC at which the preemption timer fires, ~0 never */
 	u64 kernel_gs_base;		/* the guest's, while host.loaded is false */

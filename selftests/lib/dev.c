@@ -129,22 +129,6 @@ bool dev_host_is_intel(void)
 	return ebx == signature_INTEL_ebx;
 }
 
-/* AMD's can, and a kernel that does not list what VMX has is no excuse. */
-bool dev_host_any_mode(void)
-{
-	FILE *f = fopen("/proc/cpuinfo", "r");
-	char line[4096];
-	bool any = true;
-
-	while (f && fgets(line, sizeof(line), f)) {
-		if (!strncmp(line, "vmx flags", 9))
-			any = strstr(line, " unrestricted_guest") != NULL;
-	}
-	if (f)
-		fclose(f);
-	return any;
-}
-
 bool dev_host_is_tcg(void)
 {
 	u32 eax, ebx, ecx, edx;

@@ -79,14 +79,6 @@ int vcpu_run_raw(struct vcpu *vcpu)
 	return ioctl(vcpu->fd, KVM_RUN, 0UL);
 }
 
-static void skip_missing_mode(struct vcpu *vcpu)
-{
-	if (vcpu->run->exit_reason == KVM_EXIT_FAIL_ENTRY &&
-	    vcpu->run->fail_entry.hardware_entry_failure_reason == VCPU_INVALID_STATE &&
-	    !(vcpu_sregs(vcpu).cr0 & X86_CR0_PG) && !dev_host_any_mode())
-		test_skip("no unrestricted guest");
-}
-
 /* EAGAIN is how a vCPU that waited for SIPI comes back. */
 void vcpu_run(struct vcpu *vcpu)
 {
@@ -97,7 +89,6 @@ void vcpu_run(struct vcpu *vcpu)
 	} while (ret < 0 && (errno == EINTR || errno == EAGAIN));
 	if (ret)
 		FAIL("KVM_RUN: %d, %s; last %s", ret, strerror(errno), vcpu_exit_text(vcpu));
-	skip_missing_mode(vcpu);
 }
 
 void vcpu_run_exit(struct vcpu *vcpu, u32 reason)

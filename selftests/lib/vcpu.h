@@ -47,13 +47,7 @@ void vcpu_enter_code16(struct vcpu *vcpu, u32 ip);	/* 16-bit protected mode */
 /* The two everyday steps in one: a VM with one vCPU in long mode at @fn. */
 struct vcpu *vcpu_start(unsigned int vm_flags, void *fn, u64 a, u64 b);
 
-/* Why KVM_EXIT_FAIL_ENTRY: the guest state is one that VMX refuses. */
-#define VCPU_INVALID_STATE	0x80000021
-
-/*
- * KVM_RUN. vcpu_run() and all that use it skip the case if the CPU cannot run a vCPU without
- * paging, and the entry was refused for that.
- */
+/* KVM_RUN */
 int vcpu_run_raw(struct vcpu *vcpu);
 void vcpu_run(struct vcpu *vcpu);
 void vcpu_run_exit(struct vcpu *vcpu, u32 reason);

@@ -221,6 +221,13 @@ static int bed_rdtsc(struct emul *e, u64 *tsc)
 	return EMUL_CONTINUE;
 }
 
+static int bed_x87(struct emul *e, u16 *word)
+{
+	bed_of(e)->x87 = e->d.opcode;
+	*word = 0x37f;
+	return EMUL_CONTINUE;
+}
+
 static void bed_commit(struct emul *e)
 {
 	struct bed *b = bed_of(e);
@@ -235,7 +242,8 @@ static const struct emul_ops bed_ops = {
 	.pio_allowed = bed_pio_allowed, .pio_in = bed_pio_in, .pio_out = bed_pio_out,
 	.vector = bed_vector, .get_cr = bed_get_cr,
 	.set_cr = bed_set_cr, .rdmsr = bed_rdmsr, .wrmsr = bed_wrmsr, .cpuid = bed_cpuid,
-	.invlpg = bed_invlpg, .hlt = bed_hlt, .rdtsc = bed_rdtsc, .commit = bed_commit,
+	.invlpg = bed_invlpg, .hlt = bed_hlt, .rdtsc = bed_rdtsc, .x87 = bed_x87,
+	.commit = bed_commit,
 };
 
 struct kvm_segment bed_segment(u16 selector, u64 base, u32 limit, u8 type, u8 dpl, bool db)

@@ -48,6 +48,7 @@ struct bed {
 	u64 msr_index, msr_value;
 	u64 invlpg;
 	unsigned int halts;
+	u8 x87;				/* opcode of the last one */
 	u8 ymm[16][32];
 };
 

@@ -162,6 +162,9 @@ const struct form forms[] = {
 	{ "clc, stc", 0, 0xf8, 2, NO_MODRM, 0, 0, 0, 0 },
 	{ "cld, std", 0, 0xfc, 2, NO_MODRM, 0, 0, 0, 0 },
 	{ "sahf, lahf", 0, 0x9e, 2, NO_MODRM, 0, 0, 0, 0 },
+	/* The x87, as it is at first. */
+	{ "fnstcw", 0, 0xd9, 1, 7, 0, 0, FM_MEM, 0 },
+	{ "fnstsw", 0, 0xdd, 1, 7, 0, 0, FM_MEM, 0 },
 	/* Privileged: user code gets the fault. */
 	{ "cli, sti", 0, 0xfa, 2, NO_MODRM, 0, 0, FM_FAULTS, 0 },
 	{ "hlt", 0, 0xf4, 1, NO_MODRM, 0, 0, FM_FAULTS, 0 },

@@ -105,12 +105,20 @@ static int soft_vector(struct emul *e, unsigned int reg, void *buf, unsigned int
 	return EMUL_CONTINUE;
 }
 
+/* Nothing has used it but these: what it is after FNINIT. */
+static int soft_x87(struct emul *e, u16 *word)
+{
+	*word = e->d.opcode == 0xd9 ? 0x37f : 0;
+	return EMUL_CONTINUE;
+}
+
 static const struct emul_ops soft_ops = {
 	.fetch = soft_fetch,
 	.read = soft_read,
 	.write = soft_write,
 	.exchange = soft_cmpxchg,
 	.vector = soft_vector,
+	.x87 = soft_x87,
 };
 
 void soft_init(enum environment env)

@@ -252,6 +252,23 @@ static void privileged(struct bed *b)
 	CHECK(faulted(b, bed_run(b, "\x0f\x31", 2), EMUL_GP, 0));
 }
 
+static void x87(struct bed *b)
+{
+	bed_init(b, EMUL_MODE_REAL);
+	memset(b->ram + 0x2000, 0xaa, 4);
+	CHECK(bed_run(b, "\xdb\xe3", 2) == EMUL_CONTINUE && b->x87 == 0xdb);
+	CHECK(bed_run(b, "\xd9\x3e\x00\x20", 4) == EMUL_CONTINUE && b->x87 == 0xd9);
+	CHECK(!memcmp(b->ram + 0x2000, "\x7f\x03\xaa\xaa", 4));		/* fnstcw 0x2000 */
+	CHECK(bed_run(b, "\xdd\x3e\x02\x20", 4) == EMUL_CONTINUE && b->x87 == 0xdd);
+	CHECK(!memcmp(b->ram + 0x2002, "\x7f\x03", 2));
+	CHECK(bed_run(b, "\xdb\xe2", 2) == EMUL_UNHANDLEABLE);		/* fnclex */
+	CHECK(bed_run(b, "\xd9\xf8", 2) == EMUL_UNHANDLEABLE);		/* fprem */
+	b->e.state.cr0 |= X86_CR0_TS;
+	CHECK(faulted(b, bed_run(b, "\xdb\xe3", 2), EMUL_NM, 0));
+	b->e.state.cr0 ^= X86_CR0_TS | X86_CR0_EM;
+	CHECK(faulted(b, bed_run(b, "\xdd\x3e\x02\x20", 4), EMUL_NM, 0));
+}
+
 static void popf_by_privilege(struct bed *b)
 {
 	bed_init(b, EMUL_MODE_PROT);
@@ -300,6 +317,7 @@ const struct test system_tests[] = {
 	{ "ports and IOPL", ports },
 	{ "control registers", control_registers },
 	{ "MSRs, HLT, INVLPG, RDTSC, CPUID", privileged },
+	{ "FNINIT, FNSTCW, FNSTSW", x87 },
 	{ "POPF by privilege", popf_by_privilege },
 	{ "the stack wraps at 64 KiB", stack_wraps_at_64k },
 	{ "far pointer loads", far_pointer_loads },
