@@ -34,6 +34,7 @@ help:
 	@echo '  check-debug    the selftests on a host kernel with KASAN, lockdep and the like'
 	@echo '  check-kvm-selftests'
 	@echo '                 the kernel'\''s KVM selftests, on real KVM and on Corbel in the same beds'
+	@echo '  check-clients  unmodified clients, on real KVM and on Corbel in the same beds'
 	@echo '  sparse         no warning by sparse, W=1 or objtool, for 6.1 and 6.12'
 	@echo '  bench          what an exit and a boot cost, beside real KVM'
 
@@ -49,7 +50,7 @@ deps:
 demo:
 	scripts/demo
 
-check check-all check-peer check-debug check-kvm-selftests sparse:
+check check-all check-peer check-debug check-kvm-selftests check-clients sparse:
 	scripts/check --suite $@
 
 bench:
@@ -78,4 +79,4 @@ uninstall:
 	rm -f '$(DESTDIR)$(UDEVDIR)/60-corbel.rules' '$(DESTDIR)$(MODPROBEDIR)/corbel.conf'
 
 .PHONY: all help modules launcher deps demo check check-all check-peer check-debug \
-	check-kvm-selftests sparse bench clean install uninstall
+	check-kvm-selftests check-clients sparse bench clean install uninstall
