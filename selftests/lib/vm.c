@@ -128,9 +128,14 @@ u64 *vm_pte(struct vm *vm, u64 va, int level)
 	}
 }
 
-static void memory_build(struct vm *vm)
+static void low_build(struct vm *vm)
 {
 	vm->low = vm_add_anon(vm, VM_SLOT_LOW, 0, 0, VM_LOW_SIZE);
+}
+
+static void memory_build(struct vm *vm)
+{
+	low_build(vm);
 	vm->arena = map_anon((void *)VM_ARENA, VM_ARENA_SIZE);
 	vm_set_slot(vm, VM_SLOT_ARENA, 0, VM_ARENA, VM_ARENA_SIZE, vm->arena);
 	image_share(vm);
@@ -170,8 +175,18 @@ struct vm *vm_create(unsigned int flags)
 
 		SYS(ioctl(vm->fd, KVM_CREATE_PIT2, &pit));
 	}
-	if (!(flags & VM_BARE))
+	if (flags & VM_LOW)
+		low_build(vm);
+	else if (!(flags & VM_BARE))
 		memory_build(vm);
+	return vm;
+}
+
+struct vm *vm_create_code(unsigned int flags, const void *code, size_t size)
+{
+	struct vm *vm = vm_create(flags | VM_LOW);
+
+	memcpy(vm->low + VM_LOW_CODE, code, size);
 	return vm;
 }
 

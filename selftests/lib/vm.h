@@ -13,6 +13,7 @@
 #define VM_ARENA	0x20000000UL
 #define VM_ARENA_SIZE	(4UL << 20)
 #define VM_LOW_SIZE	0xa0000UL
+#define VM_LOW_CODE	0x1000		/* where vm_create_code() puts it */
 /* Free for the tests, inside the 4 GiB that the guest's tables map. */
 #define VM_TEST_GPA	0x40000000UL
 #define VM_HOLE_GPA	0xa0000000UL
@@ -30,6 +31,7 @@ enum vm_flags {
 	VM_SPLIT = 2,		/* only the LAPICs */
 	VM_PIT = 4,
 	VM_BARE = 8,		/* no memory at all */
+	VM_LOW = 16,		/* only the low memory */
 };
 
 struct vcpu;
@@ -47,6 +49,8 @@ struct vm {
 };
 
 struct vm *vm_create(unsigned int flags);
+/* With only the low memory, and raw code in it. */
+struct vm *vm_create_code(unsigned int flags, const void *code, size_t size);
 void vm_destroy(struct vm *vm);
 
 /*

@@ -27,7 +27,7 @@ static void note_handler(struct trap_frame *frame)
 	trap_count_irq(frame);
 }
 
-extern const char shadow_sti[], shadow_after[], shadow_ss_after[];
+extern const char shadow_after[];
 
 /* An interrupt is pending: after STI one more instruction runs. STI, CLI: the window never opens. */
 static bool shadow_holds(void)
@@ -35,7 +35,7 @@ static bool shadow_holds(void)
 	u64 before;
 
 	self_ipi(VECTOR);
-	asm volatile("shadow_sti: sti\n nop\n shadow_after: nop\n cli\n" : : : "memory");
+	asm volatile("sti\n nop\n shadow_after: nop\n cli\n" : : : "memory");
 	if (seen_rip != (u64)shadow_after)
 		return false;
 	self_ipi(VECTOR);

@@ -311,12 +311,11 @@ static const struct raw_case raw16[] = {
 
 static void raw_cases(const struct raw_case *cases, size_t nr, void (*enter)(struct vcpu *, u32))
 {
-	struct vm *vm = vm_create(VM_BARE);
+	struct vm *vm = vm_create(VM_LOW);
 	struct vcpu *vcpu = vcpu_create(vm, 0);
 	struct kvm_regs regs;
 	size_t i;
 
-	vm->low = vm_add_anon(vm, VM_SLOT_LOW, 0, 0, VM_LOW_SIZE);
 	for (i = 0; i < nr; i++) {
 		memcpy(vm->low + 0x1000, cases[i].code, sizeof(cases[i].code));
 		memcpy(device, &cases[i].memory, 8);
@@ -355,13 +354,10 @@ static void real_mode(void)
 		0xb8, 0x00, 0xb8, 0x8e, 0xc0, 0xbf, 0x04, 0x00, 0xb8, 0x41, 0x07, 0xb9, 0x02, 0x00,
 		0xf3, 0xab, 0x26, 0x8a, 0x1e, 0x04, 0x00, 0xf4,
 	};
-	struct vm *vm = vm_create(VM_BARE);
-	struct vcpu *vcpu = vcpu_create(vm, 0);
+	struct vcpu *vcpu = vcpu_create(vm_create_code(0, code, sizeof(code)), 0);
 	struct kvm_run *run = vcpu->run;
 	int i;
 
-	vm->low = vm_add_anon(vm, VM_SLOT_LOW, 0, 0, VM_LOW_SIZE);
-	memcpy(vm->low + 0x1000, code, sizeof(code));
 	vcpu_enter_real(vcpu, 0x100, 0);
 	for (i = 0; i < 2; i++) {
 		vcpu_run_exit(vcpu, KVM_EXIT_MMIO);

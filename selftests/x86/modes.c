@@ -6,19 +6,14 @@
  */
 #include "vcpu.h"
 
-#define CODE	0x1000
+#define CODE	VM_LOW_CODE
 
-static struct vcpu *raw(const void *code, size_t size, unsigned int flags)
+static struct vcpu *raw(const void *code, size_t size)
 {
-	struct vm *vm = vm_create(flags | VM_BARE);
-	struct vcpu *vcpu = vcpu_create(vm, 0);
-
-	vm->low = vm_add_anon(vm, VM_SLOT_LOW, 0, 0, VM_LOW_SIZE);
-	memcpy(vm->low + CODE, code, size);
-	return vcpu;
+	return vcpu_create(vm_create_code(0, code, size), 0);
 }
 
-#define RAW(...)	raw((const u8[]){ __VA_ARGS__ }, sizeof((u8[]){ __VA_ARGS__ }), 0)
+#define RAW(...)	raw((const u8[]){ __VA_ARGS__ }, sizeof((u8[]){ __VA_ARGS__ }))
 
 /* INT through the real-mode table, IRET back; flags and IP on the stack are 16 bit. */
 static void real_interrupt(void)
@@ -85,7 +80,7 @@ static void big_real(void)
 		0xbb, 0x08, 0x00, 0x8e, 0xdb, 0x24, 0xfe, 0x0f, 0x22, 0xc0,
 		0x66, 0xbb, 0x00, 0x00, 0x08, 0x00, 0x67, 0xc6, 0x03, 0x5a, 0xf4,
 	};
-	struct vcpu *vcpu = raw(code, sizeof(code), 0);
+	struct vcpu *vcpu = raw(code, sizeof(code));
 	u8 *table = vcpu->vm->low + CODE + 0x40;
 
 	*(u16 *)table = 15;
@@ -136,7 +131,7 @@ static const u8 paging_code[] = {
 
 static void paging(void (*tables)(struct vm *), u32 cr4, u64 entry_at)
 {
-	struct vcpu *vcpu = raw(paging_code, sizeof(paging_code), 0);
+	struct vcpu *vcpu = raw(paging_code, sizeof(paging_code));
 	struct kvm_regs regs;
 
 	tables(vcpu->vm);
@@ -168,7 +163,7 @@ static void paging_pae(void)
 /* KVM_TRANSLATE walks the guest's tables. */
 static void translate(void)
 {
-	struct vcpu *vcpu = raw(paging_code, sizeof(paging_code), 0);
+	struct vcpu *vcpu = raw(paging_code, sizeof(paging_code));
 	struct kvm_translation tr = { .linear_address = 0x400123 };
 	struct kvm_regs regs;
 
@@ -203,7 +198,7 @@ static void fault_32(void)
 
 	memcpy(code, paging_code, sizeof(paging_code));
 	memcpy(code + sizeof(paging_code) - 1, "\x89\x1d\x00\x10\x40\x00\xf4", 7);
-	vcpu = raw(code, sizeof(code), 0);
+	vcpu = raw(code, sizeof(code));
 	low = vcpu->vm->low;
 	tables_two_level(vcpu->vm);
 	vcpu_enter_protected(vcpu, CODE);

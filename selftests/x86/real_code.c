@@ -9,7 +9,7 @@
 
 #include "vcpu.h"
 
-#define CODE		0x1000
+#define CODE		VM_LOW_CODE
 #define DATA		0x8000		/* operands are in the 256 bytes from here on */
 #define STACK		0x9000
 #define SEEN		0xa000		/* what is compared: all below */
@@ -379,11 +379,10 @@ static bool same(const struct kvm_regs *a, const struct kvm_regs *b)
 static void random_code(void)
 {
 	static u8 image[SEEN], real_memory[SEEN];
-	struct vm *vm = vm_create(VM_BARE);
+	struct vm *vm = vm_create(VM_LOW);
 	struct vcpu *real = vcpu_create(vm, 0), *prot = vcpu_create(vm, 1);
 	u64 first = test_option("seed", 1), seed, count = test_count("count", 2000);
 
-	vm->low = vm_add_anon(vm, VM_SLOT_LOW, 0, 0, VM_LOW_SIZE);
 	for (seed = first; seed < first + count; seed++) {
 		struct kvm_regs start, one, other;
 
@@ -417,18 +416,15 @@ static void random_code(void)
 	}
 }
 
-static struct vcpu *raw(const void *code, size_t size, unsigned int flags)
+static struct vcpu *raw(const void *code, size_t size)
 {
-	struct vm *vm = vm_create(flags | VM_BARE);
-	struct vcpu *vcpu = vcpu_create(vm, 0);
+	struct vcpu *vcpu = vcpu_create(vm_create_code(0, code, size), 0);
 
-	vm->low = vm_add_anon(vm, VM_SLOT_LOW, 0, 0, VM_LOW_SIZE);
-	memcpy(vm->low + CODE, code, size);
 	vcpu_enter_real(vcpu, 0, CODE);
 	return vcpu;
 }
 
-#define RAW(...)	raw((const u8[]){ __VA_ARGS__ }, sizeof((u8[]){ __VA_ARGS__ }), 0)
+#define RAW(...)	raw((const u8[]){ __VA_ARGS__ }, sizeof((u8[]){ __VA_ARGS__ }))
 
 static void spin_body(struct vcpu *vcpu)
 {
@@ -524,7 +520,7 @@ static void single_step(void)
 	struct kvm_guest_debug debug = {
 		.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP,
 	};
-	struct vcpu *vcpu = raw(code, sizeof(code), 0);
+	struct vcpu *vcpu = raw(code, sizeof(code));
 	unsigned int i;
 
 	*(u16 *)(vcpu->vm->low + 0x1020) = 15;
@@ -549,7 +545,7 @@ static void cr3_kept(void)
 	static const u8 code[] = {
 		0xb8, 0x00, 0x30, 0x12, 0x00, 0x0f, 0x22, 0xd8, 0x31, 0xc0, 0x0f, 0x20, 0xd8, 0xf4,
 	};
-	struct vcpu *vcpu = raw(code, sizeof(code), 0);
+	struct vcpu *vcpu = raw(code, sizeof(code));
 	struct kvm_sregs sregs;
 
 	vcpu_enter_protected(vcpu, CODE);

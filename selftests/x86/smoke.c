@@ -7,14 +7,10 @@
 
 #include "vcpu.h"
 
-/* Put raw code at 0x1000 of a VM whose memory is one page-aligned low slot. */
+/* No CPUID: the least that runs. */
 static struct vcpu *raw_vcpu(unsigned int flags, const void *code, size_t size)
 {
-	struct vm *vm = vm_create(flags | VM_BARE);
-
-	vm->low = vm_add_anon(vm, VM_SLOT_LOW, 0, 0, VM_LOW_SIZE);
-	memcpy(vm->low + 0x1000, code, size);
-	return vcpu_create_raw(vm, 0);
+	return vcpu_create_raw(vm_create_code(flags, code, size), 0);
 }
 
 #define RAW(flags, ...)	raw_vcpu(flags, (const u8[]){ __VA_ARGS__ }, sizeof((u8[]){ __VA_ARGS__ }))
