@@ -69,6 +69,20 @@ says() {
 	done
 }
 
+# Ask monitor $1 for $2 until an answer given from now on has $3 in it, at most 120 times, one a second.
+answers() {
+	local name="$1" asked="$2" wanted="$3" left=120 from
+
+	from=$(($(wc -l < "/tmp/$name.said") + 1))
+	tell "$asked"
+	until tail -n "+$from" "/tmp/$name.said" | grep -q -- "$wanted"; do
+		[ "$left" -gt 0 ] || { tail -n 20 "/tmp/$name.said"; return 1; }
+		sleep 1
+		tell "$asked"
+		left=$((left - 1))
+	done
+}
+
 last_tick() { sed -n 's/^tick \([0-9]*\).*/\1/p' "/tmp/guest.$1" | tail -n 1; }
 ticks() { says "/tmp/guest.$1" "^tick ${2}[^0-9]*\$" "$3" && ! grep '^broken' "/tmp/guest.$1"; }
 
@@ -141,9 +155,7 @@ t_save_and_load() {
 	worker
 	linux saved -M pc -smp 2 && ticks saved 5 120 || return 1
 	tell 'migrate "exec:cat > /tmp/state"'
-	until tell 'info migrate' && grep -q 'status: completed' /tmp/saved.said; do
-		sleep 1
-	done
+	answers saved 'info migrate' 'status: completed' || return 1
 	was=$(grep -c '^tick' /tmp/guest.saved)
 	quit
 	irqchip=
@@ -159,12 +171,7 @@ t_live_migration() {
 	tell 'migrate_set_parameter max-bandwidth 1G'
 	tell 'migrate_set_parameter downtime-limit 2000'
 	tell 'migrate -d unix:/tmp/migration'
-	left=120
-	until tell 'info migrate' && grep -q 'status: completed' /tmp/source.said; do
-		[ "$left" -gt 0 ] || { tail -n 20 /tmp/source.said; return 1; }
-		sleep 1
-		left=$((left - 1))
-	done
+	answers source 'info migrate' 'status: completed' || return 1
 	was=$(grep -c '^tick' /tmp/guest.source)
 	ticks target $((was + 20)) 120 && ! grep '^broken' /tmp/guest.source
 }
@@ -176,9 +183,7 @@ t_savevm_loadvm() {
 	linux snap -M pc -smp 2 -drive file=disk.qcow2,format=qcow2,if=none,id=disk \
 		-device virtio-blk-pci,drive=disk,romfile= && ticks snap 5 120 || return 1
 	tell 'savevm one'
-	until tell 'info snapshots' && grep -q ' one ' /tmp/snap.said; do
-		sleep 1
-	done
+	answers snap 'info snapshots' ' one ' || return 1
 	was=$(last_tick snap)
 	ticks snap $((was + 20)) 120 || return 1
 	tell 'loadvm one'
@@ -216,13 +221,9 @@ t_balloon() {
 	worker
 	linux balloon -M pc -device virtio-balloon-pci && ticks balloon 5 120 || return 1
 	tell 'balloon 120'
-	until tell 'info balloon' && grep -q 'actual=120' /tmp/balloon.said; do
-		sleep 1
-	done
+	answers balloon 'info balloon' 'actual=120' || return 1
 	tell "balloon $memory"
-	until tell 'info balloon' && grep -q "actual=$memory" /tmp/balloon.said; do
-		sleep 1
-	done
+	answers balloon 'info balloon' "actual=$memory" || return 1
 	ticks balloon $(($(last_tick balloon) + 10)) 60
 }
 
@@ -251,8 +252,11 @@ packet() {
 	printf '$%s#%02x' "$1" "$sum" >&4
 }
 
+# Its packets so far, a line each.
+packets() { tr '$' '\n' < /tmp/gdb.said; }
+
 # How often it has reported a stop.
-stops() { tr '$' '\n' < /tmp/gdb.said | grep -c '^T05'; }
+stops() { packets | grep -c '^T05'; }
 
 # Packet $1 makes it run: wait until it has stopped once more, at most 60 seconds.
 run_to_stop() {
@@ -271,7 +275,7 @@ run_to_stop() {
 counter() {
 	packet g
 	sleep 1
-	tr '$' '\n' < /tmp/gdb.said | sed -n 's/^[0-9a-f]\{256\}\([0-9a-f]\{16\}\).*/\1/p' | tail -n 1
+	packets | sed -n 's/^[0-9a-f]\{256\}\([0-9a-f]\{16\}\).*/\1/p' | tail -n 1
 }
 
 reversed() { echo "$1" | sed 's/\(..\)\(..\)\(..\)\(..\)\(..\)\(..\)\(..\)\(..\)/\8\7\6\5\4\3\2\1/'; }
