@@ -13,6 +13,7 @@ struct mem_notifier;	/* one per mm, however many VMs it has: notifier.h */
 
 struct vm_mem {
 	struct slots __rcu *slots;	/* replaced under slots_lock, read under vm->srcu */
+	struct slots *retired;		/* snapshots to free after a grace period; slots_lock */
 	struct mem_notifier *notifier;
 	struct list_head attached;	/* on the notifier's list of VMs */
 	/* KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE, _INITIALLY_SET; slots_lock */

@@ -157,9 +157,14 @@ static struct slots *snapshot_change(const struct slots *cur, struct slot *old, 
 	return next;
 }
 
-static void slots_free_srcu(struct rcu_head *rcu)
+static void free_retired(struct vm *vm)
 {
-	kvfree(container_of(rcu, struct slots, rcu));
+	struct slots *slots;
+
+	while ((slots = vm->mem.retired)) {
+		vm->mem.retired = slots->retired;
+		kvfree(slots);
+	}
 }
 
 /*
@@ -171,7 +176,8 @@ static void publish(struct vm *vm, struct slots *cur, struct slots *next)
 	rcu_assign_pointer(vm->mem.slots, next);
 	if (!(next->generation & ENTRY_GEN_MASK))
 		tdp_zap_all(vm);
-	call_srcu(&vm->srcu, &cur->rcu, slots_free_srcu);
+	cur->retired = vm->mem.retired;
+	vm->mem.retired = cur;
 }
 
 static size_t dirty_bytes(const struct slot *slot)
@@ -277,12 +283,19 @@ static int replace(struct vm *vm, struct slots *cur, struct slot *old, struct sl
 	if (!next)
 		return -ENOMEM;
 	publish(vm, cur, next);
-	if (!old)
-		return 0;
-	tables_follow(vm, old, new);
-	/* At return nobody may still read or write through the old host addresses. */
-	synchronize_srcu_expedited(&vm->srcu);
-	slot_free(old, new);
+	if (old)
+		tables_follow(vm, old, new);
+	/*
+	 * At return nobody may still read or write through the old host addresses. Not call_srcu()
+	 * for what nobody waits for: its grace period is counted in ticks, and the next to wait here
+	 * would have to sit it out.
+	 */
+	if (old || next->generation % SLOTS_MAX_RETIRED == 0) {
+		synchronize_srcu_expedited(&vm->srcu);
+		free_retired(vm);
+	}
+	if (old)
+		slot_free(old, new);
 	return 0;
 }
 
@@ -460,7 +473,7 @@ void slots_vm_destroy(struct vm *vm)
 	struct slots *slots = rcu_dereference_protected(vm->mem.slots, true);
 	unsigned int i;
 
-	srcu_barrier(&vm->srcu);
+	free_retired(vm);
 	for (i = 0; i < slots->nr; i++)
 		slot_free(slots->by_gfn[i], NULL);
 	kvfree(slots);

@@ -16,6 +16,7 @@
 
 #define SLOT_FLAGS	(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY)
 #define SLOT_MAX_PAGES	((1ULL << 31) - 1)
+#define SLOTS_MAX_RETIRED	16	/* snapshots that additions leave behind before they wait */
 
 struct slot {
 	u32 id;
@@ -24,7 +25,6 @@ struct slot {
 	u64 npages;
 	hva_t hva;
 	unsigned long *dirty;	/* dirty log, then scratch of the same size; NULL: not logged */
-	struct rcu_head rcu;
 };
 
 struct slot_by_hva {
@@ -35,7 +35,7 @@ struct slot_by_hva {
 struct slots {
 	u64 generation;			/* of MMIO markers in page tables */
 	unsigned int nr;
-	struct rcu_head rcu;
+	struct slots *retired;		/* replaced, perhaps still read, not freed yet; slots_lock */
 	struct slot_by_hva *by_hva;	/* nr entries, behind by_gfn[] */
 	struct slot *by_gfn[];
 };
