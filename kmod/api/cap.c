@@ -66,6 +66,8 @@ static const struct {
 	{ KVM_CAP_DISABLE_QUIRKS2, CAP_QUIRKS },
 	{ KVM_CAP_X2APIC_API, CAP_X2APIC },
 	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, CAP_DIRTY_LOG },
+	{ KVM_CAP_DIRTY_LOG_RING, RING_MAX_BYTES },
+	{ KVM_CAP_DIRTY_LOG_RING_ACQ_REL, RING_MAX_BYTES },
 	{ KVM_CAP_X86_DISABLE_EXITS, CAP_EXITS },
 };
 
@@ -132,6 +134,20 @@ static int cap_manual_dirty(struct vm *vm, u64 flags)
 	return 0;
 }
 
+/* Set once, before any vCPU. */
+static int cap_dirty_ring(struct vm *vm, u32 bytes)
+{
+	if (!is_power_of_2(bytes) || bytes < PAGE_SIZE ||
+	    bytes < ring_reserve() * sizeof(struct kvm_dirty_gfn))
+		return -EINVAL;
+	if (bytes > RING_MAX_BYTES)
+		return -E2BIG;
+	if (vm->mem.ring_bytes || vm->nr_vcpus)
+		return -EINVAL;
+	vm->mem.ring_bytes = bytes;
+	return 0;
+}
+
 /* Execution controls are chosen when a vCPU is made. */
 static int cap_disable_exits(struct vm *vm, u64 exits)
 {
@@ -175,6 +191,9 @@ int cap_enable(struct vm *vm, const struct kvm_enable_cap *cap)
 		return cap_x2apic_api(vm, arg);
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
 		return cap_manual_dirty(vm, arg);
+	case KVM_CAP_DIRTY_LOG_RING:
+	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
+		return cap_dirty_ring(vm, arg);
 	case KVM_CAP_DISABLE_QUIRKS:
 		/* The old capability masks what it does not know. */
 		return cap_set(&vm->arch.quirks_off, arg & CAP_QUIRKS, CAP_QUIRKS);

@@ -80,8 +80,7 @@ static int vm_clear_dirty_log(struct vm *vm, void *data, unsigned long arg)
  */
 ROW_FN(vm, set_nr_mmu_pages, (u32)arg < VM_MIN_MMU_PAGES ? -EINVAL : 0)
 
-/* Without a ring there is nothing to reset; KVM's error for that. */
-ROW_FN(vm, reset_dirty_rings, -EINVAL)
+ROW_FN(vm, reset_dirty_rings, vm->mem.ring_bytes ? slots_reset_rings(vm) : -EINVAL)
 
 /* I/O */
 

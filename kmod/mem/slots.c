@@ -233,7 +233,7 @@ static bool overlaps(const struct vm *vm, const struct slots *slots, const struc
 
 static int dirty_log_prepare(struct vm *vm, struct slot *new, const struct slot *old)
 {
-	if (!(new->flags & KVM_MEM_LOG_DIRTY_PAGES))
+	if (!slot_logged(new) || vm->mem.ring_bytes)
 		return 0;
 	if (old && old->dirty) {
 		new->dirty = old->dirty;
@@ -270,9 +270,10 @@ static struct slot *slot_new(struct vm *vm, const struct kvm_userspace_memory_re
 static void tables_follow(struct vm *vm, const struct slot *old, const struct slot *new)
 {
 	/* without a log, huge pages may come back */
-	if (!new || new->gfn != old->gfn || (old->dirty && !new->dirty))
+	if (!new || new->gfn != old->gfn || (slot_logged(old) && !slot_logged(new)))
 		tdp_zap(vm, old->gfn, old->gfn + old->npages, true);
-	else if (!old->dirty && new->dirty && !(vm->mem.manual_dirty & KVM_DIRTY_LOG_INITIALLY_SET))
+	else if (!slot_logged(old) && slot_logged(new) &&
+		 !(vm->mem.manual_dirty & KVM_DIRTY_LOG_INITIALLY_SET))
 		tdp_log_start(vm, new);
 }
 
@@ -342,26 +343,32 @@ int slots_set_region(struct vm *vm, const struct kvm_userspace_memory_region *re
 	return ret;
 }
 
-void slots_log_dirty(struct slot *slot, gfn_t gfn)
+void slots_log_dirty(struct vcpu *vcpu, const struct slot *slot, gfn_t gfn)
 {
 	u64 bit = gfn - slot->gfn;
 
-	if (slot->dirty && !test_bit(bit, slot->dirty))
+	if (!slot_logged(slot))
+		return;
+	if (vcpu->ring.size)
+		ring_push(vcpu, slot->id, bit);
+	else if (!test_bit(bit, slot->dirty))
 		set_bit(bit, slot->dirty);
 }
 
-void slots_mark_dirty(struct vm *vm, gfn_t gfn)
+void slots_mark_dirty(struct vcpu *vcpu, gfn_t gfn)
 {
-	struct slot *slot = slots_find(slots_current(vm), gfn);
+	struct slot *slot = slots_find(slots_current(vcpu->vm), gfn);
 
 	if (slot)
-		slots_log_dirty(slot, gfn);
+		slots_log_dirty(vcpu, slot, gfn);
 }
 
 static struct slot *logged_slot(struct vm *vm, u32 id)
 {
 	struct slot *slot;
 
+	if (vm->mem.ring_bytes)
+		return ERR_PTR(-ENXIO);
 	if (id >= CORBEL_NR_MEMSLOTS)
 		return ERR_PTR(-EINVAL);
 	slot = find_id(slots_current(vm), id);
@@ -456,6 +463,44 @@ int slots_clear_dirty_log(struct vm *vm, const struct kvm_clear_dirty_log *log)
 	ret = clear_dirty_locked(vm, log);
 	mutex_unlock(&vm->slots_lock);
 	return ret;
+}
+
+/* What userspace made of an entry may be anything. Return: flush needed */
+static bool reset_page(struct vm *vm, u32 id, u64 offset)
+{
+	struct slot *slot = find_id(slots_current(vm), id);
+	bool flush;
+
+	if (!slot || offset >= slot->npages)
+		return false;
+	write_lock(&vm->mmu_lock);
+	flush = tdp_log_rearm(vm, slot->gfn + offset, 1);
+	write_unlock(&vm->mmu_lock);
+	return flush;
+}
+
+/* A fast client and a fast guest could keep this going: no more than the rings hold. */
+int slots_reset_rings(struct vm *vm)
+{
+	unsigned long i;
+	struct vcpu *vcpu;
+	bool flush = false;
+	int count = 0;
+
+	mutex_lock(&vm->slots_lock);
+	vm_for_each_vcpu(i, vcpu, vm) {
+		u32 id, left = vcpu->ring.size;
+		u64 offset;
+
+		for (; left-- && ring_take(&vcpu->ring, &id, &offset); count++) {
+			flush |= reset_page(vm, id, offset);
+			cond_resched();
+		}
+	}
+	if (flush)
+		tlb_flush_vm(vm);
+	mutex_unlock(&vm->slots_lock);
+	return count;
 }
 
 int slots_vm_init(struct vm *vm)
