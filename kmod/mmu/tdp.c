@@ -205,6 +205,8 @@ static u64 make_leaf(struct vm *vm, const struct tdp_fault *f, int level)
 	u64 entry = tdp_fmt.base | tdp_fmt.accessed;
 
 	entry |= f->pfn.mmio ? tdp_fmt.mmio_type | hpa : tdp_fmt.ram | __sme_set(hpa);
+	if (vm->mmu.noncoherent)
+		entry &= ~tdp_fmt.ignore_pat;
 	entry |= level > 1 && vm->mmu.nx_huge_pages ? tdp_fmt.noexec : tdp_fmt.exec;
 	if (level > 1)
 		entry |= ENTRY_LARGE;
