@@ -14,24 +14,6 @@
 parameters="console=ttyS0 quiet rdinit=/test cryptomgr.notests panic=-1"
 memory=160
 
-# Prints a line a tenth of a second: a number, and whether the memory that it keeps writing is whole.
-worker() {
-	initrd <<-'END'
-		mkdir /work
-		mount -t tmpfs tmpfs /work
-		dd if=/dev/urandom of=/work/a bs=1M count=16 2> /dev/null
-		sum=$(sha256sum < /work/a)
-		n=0
-		while :; do
-			n=$((n + 1))
-			cat /work/a > /work/b
-			[ "$(sha256sum < /work/b)" = "$sum" ] || echo "broken $n"
-			echo "tick $n"
-			usleep 100000
-		done
-	END
-}
-
 # $1: name, the rest QEMU's. Its console goes to guest.NAME, its monitor is at NAME.in and NAME.out.
 qemu() {
 	local name="$1"
@@ -58,17 +40,6 @@ linux() {
 # To the monitor that was opened last.
 tell() { echo "$*" >&3; }
 
-# Wait until file $1 says $2, at most $3 seconds.
-says() {
-	local left="$3"
-
-	until grep -q -- "$2" "$1" 2> /dev/null; do
-		[ "$left" -gt 0 ] || { echo "# $1 does not say: $2"; return 1; }
-		sleep 1
-		left=$((left - 1))
-	done
-}
-
 # Ask monitor $1 for $2 until an answer given from now on has $3 in it, at most 120 times, one a second.
 answers() {
 	local name="$1" asked="$2" wanted="$3" left=120 from
@@ -82,9 +53,6 @@ answers() {
 		left=$((left - 1))
 	done
 }
-
-last_tick() { sed -n 's/^tick \([0-9]*\).*/\1/p' "/tmp/guest.$1" | tail -n 1; }
-ticks() { says "/tmp/guest.$1" "^tick ${2}[^0-9]*\$" "$3" && ! grep '^broken' "/tmp/guest.$1"; }
 
 quit() {
 	for pid in $pids; do

@@ -93,10 +93,13 @@ unload() {
 	done
 }
 
-# Makes ./initrd, whose first process runs the script on standard input, then powers off.
+# Makes ./initrd, whose first process runs the script on standard input, then powers off. $initrd_files: more
+# files to have there, in /.
 initrd() {
 	rm -rf over
 	mkdir over
+	# shellcheck disable=SC2086 # words
+	[ -z "${initrd_files:-}" ] || cp $initrd_files over
 	{
 		cat <<-'END'
 			#!/bin/sh
@@ -111,9 +114,41 @@ initrd() {
 		echo 'poweroff -f'
 	} > over/test
 	chmod 755 over/test
-	(cd over && echo test | cpio -o -H newc 2> /dev/null) > over.cpio
+	(cd over && find . -type f | cpio -o -H newc 2> /dev/null) > over.cpio
 	cat over.cpio guest.cpio > initrd
 }
+
+# Prints a line a tenth of a second: a number, and whether the memory that it keeps writing, $work MiB, is whole.
+worker() {
+	{ echo "work=${work:-16}" && cat; } <<-'END' | initrd
+		mkdir /work
+		mount -t tmpfs tmpfs /work
+		dd if=/dev/urandom of=/work/a bs=1M count=$work 2> /dev/null
+		sum=$(sha256sum < /work/a)
+		n=0
+		while :; do
+			n=$((n + 1))
+			cat /work/a > /work/b
+			[ "$(sha256sum < /work/b)" = "$sum" ] || echo "broken $n"
+			echo "tick $n"
+			usleep 100000
+		done
+	END
+}
+
+# Wait until file $1 says $2, at most $3 seconds.
+says() {
+	local left="$3"
+
+	until grep -q -- "$2" "$1" 2> /dev/null; do
+		[ "$left" -gt 0 ] || { echo "# $1 does not say: $2"; return 1; }
+		sleep 1
+		left=$((left - 1))
+	done
+}
+
+last_tick() { sed -n 's/^tick \([0-9]*\).*/\1/p' "/tmp/guest.$1" | tail -n 1; }
+ticks() { says "/tmp/guest.$1" "^tick ${2}[^0-9]*\$" "$3" && ! grep '^broken' "/tmp/guest.$1"; }
 
 # Run the functions t_NAME of this file, or those that $2 names, as tests $1/NAME. $shown: files to show
 # of one that fails; after_test, if there is one, cleans up.
