@@ -18,7 +18,7 @@ struct vm_mem {
 	struct list_head attached;	/* on the notifier's list of VMs */
 	/* KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE, _INITIALLY_SET; slots_lock */
 	u32 manual_dirty;
-	u32 ring_bytes;		/* of each vCPU's dirty ring; 0: the log is kept in bitmaps; vm->lock */
+	u32 ring_bytes;		/* of each vCPU's dirty ring; 0: there are bitmaps; vm->lock */
 };
 
 int mem_module_init(void);

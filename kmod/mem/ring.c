@@ -5,7 +5,7 @@
 #include "backend.h"
 #include "mem/ring.h"
 
-#define RING_RESERVE	64	/* what the kernel itself may write between two entries, as in KVM */
+#define RING_RESERVE	64	/* what the kernel may write between two entries, as in KVM */
 #define PML_ENTRIES	512	/* of the hardware's log, which adds all it has at once */
 
 u32 ring_reserve(void)

@@ -287,9 +287,9 @@ static int replace(struct vm *vm, struct slots *cur, struct slot *old, struct sl
 	if (old)
 		tables_follow(vm, old, new);
 	/*
-	 * At return nobody may still read or write through the old host addresses. Not call_srcu()
-	 * for what nobody waits for: its grace period is counted in ticks, and the next to wait here
-	 * would have to sit it out.
+	 * At return nobody may still read or write through the old host addresses. Not
+	 * call_srcu() for what nobody waits for: its grace period is counted in ticks, and the
+	 * next to wait here would have to sit it out.
 	 */
 	if (old || next->generation % SLOTS_MAX_RETIRED == 0) {
 		synchronize_srcu_expedited(&vm->srcu);

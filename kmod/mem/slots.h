@@ -35,7 +35,7 @@ struct slot_by_hva {
 struct slots {
 	u64 generation;			/* of MMIO markers in page tables */
 	unsigned int nr;
-	struct slots *retired;		/* replaced, perhaps still read, not freed yet; slots_lock */
+	struct slots *retired;		/* the next that was replaced and is not freed; slots_lock */
 	struct slot_by_hva *by_hva;	/* nr entries, behind by_gfn[] */
 	struct slot *by_gfn[];
 };

@@ -144,7 +144,9 @@ static void exclusive(void)
 	struct vcpu *vcpu = vcpu_create(vm, 0);
 	u64 bitmap[NR / 64];
 	struct kvm_dirty_log log = { .slot = SLOT, .dirty_bitmap = bitmap };
-	struct kvm_clear_dirty_log clear = { .slot = SLOT, .num_pages = 64, .dirty_bitmap = bitmap };
+	struct kvm_clear_dirty_log clear = {
+		.slot = SLOT, .num_pages = 64, .dirty_bitmap = bitmap,
+	};
 
 	vm_add_anon(vm, SLOT, KVM_MEM_LOG_DIRTY_PAGES, GPA, NR * PAGE);
 	CHECK_ERRNO(ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log), ENXIO);

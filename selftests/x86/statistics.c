@@ -119,7 +119,7 @@ static void binary_vm(void)
 	CHECK_GE(stats_value(&stats, "pages_4k") + stats_value(&stats, "pages_2m"), 1);
 }
 
-/* A fetch splits a large page on CPUs with the iTLB-multihit bug, but for those VMs that may not mind. */
+/* On CPUs with the iTLB-multihit bug a fetch splits a large page, but in VMs that may not mind. */
 static void fetch_guest(void)
 {
 	*(volatile u8 *)VM_TEST_GPA = 0xc3;	/* RET */

@@ -73,7 +73,8 @@ static void attributes(void)
 	for (i = 0; i < ARRAY_SIZE(both); i++) {
 		CHECK_EQ(attr(dev, KVM_HAS_DEVICE_ATTR, KVM_DEV_VFIO_GROUP, both[i], NULL), 0);
 		CHECK_ERRNO(attr(dev, KVM_HAS_DEVICE_ATTR, 0, both[i], NULL), ENXIO);
-		CHECK_ERRNO(attr(dev, KVM_GET_DEVICE_ATTR, KVM_DEV_VFIO_GROUP, both[i], &val), EPERM);
+		CHECK_ERRNO(attr(dev, KVM_GET_DEVICE_ATTR, KVM_DEV_VFIO_GROUP, both[i],
+				 &val), EPERM);
 		CHECK_ERRNO(attr(dev, KVM_SET_DEVICE_ATTR, 0, both[i], &val), ENXIO);
 		CHECK_ERRNO(attr(dev, KVM_SET_DEVICE_ATTR, KVM_DEV_VFIO_GROUP, both[i],
 				 (void *)8), EFAULT);
@@ -116,7 +117,8 @@ static void container_set(int group)
 
 	SYS(ioctl(group, VFIO_GROUP_SET_CONTAINER, &container));
 	SYS(ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1_IOMMU));
-	test_note("cache-coherent DMA: %d", ioctl(container, VFIO_CHECK_EXTENSION, VFIO_DMA_CC_IOMMU));
+	test_note("cache-coherent DMA: %d",
+		  ioctl(container, VFIO_CHECK_EXTENSION, VFIO_DMA_CC_IOMMU));
 }
 
 static void group(void)
