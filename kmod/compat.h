@@ -67,6 +67,13 @@ static inline bool compat_fred(void)
 #endif
 }
 
+/* Is this a file of VFIO's? Device files have come to the groups. */
+#if KERNEL_6_12
+#define compat_vfio_file_is_valid	vfio_file_is_valid
+#else
+#define compat_vfio_file_is_valid	vfio_file_is_group
+#endif
+
 /* asm/vmx.h renamed it. */
 #ifndef SECONDARY_EXEC_ENABLE_XSAVES
 #define SECONDARY_EXEC_ENABLE_XSAVES	SECONDARY_EXEC_XSAVES

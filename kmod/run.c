@@ -73,6 +73,7 @@ static const struct {
 	int (*serve)(struct vcpu *vcpu);	/* or this, which may say otherwise */
 } request_order[] = {
 	{ REQ_DEAD, .serve = serve_dead },
+	{ REQ_RING_FULL, .serve = ring_serve },
 	{ REQ_TIMER, lapic_timer_serve },
 	{ REQ_CLOCK, clock_update },
 	{ REQ_MMU_RELOAD, .serve = mmu_load_root },

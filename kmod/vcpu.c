@@ -128,6 +128,7 @@ static const struct {
 	void (*destroy)(struct vcpu *vcpu);
 } rooms[] = {
 	{ pages_alloc, pages_free },
+	{ ring_vcpu_init, ring_vcpu_destroy },
 	{ irq_vcpu_init, irq_vcpu_destroy },
 	{ hw_create, hw_destroy },
 	{ cpu_vcpu_init, cpu_vcpu_destroy },

@@ -19,6 +19,7 @@
 #include "cpu/cpu.h"
 #include "irq/irq.h"
 #include "irq/inject.h"
+#include "mem/ring.h"
 #include "mmu/mmu.h"
 #include "io/io.h"
 
@@ -74,6 +75,7 @@ enum vcpu_req {
 	REQ_MSR_FILTER,
 	REQ_EVENT,		/* look for events to inject (IRQ, NMI, exception, INIT, SIPI) */
 	REQ_PML_DRAIN,		/* empty the page-modification log */
+	REQ_RING_FULL,		/* exit: KVM_EXIT_DIRTY_RING_FULL */
 	REQ_CONTROLS,		/* backend.controls_changed() */
 	REQ_UNHALT,		/* a halted vCPU must look at its state again */
 	NR_REQS
@@ -116,6 +118,7 @@ struct vcpu {
 	struct vcpu_events events;	/* irq/inject.h */
 	struct vcpu_mmu mmu;		/* mmu/mmu.h */
 	struct vcpu_io io;		/* io/io.h */
+	struct dirty_ring ring;		/* mem/ring.h */
 	bool sigset_active;		/* KVM_SET_SIGNAL_MASK: sigset is used during KVM_RUN */
 	sigset_t sigset;
 	struct vcpu_stats stats;	/* stats.h */

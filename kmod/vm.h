@@ -6,6 +6,7 @@
 #define CORBEL_VM_H
 
 #include <linux/kref.h>
+#include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/srcu.h>
 #include <linux/xarray.h>
@@ -43,6 +44,10 @@ struct vm {
 	struct vm_mmu mmu;		/* mmu/mmu.h */
 	struct vm_irq irq;		/* irq/irq.h: PIC, IOAPIC, PIT, routing, irqfds */
 	struct vm_io io;		/* io/io.h: PIO and MMIO buses, coalesced zones */
+	struct {
+		struct list_head files;	/* VFIO's, of devices that the guest has; while open */
+		bool open;
+	} vfio;				/* api/dev.c; vm->lock */
 	struct vm_cpu arch;		/* cpu/cpu.h: clock, TSC, MSR filter, capabilities switched on */
 	struct vm_stats stats;
 	struct dentry *debugfs;

@@ -24,6 +24,9 @@ int api_vm_fd(struct vm *vm);
  */
 int api_vcpu_fd(struct vcpu *vcpu);
 
+/** dev_create() - KVM_CREATE_DEVICE. Context: vm->lock. Return: 0, -ENODEV, -EBUSY or -errno */
+int dev_create(struct vm *vm, struct kvm_create_device *create);
+
 /** api_file() - an open descriptor that fd_install() must finish. Return: its number or -errno */
 int api_file(const char *name, const struct file_operations *fops, void *object,
 	     struct file **file);

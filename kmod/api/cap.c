@@ -3,6 +3,7 @@
  * What the API offers. A capability that is not here reads 0; one goes in when its ioctls work,
  * because clients abort when an advertised one does not.
  */
+#include <linux/capability.h>
 #include <linux/cpumask.h>
 #include <linux/sched/stat.h>
 #include <asm/cpufeature.h>
@@ -40,6 +41,7 @@ static const u16 cap_present[] = {
 	KVM_CAP_IOEVENTFD_ANY_LENGTH, KVM_CAP_SET_IDENTITY_MAP_ADDR, KVM_CAP_INTERNAL_ERROR_DATA,
 	KVM_CAP_VCPU_EVENTS, KVM_CAP_PCI_SEGMENT, KVM_CAP_DEBUGREGS,
 	KVM_CAP_X86_ROBUST_SINGLESTEP, KVM_CAP_ENABLE_CAP, KVM_CAP_ENABLE_CAP_VM, KVM_CAP_XSAVE,
+	KVM_CAP_DEVICE_CTRL, KVM_CAP_VM_DISABLE_NX_HUGE_PAGES,
 	KVM_CAP_GET_TSC_KHZ, KVM_CAP_TSC_DEADLINE_TIMER, KVM_CAP_KVMCLOCK_CTRL,
 	KVM_CAP_SIGNAL_MSI, KVM_CAP_READONLY_MEM, KVM_CAP_EXT_EMUL_CPUID,
 	KVM_CAP_CHECK_EXTENSION_VM, KVM_CAP_IOAPIC_POLARITY_IGNORED, KVM_CAP_DISABLE_QUIRKS,
@@ -66,6 +68,8 @@ static const struct {
 	{ KVM_CAP_DISABLE_QUIRKS2, CAP_QUIRKS },
 	{ KVM_CAP_X2APIC_API, CAP_X2APIC },
 	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, CAP_DIRTY_LOG },
+	{ KVM_CAP_DIRTY_LOG_RING, RING_MAX_BYTES },
+	{ KVM_CAP_DIRTY_LOG_RING_ACQ_REL, RING_MAX_BYTES },
 	{ KVM_CAP_X86_DISABLE_EXITS, CAP_EXITS },
 };
 
@@ -132,6 +136,31 @@ static int cap_manual_dirty(struct vm *vm, u64 flags)
 	return 0;
 }
 
+/* Set once, before any vCPU. */
+static int cap_dirty_ring(struct vm *vm, u32 bytes)
+{
+	if (!is_power_of_2(bytes) || bytes < PAGE_SIZE ||
+	    bytes < ring_reserve() * sizeof(struct kvm_dirty_gfn))
+		return -EINVAL;
+	if (bytes > RING_MAX_BYTES)
+		return -E2BIG;
+	if (vm->mem.ring_bytes || vm->nr_vcpus)
+		return -EINVAL;
+	vm->mem.ring_bytes = bytes;
+	return 0;
+}
+
+/* The guest may then be able to crash the host: for those who may reboot that, in no namespace. */
+static int cap_disable_nx_huge_pages(struct vm *vm, u64 arg)
+{
+	if (!capable(CAP_SYS_BOOT))
+		return -EPERM;
+	if (arg || vm->nr_vcpus)
+		return -EINVAL;
+	vm->mmu.nx_huge_pages = false;
+	return 0;
+}
+
 /* Execution controls are chosen when a vCPU is made. */
 static int cap_disable_exits(struct vm *vm, u64 exits)
 {
@@ -175,6 +204,9 @@ int cap_enable(struct vm *vm, const struct kvm_enable_cap *cap)
 		return cap_x2apic_api(vm, arg);
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
 		return cap_manual_dirty(vm, arg);
+	case KVM_CAP_DIRTY_LOG_RING:
+	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
+		return cap_dirty_ring(vm, arg);
 	case KVM_CAP_DISABLE_QUIRKS:
 		/* The old capability masks what it does not know. */
 		return cap_set(&vm->arch.quirks_off, arg & CAP_QUIRKS, CAP_QUIRKS);
@@ -186,6 +218,8 @@ int cap_enable(struct vm *vm, const struct kvm_enable_cap *cap)
 		return cap_max_vcpu_id(vm, arg);
 	case KVM_CAP_X86_DISABLE_EXITS:
 		return cap_disable_exits(vm, arg);
+	case KVM_CAP_VM_DISABLE_NX_HUGE_PAGES:
+		return cap_disable_nx_huge_pages(vm, arg);
 	case KVM_CAP_MSR_PLATFORM_INFO:
 		vm->arch.platform_info_hidden = !arg;
 		return 0;

@@ -371,14 +371,28 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	return ret;
 }
 
+static bool in_dirty_ring(const struct vcpu *vcpu, unsigned long pgoff)
+{
+	return pgoff - KVM_DIRTY_LOG_PAGE_OFFSET < vcpu->vm->mem.ring_bytes >> PAGE_SHIFT;
+}
+
+static struct page *vcpu_page(const struct vcpu *vcpu, unsigned long pgoff)
+{
+	void *pages[] = { vcpu->run, vcpu->pio_data, vcpu->vm->io.ring };
+	u64 offset = (u64)(pgoff - KVM_DIRTY_LOG_PAGE_OFFSET) << PAGE_SHIFT;
+
+	if (pgoff < ARRAY_SIZE(pages))
+		return virt_to_page(pages[array_index_nospec(pgoff, ARRAY_SIZE(pages))]);
+	if (in_dirty_ring(vcpu, pgoff))
+		return vmalloc_to_page((void *)vcpu->ring.entries + offset);
+	return NULL;
+}
+
 static vm_fault_t vcpu_vma_fault(struct vm_fault *vmf)
 {
-	struct vcpu *vcpu = vmf->vma->vm_file->private_data;
-	void *pages[] = { vcpu->run, vcpu->pio_data, vcpu->vm->io.ring };
-
-	if (vmf->pgoff >= ARRAY_SIZE(pages))
+	vmf->page = vcpu_page(vmf->vma->vm_file->private_data, vmf->pgoff);
+	if (!vmf->page)
 		return VM_FAULT_SIGBUS;
-	vmf->page = virt_to_page(pages[array_index_nospec(vmf->pgoff, ARRAY_SIZE(pages))]);
 	get_page(vmf->page);
 	return 0;
 }
@@ -389,6 +403,12 @@ static const struct vm_operations_struct vcpu_vm_ops = {
 
 static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 {
+	struct vcpu *vcpu = file->private_data;
+
+	if ((in_dirty_ring(vcpu, vma->vm_pgoff) ||
+	     in_dirty_ring(vcpu, vma->vm_pgoff + vma_pages(vma) - 1)) &&
+	    (vma->vm_flags & (VM_EXEC | VM_SHARED)) != VM_SHARED)
+		return -EINVAL;
 	vma->vm_ops = &vcpu_vm_ops;
 	return 0;
 }

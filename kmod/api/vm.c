@@ -27,8 +27,7 @@ ROW_FN(vm, check_extension, cap_check(arg))
 ROW_FN(vm, enable_cap, cap_enable(vm, data))
 
 ROW_FN(vm, create_irqchip, irqchip_create(vm))
-/* No device type works yet, and the capability says so; KVM's answer to an unknown type. */
-ROW_FN(vm, create_device, -ENODEV)
+ROW_FN(vm, create_device, dev_create(vm, data))
 ROW_FN(vm, get_stats_fd, stats_fd(vm, NULL))
 
 static int vm_set_boot_cpu_id(struct vm *vm, void *data, unsigned long arg)
@@ -80,8 +79,7 @@ static int vm_clear_dirty_log(struct vm *vm, void *data, unsigned long arg)
  */
 ROW_FN(vm, set_nr_mmu_pages, (u32)arg < VM_MIN_MMU_PAGES ? -EINVAL : 0)
 
-/* Without a ring there is nothing to reset; KVM's error for that. */
-ROW_FN(vm, reset_dirty_rings, -EINVAL)
+ROW_FN(vm, reset_dirty_rings, vm->mem.ring_bytes ? slots_reset_rings(vm) : -EINVAL)
 
 /* I/O */
 
@@ -193,7 +191,7 @@ static const struct api_row vm_rows[] = {
 	{ KVM_CHECK_EXTENSION, 0, .vm = vm_check_extension },
 	{ KVM_ENABLE_CAP, ROW_VM_LOCK, .vm = vm_enable_cap },
 	{ KVM_CREATE_IRQCHIP, ROW_VM_LOCK, .vm = vm_create_irqchip },
-	{ KVM_CREATE_DEVICE, 0, .vm = vm_create_device },
+	{ KVM_CREATE_DEVICE, ROW_VM_LOCK, .vm = vm_create_device },
 	{ KVM_GET_STATS_FD, 0, .vm = vm_get_stats_fd },
 	{ KVM_SET_BOOT_CPU_ID, ROW_VM_LOCK, .vm = vm_set_boot_cpu_id },
 	{ KVM_SET_TSS_ADDR, 0, .vm = vm_set_tss_addr },

@@ -181,19 +181,19 @@ static gpa_t system_time_gpa(struct vcpu *vcpu)
 static_assert(!offsetof(struct pvclock_vcpu_time_info, version) &&
 	      !offsetof(struct pvclock_wall_clock, version));
 
-static void publish(struct vm *vm, gpa_t gpa, void *info, size_t size)
+static void publish(struct vcpu *vcpu, gpa_t gpa, void *info, size_t size)
 {
 	u32 *version = info;
 
 	*version |= 1;
-	if (guest_write(vm, gpa, version, sizeof(*version)))
+	if (guest_write(vcpu, gpa, version, sizeof(*version)))
 		return;
 	smp_wmb();
-	if (guest_write(vm, gpa, info, size))
+	if (guest_write(vcpu, gpa, info, size))
 		return;
 	smp_wmb();
 	++*version;
-	guest_write(vm, gpa, version, sizeof(*version));
+	guest_write(vcpu, gpa, version, sizeof(*version));
 }
 
 void clock_update(struct vcpu *vcpu)
@@ -210,7 +210,7 @@ void clock_update(struct vcpu *vcpu)
 	if (vcpu->arch.clock_stopped)
 		info.flags |= PVCLOCK_GUEST_STOPPED;
 	vcpu->arch.clock_stopped = false;
-	publish(vcpu->vm, system_time_gpa(vcpu), &info, sizeof(info));
+	publish(vcpu, system_time_gpa(vcpu), &info, sizeof(info));
 }
 
 void clock_system_time_set(struct vcpu *vcpu, u64 msr)
@@ -221,8 +221,9 @@ void clock_system_time_set(struct vcpu *vcpu, u64 msr)
 }
 
 /* The wall-clock time at which the guest's clock was zero. */
-void clock_wall_set(struct vm *vm, u64 msr)
+void clock_wall_set(struct vcpu *vcpu, u64 msr)
 {
+	struct vm *vm = vcpu->vm;
 	struct pvclock_wall_clock wall;
 	struct kvm_clock_data now;
 
@@ -231,7 +232,7 @@ void clock_wall_set(struct vm *vm, u64 msr)
 		return;
 	clock_to_user(vm, &now);
 	wall.sec = div_u64_rem(ktime_get_real_ns() - now.clock, NSEC_PER_SEC, &wall.nsec);
-	publish(vm, msr, &wall, sizeof(wall));
+	publish(vcpu, msr, &wall, sizeof(wall));
 }
 
 int clock_pairing(struct vcpu *vcpu, struct kvm_clock_pairing *out)

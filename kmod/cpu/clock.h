@@ -24,7 +24,7 @@ void clock_update(struct vcpu *vcpu);
 void clock_resync(struct vm *vm);
 
 void clock_system_time_set(struct vcpu *vcpu, u64 msr);
-void clock_wall_set(struct vm *vm, u64 msr);
+void clock_wall_set(struct vcpu *vcpu, u64 msr);
 
 /**
  * clock_pairing() - KVM_HC_CLOCK_PAIRING: host time and guest TSC of one moment. 0 or

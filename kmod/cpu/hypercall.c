@@ -84,7 +84,7 @@ static long pair_clocks(struct vcpu *vcpu, const struct hypercall *call)
 
 	if (call->arg[1] != KVM_CLOCK_PAIRING_WALLCLOCK || clock_pairing(vcpu, &pair))
 		return -KVM_EOPNOTSUPP;
-	return guest_write(vcpu->vm, call->arg[0], &pair, sizeof(pair)) ? -KVM_EFAULT : 0;
+	return guest_write(vcpu, call->arg[0], &pair, sizeof(pair)) ? -KVM_EFAULT : 0;
 }
 
 #define NO_FEATURE	0xff

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/smp.h>
 #include <asm/processor-flags.h>
 #include "vm.h"
 #include "cpu/cpuid.h"
@@ -8,10 +9,12 @@
 
 /*
  * INVD would throw away the host's dirty lines, WBINVD has nothing to do: guest memory is
- * coherent.
+ * coherent, but for a device that does not look into the caches.
  */
 int invd_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
+	if (unlikely(vcpu->vm->mmu.noncoherent))
+		wbinvd_on_all_cpus();
 	return vcpu_skip_insn(vcpu);
 }
 

@@ -125,7 +125,7 @@ static int pv_set(struct vcpu *vcpu, u32 msr, u64 val, bool host)
 		clock_system_time_set(vcpu, val);
 		return 0;
 	}
-	clock_wall_set(vcpu->vm, val);
+	clock_wall_set(vcpu, val);
 	return 0;
 }
 

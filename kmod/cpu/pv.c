@@ -17,7 +17,7 @@ bool pv_eoi_set(struct vcpu *vcpu)
 {
 	u8 on = KVM_PV_EOI_ENABLED;
 
-	if (guest_write(vcpu->vm, pv_eoi_gpa(vcpu), &on, sizeof(on)))
+	if (guest_write(vcpu, pv_eoi_gpa(vcpu), &on, sizeof(on)))
 		return false;
 	vcpu->arch.pv_eoi_pending = true;
 	return true;
@@ -30,7 +30,7 @@ void pv_eoi_clear(struct vcpu *vcpu)
 
 	if (!vcpu->arch.pv_eoi_pending)
 		return;
-	guest_write(vcpu->vm, pv_eoi_gpa(vcpu), &off, sizeof(off));
+	guest_write(vcpu, pv_eoi_gpa(vcpu), &off, sizeof(off));
 	vcpu->arch.pv_eoi_pending = false;
 }
 
@@ -164,7 +164,7 @@ void steal_time_record(struct vcpu *vcpu)
 	if ((preempted & KVM_VCPU_FLUSH_TLB) && guest_has_pv(vcpu, KVM_FEATURE_PV_TLB_FLUSH))
 		vcpu_request(vcpu, REQ_TLB_FLUSH_GUEST);
 	steal_write(vcpu, page);
-	slots_mark_dirty(vcpu->vm, steal_gpa(vcpu) >> PAGE_SHIFT);
+	slots_mark_dirty(vcpu, steal_gpa(vcpu) >> PAGE_SHIFT);
 }
 
 static void write_preempted(struct vcpu *vcpu)
@@ -180,7 +180,7 @@ static void write_preempted(struct vcpu *vcpu)
 		return;
 	}
 	vcpu->arch.steal_preempted = true;
-	slots_mark_dirty(vcpu->vm, steal_gpa(vcpu) >> PAGE_SHIFT);
+	slots_mark_dirty(vcpu, steal_gpa(vcpu) >> PAGE_SHIFT);
 }
 
 /* Only where the page was at the last record: looking it up again may sleep. */

@@ -478,7 +478,7 @@ void lapic_sync_enter(struct vcpu *vcpu)
 		u32 page = (lapic_reg(lapic, APIC_TASKPRI) & 0xff) |
 			   (isr < 0 ? 0 : (isr & 0xf0) << 8) | (irr < 0 ? 0 : (u32)irr << 24);
 
-		lapic->synced |= !guest_write(vcpu->vm, lapic->vapic_gpa, &page, sizeof(page));
+		lapic->synced |= !guest_write(vcpu, lapic->vapic_gpa, &page, sizeof(page));
 	}
 }
 

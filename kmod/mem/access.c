@@ -26,17 +26,18 @@ static unsigned int in_page(gpa_t gpa, unsigned int len)
 }
 
 /* One look at the slots a page: whoever starts a log waits for vm->srcu before it is told so. */
-static __always_inline int copy(struct vm *vm, gpa_t gpa, void *buf, unsigned int len, bool write)
+static __always_inline int copy(struct vm *vm, struct vcpu *writer, gpa_t gpa, void *buf,
+				unsigned int len)
 {
 	while (len) {
 		struct slot *slot = slots_find(slots_current(vm), gpa >> PAGE_SHIFT);
-		void __user *user = (void __user *)hva_in(slot, gpa, write);
+		void __user *user = (void __user *)hva_in(slot, gpa, writer);
 		unsigned int n = in_page(gpa, len);
 
-		if (!user || (write ? copy_to_user(user, buf, n) : copy_from_user(buf, user, n)))
+		if (!user || (writer ? copy_to_user(user, buf, n) : copy_from_user(buf, user, n)))
 			return -EFAULT;
-		if (write)
-			slots_log_dirty(slot, gpa >> PAGE_SHIFT);
+		if (writer)
+			slots_log_dirty(writer, slot, gpa >> PAGE_SHIFT);
 		gpa += n;
 		buf += n;
 		len -= n;
@@ -46,12 +47,12 @@ static __always_inline int copy(struct vm *vm, gpa_t gpa, void *buf, unsigned in
 
 int guest_read(struct vm *vm, gpa_t gpa, void *buf, unsigned int len)
 {
-	return copy(vm, gpa, buf, len, false);
+	return copy(vm, NULL, gpa, buf, len);
 }
 
-int guest_write(struct vm *vm, gpa_t gpa, const void *buf, unsigned int len)
+int guest_write(struct vcpu *vcpu, gpa_t gpa, const void *buf, unsigned int len)
 {
-	return copy(vm, gpa, (void *)buf, len, true);
+	return copy(vcpu->vm, vcpu, gpa, (void *)buf, len);
 }
 
 static hva_t hva_cached(struct vcpu *vcpu, gpa_t gpa)
@@ -102,9 +103,9 @@ int guest_read_entry(struct vcpu *vcpu, gpa_t gpa, u64 *entry, unsigned int size
 	ret;									\
 })
 
-int guest_cmpxchg(struct vm *vm, gpa_t gpa, u64 *old, u64 new, unsigned int len)
+int guest_cmpxchg(struct vcpu *vcpu, gpa_t gpa, u64 *old, u64 new, unsigned int len)
 {
-	hva_t hva = slots_hva(vm, gpa, true);
+	hva_t hva = slots_hva(vcpu->vm, gpa, true);
 	int ret;
 
 	if (!hva || in_page(gpa, len) != len || !access_ok((void __user *)hva, len))
@@ -126,6 +127,6 @@ int guest_cmpxchg(struct vm *vm, gpa_t gpa, u64 *old, u64 new, unsigned int len)
 		return -EFAULT;
 	}
 	if (!ret)
-		slots_mark_dirty(vm, gpa >> PAGE_SHIFT);
+		slots_mark_dirty(vcpu, gpa >> PAGE_SHIFT);
 	return ret;
 }

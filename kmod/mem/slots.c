@@ -157,9 +157,14 @@ static struct slots *snapshot_change(const struct slots *cur, struct slot *old, 
 	return next;
 }
 
-static void slots_free_srcu(struct rcu_head *rcu)
+static void free_retired(struct vm *vm)
 {
-	kvfree(container_of(rcu, struct slots, rcu));
+	struct slots *slots;
+
+	while ((slots = vm->mem.retired)) {
+		vm->mem.retired = slots->retired;
+		kvfree(slots);
+	}
 }
 
 /*
@@ -171,7 +176,8 @@ static void publish(struct vm *vm, struct slots *cur, struct slots *next)
 	rcu_assign_pointer(vm->mem.slots, next);
 	if (!(next->generation & ENTRY_GEN_MASK))
 		tdp_zap_all(vm);
-	call_srcu(&vm->srcu, &cur->rcu, slots_free_srcu);
+	cur->retired = vm->mem.retired;
+	vm->mem.retired = cur;
 }
 
 static size_t dirty_bytes(const struct slot *slot)
@@ -227,7 +233,7 @@ static bool overlaps(const struct vm *vm, const struct slots *slots, const struc
 
 static int dirty_log_prepare(struct vm *vm, struct slot *new, const struct slot *old)
 {
-	if (!(new->flags & KVM_MEM_LOG_DIRTY_PAGES))
+	if (!slot_logged(new) || vm->mem.ring_bytes)
 		return 0;
 	if (old && old->dirty) {
 		new->dirty = old->dirty;
@@ -264,9 +270,10 @@ static struct slot *slot_new(struct vm *vm, const struct kvm_userspace_memory_re
 static void tables_follow(struct vm *vm, const struct slot *old, const struct slot *new)
 {
 	/* without a log, huge pages may come back */
-	if (!new || new->gfn != old->gfn || (old->dirty && !new->dirty))
+	if (!new || new->gfn != old->gfn || (slot_logged(old) && !slot_logged(new)))
 		tdp_zap(vm, old->gfn, old->gfn + old->npages, true);
-	else if (!old->dirty && new->dirty && !(vm->mem.manual_dirty & KVM_DIRTY_LOG_INITIALLY_SET))
+	else if (!slot_logged(old) && slot_logged(new) &&
+		 !(vm->mem.manual_dirty & KVM_DIRTY_LOG_INITIALLY_SET))
 		tdp_log_start(vm, new);
 }
 
@@ -277,12 +284,19 @@ static int replace(struct vm *vm, struct slots *cur, struct slot *old, struct sl
 	if (!next)
 		return -ENOMEM;
 	publish(vm, cur, next);
-	if (!old)
-		return 0;
-	tables_follow(vm, old, new);
-	/* At return nobody may still read or write through the old host addresses. */
-	synchronize_srcu_expedited(&vm->srcu);
-	slot_free(old, new);
+	if (old)
+		tables_follow(vm, old, new);
+	/*
+	 * At return nobody may still read or write through the old host addresses. Not
+	 * call_srcu() for what nobody waits for: its grace period is counted in ticks, and the
+	 * next to wait here would have to sit it out.
+	 */
+	if (old || next->generation % SLOTS_MAX_RETIRED == 0) {
+		synchronize_srcu_expedited(&vm->srcu);
+		free_retired(vm);
+	}
+	if (old)
+		slot_free(old, new);
 	return 0;
 }
 
@@ -329,26 +343,32 @@ int slots_set_region(struct vm *vm, const struct kvm_userspace_memory_region *re
 	return ret;
 }
 
-void slots_log_dirty(struct slot *slot, gfn_t gfn)
+void slots_log_dirty(struct vcpu *vcpu, const struct slot *slot, gfn_t gfn)
 {
 	u64 bit = gfn - slot->gfn;
 
-	if (slot->dirty && !test_bit(bit, slot->dirty))
+	if (!slot_logged(slot))
+		return;
+	if (vcpu->ring.size)
+		ring_push(vcpu, slot->id, bit);
+	else if (!test_bit(bit, slot->dirty))
 		set_bit(bit, slot->dirty);
 }
 
-void slots_mark_dirty(struct vm *vm, gfn_t gfn)
+void slots_mark_dirty(struct vcpu *vcpu, gfn_t gfn)
 {
-	struct slot *slot = slots_find(slots_current(vm), gfn);
+	struct slot *slot = slots_find(slots_current(vcpu->vm), gfn);
 
 	if (slot)
-		slots_log_dirty(slot, gfn);
+		slots_log_dirty(vcpu, slot, gfn);
 }
 
 static struct slot *logged_slot(struct vm *vm, u32 id)
 {
 	struct slot *slot;
 
+	if (vm->mem.ring_bytes)
+		return ERR_PTR(-ENXIO);
 	if (id >= CORBEL_NR_MEMSLOTS)
 		return ERR_PTR(-EINVAL);
 	slot = find_id(slots_current(vm), id);
@@ -445,6 +465,44 @@ int slots_clear_dirty_log(struct vm *vm, const struct kvm_clear_dirty_log *log)
 	return ret;
 }
 
+/* What userspace made of an entry may be anything. Return: flush needed */
+static bool reset_page(struct vm *vm, u32 id, u64 offset)
+{
+	struct slot *slot = find_id(slots_current(vm), id);
+	bool flush;
+
+	if (!slot || offset >= slot->npages)
+		return false;
+	write_lock(&vm->mmu_lock);
+	flush = tdp_log_rearm(vm, slot->gfn + offset, 1);
+	write_unlock(&vm->mmu_lock);
+	return flush;
+}
+
+/* A fast client and a fast guest could keep this going: no more than the rings hold. */
+int slots_reset_rings(struct vm *vm)
+{
+	unsigned long i;
+	struct vcpu *vcpu;
+	bool flush = false;
+	int count = 0;
+
+	mutex_lock(&vm->slots_lock);
+	vm_for_each_vcpu(i, vcpu, vm) {
+		u32 id, left = vcpu->ring.size;
+		u64 offset;
+
+		for (; left-- && ring_take(&vcpu->ring, &id, &offset); count++) {
+			flush |= reset_page(vm, id, offset);
+			cond_resched();
+		}
+	}
+	if (flush)
+		tlb_flush_vm(vm);
+	mutex_unlock(&vm->slots_lock);
+	return count;
+}
+
 int slots_vm_init(struct vm *vm)
 {
 	struct slots *slots = snapshot_alloc(0);
@@ -460,7 +518,7 @@ void slots_vm_destroy(struct vm *vm)
 	struct slots *slots = rcu_dereference_protected(vm->mem.slots, true);
 	unsigned int i;
 
-	srcu_barrier(&vm->srcu);
+	free_retired(vm);
 	for (i = 0; i < slots->nr; i++)
 		slot_free(slots->by_gfn[i], NULL);
 	kvfree(slots);

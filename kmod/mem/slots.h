@@ -16,6 +16,7 @@
 
 #define SLOT_FLAGS	(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY)
 #define SLOT_MAX_PAGES	((1ULL << 31) - 1)
+#define SLOTS_MAX_RETIRED	16	/* snapshots that additions leave behind before they wait */
 
 struct slot {
 	u32 id;
@@ -23,8 +24,7 @@ struct slot {
 	gfn_t gfn;
 	u64 npages;
 	hva_t hva;
-	unsigned long *dirty;	/* dirty log, then scratch of the same size; NULL: not logged */
-	struct rcu_head rcu;
+	unsigned long *dirty;	/* bitmap of a log, then scratch of the same size; or NULL */
 };
 
 struct slot_by_hva {
@@ -35,10 +35,16 @@ struct slot_by_hva {
 struct slots {
 	u64 generation;			/* of MMIO markers in page tables */
 	unsigned int nr;
-	struct rcu_head rcu;
+	struct slots *retired;		/* the next that was replaced and is not freed; slots_lock */
 	struct slot_by_hva *by_hva;	/* nr entries, behind by_gfn[] */
 	struct slot *by_gfn[];
 };
+
+/* Kept in a bitmap, or in the rings. */
+static inline bool slot_logged(const struct slot *slot)
+{
+	return slot->flags & KVM_MEM_LOG_DIRTY_PAGES;
+}
 
 static inline bool slot_has_gfn(const struct slot *slot, gfn_t gfn)
 {
@@ -63,9 +69,10 @@ struct slot *slots_find(const struct slots *slots, gfn_t gfn);
 struct slot *slots_find_cached(struct vcpu *vcpu, const struct slots *slots, gfn_t gfn);
 
 /**
- * slots_log_dirty() - mark a page in its slot's log, if it has one. Context: any, vm->srcu held.
+ * slots_log_dirty() - mark a page in its slot's log, if it has one, or in the vCPU's ring
+ * Context: the vCPU's own thread, vm->srcu held.
  */
-void slots_log_dirty(struct slot *slot, gfn_t gfn);
+void slots_log_dirty(struct vcpu *vcpu, const struct slot *slot, gfn_t gfn);
 
 /*
  * Call @body with each slot's part of a host address range, as [start, end) of gfns.

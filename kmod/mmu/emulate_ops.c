@@ -168,7 +168,7 @@ static int phys(struct emulation *em, gpa_t gpa, u8 *buf, unsigned int len, bool
 		return EMUL_CONTINUE;
 	if (exited_on_device(&em->hint, gpa) || !slots_hva(vm, gpa, write))
 		return mmio(em, gpa, buf, len, write);
-	ret = write ? guest_write(vm, gpa, buf, len) : guest_read(vm, gpa, buf, len);
+	ret = write ? guest_write(em->vcpu, gpa, buf, len) : guest_read(vm, gpa, buf, len);
 	return ret ? host_error(em, -EFAULT) : EMUL_CONTINUE;
 }
 
@@ -247,18 +247,18 @@ static int op_write(struct emul *e, u64 linear, const void *buf, unsigned int le
 static int op_exchange(struct emul *e, u64 linear, const void *old, const void *new,
 		      unsigned int len)
 {
-	struct vm *vm = to_em(e)->vcpu->vm;
+	struct vcpu *vcpu = to_em(e)->vcpu;
 	u64 expect = 0, value = 0;
 	struct span span;
 	int r = translate_span(e, linear, len, EMUL_ACC_WRITE, &span);
 
 	if (r)
 		return r;
-	if (len > 8 || span.len[1] || !slots_hva(vm, span.gpa[0], true))
+	if (len > 8 || span.len[1] || !slots_hva(vcpu->vm, span.gpa[0], true))
 		return op_write(e, linear, new, len, 0);
 	memcpy(&expect, old, len);
 	memcpy(&value, new, len);
-	r = guest_cmpxchg(vm, span.gpa[0], &expect, value, len);
+	r = guest_cmpxchg(vcpu, span.gpa[0], &expect, value, len);
 	if (r < 0)
 		return host_error(to_em(e), r);
 	return r ? EMUL_RETRY : EMUL_CONTINUE;

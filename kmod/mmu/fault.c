@@ -16,7 +16,7 @@
  */
 static bool walk_writes(const struct tdp_fault *f)
 {
-	return f->walk && !tdp_fmt.dirty && f->slot->dirty && f->pfn.writable;
+	return f->walk && !tdp_fmt.dirty && slot_logged(f->slot) && f->pfn.writable;
 }
 
 static int resolve(struct vm *vm, struct tdp_fault *f)
@@ -127,6 +127,6 @@ void tdp_log_dirty_gpa(struct vcpu *vcpu, gpa_t gpa)
 {
 	int idx = srcu_read_lock(&vcpu->vm->srcu);
 
-	slots_mark_dirty(vcpu->vm, gpa >> PAGE_SHIFT);
+	slots_mark_dirty(vcpu, gpa >> PAGE_SHIFT);
 	srcu_read_unlock(&vcpu->vm->srcu, idx);
 }

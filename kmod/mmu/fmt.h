@@ -30,6 +30,7 @@ struct fmt {
 	u64 noexec;		/* set if not */
 	u64 accessed, dirty;	/* 0: the hardware has none */
 	u64 ram, mmio_type;	/* memory type */
+	u64 ignore_pat;		/* in .ram: whatever the guest's PAT says; 0: no such bit */
 	u64 marker;		/* MMIO marker without its generation; 0: none possible */
 };
 

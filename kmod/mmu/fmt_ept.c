@@ -21,6 +21,7 @@ const struct fmt fmt_ept = {
 	.dirty		= EPT_DIRTY,
 	.ram		= EPT_TYPE_WB | EPT_IGNORE_PAT,
 	.mmio_type	= EPT_TYPE_UC,
+	.ignore_pat	= EPT_IGNORE_PAT,
 	/*
 	 * Writable but not readable is a misconfiguration on every CPU. The address is one that no
 	 * memory has, so that L1TF finds nothing behind it.

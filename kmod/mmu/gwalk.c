@@ -198,7 +198,7 @@ static int set_accessed_dirty(struct walk *w)
 		if (level == w->level && w->write)
 			new |= PTE_D;
 		if (new != old &&
-		    guest_cmpxchg(w->vcpu->vm, w->path[level].gpa, &old, new, w->size) == 1)
+		    guest_cmpxchg(w->vcpu, w->path[level].gpa, &old, new, w->size) == 1)
 			return 1;
 	}
 	return 0;
@@ -289,7 +289,7 @@ static int gva_copy(struct vcpu *vcpu, gva_t gva, void *buf, unsigned int len, u
 		if (!ret && write && n < len)
 			ret = gwalk_translate(vcpu, gva + n, access, &ahead, fault);
 		if (!ret)
-			ret = write ? guest_write(vcpu->vm, gpa, buf, n) :
+			ret = write ? guest_write(vcpu, gpa, buf, n) :
 				      guest_read(vcpu->vm, gpa, buf, n);
 		if (ret)
 			return ret;

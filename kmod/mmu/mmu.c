@@ -102,3 +102,13 @@ void mmu_set_apic_page(struct vm *vm, hpa_t hpa)
 	write_unlock(&vm->mmu_lock);
 	tdp_zap(vm, APIC_GFN, APIC_GFN + 1, true);
 }
+
+void mmu_set_noncoherent(struct vm *vm, bool noncoherent)
+{
+	if (vm->mmu.noncoherent == noncoherent)
+		return;
+	write_lock(&vm->mmu_lock);
+	vm->mmu.noncoherent = noncoherent;
+	write_unlock(&vm->mmu_lock);
+	tdp_zap_all(vm);
+}

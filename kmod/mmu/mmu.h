@@ -16,6 +16,7 @@ struct vm_mmu {
 	hpa_t root;			/* TDP root shared by all vCPUs, as long as the VM */
 	u64 *root_table;
 	bool nx_huge_pages;	/* iTLB multihit: huge pages are not executable, split on a fetch */
+	bool noncoherent;	/* DMA may miss the caches: the guest chooses memory types */
 	u32 *identity;		/* page table of 1:1 where the CPU insists on one; or NULL */
 	gfn_t identity_gfn;	/* where the guest has it */
 	hpa_t apic_page;	/* backs gfn 0xfee00 where no slot does; INVALID_HPA: none */
@@ -58,6 +59,9 @@ void mmu_paging_changed(struct vcpu *vcpu);
  * @hpa: of a page that outlives the VM, or INVALID_HPA. Context: sleeps, vm->srcu not needed.
  */
 void mmu_set_apic_page(struct vm *vm, hpa_t hpa);
+
+/** mmu_set_noncoherent() - a device whose DMA may miss the caches came, or the last left. */
+void mmu_set_noncoherent(struct vm *vm, bool noncoherent);
 
 /* Exit handlers: fault.c */
 /* EXIT_PAGE_FAULT, EXIT_MISCONFIG */

@@ -6,6 +6,7 @@
  * table that maps the same; each by compare-and-exchange, since other vCPUs and the hardware's
  * accessed and dirty bits race. Taking permissions or tables away needs mmu_lock for writing.
  */
+#include <linux/bitops.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include "vm.h"
@@ -189,7 +190,7 @@ static int goal_level(struct vm *vm, const struct tdp_fault *f)
 {
 	int level;
 
-	if (!f->slot || f->slot->dirty || (f->exec && vm->mmu.nx_huge_pages))
+	if (!f->slot || slot_logged(f->slot) || (f->exec && vm->mmu.nx_huge_pages))
 		return 1;
 	level = min_t(int, pfn_host_level(vm->mm, f->hva), caps.tdp_max_level);
 	while (level > 1 && !slot_fits(f->slot, f->gfn, level))
@@ -200,10 +201,12 @@ static int goal_level(struct vm *vm, const struct tdp_fault *f)
 static u64 make_leaf(struct vm *vm, const struct tdp_fault *f, int level)
 {
 	hpa_t hpa = (f->pfn.hfn & ~(level_pages(level) - 1)) << PAGE_SHIFT;
-	bool logged = f->slot && f->slot->dirty;
+	bool logged = f->slot && slot_logged(f->slot);
 	u64 entry = tdp_fmt.base | tdp_fmt.accessed;
 
 	entry |= f->pfn.mmio ? tdp_fmt.mmio_type | hpa : tdp_fmt.ram | __sme_set(hpa);
+	if (vm->mmu.noncoherent)
+		entry &= ~tdp_fmt.ignore_pat;
 	entry |= level > 1 && vm->mmu.nx_huge_pages ? tdp_fmt.noexec : tdp_fmt.exec;
 	if (level > 1)
 		entry |= ENTRY_LARGE;
@@ -220,8 +223,9 @@ static u64 make_leaf(struct vm *vm, const struct tdp_fault *f, int level)
 }
 
 /* False: somebody else changed the entry, try again. */
-static bool install(struct vm *vm, struct iter *it, const struct tdp_fault *f)
+static bool install(struct vcpu *vcpu, struct iter *it, const struct tdp_fault *f)
 {
+	struct vm *vm = vcpu->vm;
 	u64 old = it->entry, new = make_leaf(vm, f, it->level);
 
 	if (entry_allows(old, it->level, f))
@@ -241,7 +245,7 @@ static bool install(struct vm *vm, struct iter *it, const struct tdp_fault *f)
 	if (!entry_present(old))
 		count_leaves(vm, it->level, 1);
 	if (f->write && f->slot)
-		slots_log_dirty(f->slot, f->gfn);
+		slots_log_dirty(vcpu, f->slot, f->gfn);
 	return true;
 }
 
@@ -261,7 +265,7 @@ unsigned int tdp_maps_more(struct vm *vm, const struct tdp_fault *f)
 {
 	u64 left = f->slot->gfn + f->slot->npages - f->gfn - 1;
 
-	if (!tdp_fmt.dirty || f->slot->dirty || f->slot->flags & KVM_MEM_READONLY ||
+	if (!tdp_fmt.dirty || slot_logged(f->slot) || f->slot->flags & KVM_MEM_READONLY ||
 	    pfn_host_level(vm->mm, f->hva) > 1)
 		return 0;
 	return min_t(u64, left, PFN_MORE - (f->gfn & PFN_MORE));
@@ -291,7 +295,7 @@ bool tdp_map(struct vcpu *vcpu, const struct tdp_fault *f)
 	read_lock(&vm->mmu_lock);
 	if (!stale(vm, f)) {
 		walk_down(vcpu, &it, f, goal_level(vm, f));
-		done = install(vm, &it, f);
+		done = install(vcpu, &it, f);
 		if (f->nr_more && it.level == 1)
 			install_more(vm, &it, f);
 	}
@@ -355,7 +359,7 @@ bool tdp_fast_fault(struct vcpu *vcpu, const struct tdp_fault *f)
 	u64 *ptr, entry;
 	bool fixed = false;
 
-	if (!f->write || f->exec || !f->slot->dirty)
+	if (!f->write || f->exec || !slot_logged(f->slot))
 		return false;
 	rcu_read_lock();
 	if (lookup(vcpu->vm, f->gfn, &ptr, &entry) == 1 && entry_present(entry) &&
@@ -363,7 +367,7 @@ bool tdp_fast_fault(struct vcpu *vcpu, const struct tdp_fault *f)
 		fixed = try_cmpxchg64(ptr, &entry, entry | tdp_fmt.write | tdp_fmt.dirty);
 	rcu_read_unlock();
 	if (fixed)
-		slots_mark_dirty(vcpu->vm, f->gfn);
+		slots_mark_dirty(vcpu, f->gfn);
 	return fixed;
 }
 
@@ -507,7 +511,7 @@ bool tdp_log_rearm(struct vm *vm, gfn_t first, u64 mask)
 	struct iter it;
 	bool flush = false;
 
-	for_each_entry(&it, vm->mmu.root_table, caps.tdp_levels, first, first + 64, 1) {
+	for_each_entry(&it, vm->mmu.root_table, caps.tdp_levels, first, first + fls64(mask), 1) {
 		if (!entry_is_leaf(it.entry, it.level))
 			continue;
 		if (it.level > 1 || mask & BIT_ULL(it.gfn - first))

@@ -364,6 +364,32 @@ static void bench_ioctls(void)
 	vm_destroy(vcpu->vm);
 }
 
+/* A guest's window moves: a slot comes and goes beside those that a guest has run in. */
+static void bench_slots(void)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(0), 0);
+	u8 *mem = mmap(NULL, PAGE_2M, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	static u64 delete[MAX_SAMPLES];
+	u64 i, start, mid;
+
+	CHECK(mem != MAP_FAILED);
+	vcpu_enter(vcpu, guest_done, 0);
+	bench_run(vcpu);
+	for (i = 0; i < iterations; i++) {
+		start = rdtsc();
+		vm_set_slot(vcpu->vm, VM_SLOT_TEST, 0, VM_TEST_GPA, PAGE_2M, mem);
+		mid = rdtsc();
+		vm_set_slot(vcpu->vm, VM_SLOT_TEST, 0, VM_TEST_GPA, 0, mem);
+		samples[i] = mid - start;
+		delete[i] = rdtsc() - mid;
+	}
+	report("slot_add", iterations);
+	memcpy(samples, delete, sizeof(delete));
+	report("slot_delete", iterations);
+	vm_destroy(vcpu->vm);
+	munmap(mem, PAGE_2M);
+}
+
 static void bench_faults(void)
 {
 	bench_fault("ept_fault_4k_mean", PAGE, FAULT_PAGES, MADV_NOHUGEPAGE);
@@ -376,6 +402,7 @@ static const struct {
 	void (*bench)(void);
 } groups[] = {
 	{ "ept_fault", bench_faults },
+	{ "slot", bench_slots },
 	{ "ipi", bench_ipi },
 	{ "vm_vcpu", bench_life },
 	{ "ioctl", bench_ioctls },

@@ -218,9 +218,9 @@ void tsc_adjust_write(struct vcpu *vcpu, u64 val, bool host)
 	vcpu->arch.tsc_adjust = val;
 }
 
-void clock_wall_set(struct vm *vm, u64 msr)
+void clock_wall_set(struct vcpu *vcpu, u64 msr)
 {
-	vm->arch.wall_clock_msr = msr;
+	vcpu->vm->arch.wall_clock_msr = msr;
 }
 
 void clock_system_time_set(struct vcpu *vcpu, u64 msr)

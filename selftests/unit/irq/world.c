@@ -114,7 +114,7 @@ int guest_read(struct vm *vm, gpa_t gpa, void *buf, unsigned int len)
 	return 0;
 }
 
-int guest_write(struct vm *vm, gpa_t gpa, const void *buf, unsigned int len)
+int guest_write(struct vcpu *vcpu, gpa_t gpa, const void *buf, unsigned int len)
 {
 	memcpy(&world.vapic, buf, len);
 	return 0;

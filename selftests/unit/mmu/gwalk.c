@@ -45,7 +45,7 @@ int guest_read_entry(struct vcpu *v, gpa_t gpa, u64 *entry, unsigned int size)
 	return guest_read(v->vm, gpa, entry, size);
 }
 
-int guest_write(struct vm *which, gpa_t gpa, const void *buf, unsigned int len)
+int guest_write(struct vcpu *which, gpa_t gpa, const void *buf, unsigned int len)
 {
 	if (gpa + len > sizeof(memory))
 		return -EFAULT;
@@ -55,11 +55,11 @@ int guest_write(struct vm *which, gpa_t gpa, const void *buf, unsigned int len)
 
 static unsigned int lose_races, exchanges;
 
-int guest_cmpxchg(struct vm *which, gpa_t gpa, u64 *old, u64 new, unsigned int len)
+int guest_cmpxchg(struct vcpu *which, gpa_t gpa, u64 *old, u64 new, unsigned int len)
 {
 	u64 now = 0;
 
-	guest_read(which, gpa, &now, len);
+	guest_read(&vm, gpa, &now, len);
 	exchanges++;
 	if (lose_races) {
 		lose_races--;

@@ -571,7 +571,9 @@ void model_start(enum model_kind kind)
 		vcpus[i].vm = &vm;
 		vcpus[i].index = i;
 		vcpus[i].regs.avail = ~0ull;
+		xa_store(&vm.vcpus, i, &vcpus[i], GFP_KERNEL);
 	}
+	vm.nr_vcpus = MODEL_CPUS;
 }
 
 void model_end(void)

@@ -155,21 +155,21 @@ static void guest_memory(void)
 	EXPECT_EQ(model_slot(1, 0x12000, 1, (hva_t)memory + 3 * 4096, RO), 0);
 	idx = srcu_read_lock(&vm.srcu);
 	memset(buf, 0xa5, sizeof(buf));
-	EXPECT_EQ(guest_write(&vm, 0x10800, buf, 6000), 0);
+	EXPECT_EQ(guest_write(&vcpus[0], 0x10800, buf, 6000), 0);
 	EXPECT(memory[0x7ff] == 0 && memory[0x800] == 0xa5 && memory[0x800 + 5999] == 0xa5);
-	EXPECT_EQ(guest_write(&vm, 0x11ffc, buf, 8), -EFAULT);	/* into the read-only slot */
+	EXPECT_EQ(guest_write(&vcpus[0], 0x11ffc, buf, 8), -EFAULT);	/* into the read-only slot */
 	memory[3 * 4096] = 7;
 	EXPECT_EQ(guest_read(&vm, 0x11fff, buf, 2), 0);
 	EXPECT_EQ(buf[1], 7);
 	EXPECT_EQ(guest_read(&vm, 0x12ffc, buf, 8), -EFAULT);
 	EXPECT_EQ(slots_hva(&vm, 0x12010, false), (hva_t)memory + 3 * 4096 + 16);
 	EXPECT_EQ(slots_hva(&vm, 0x12010, true), 0);
-	EXPECT_EQ(guest_cmpxchg(&vm, 0x10010, &old, 9, 4), 1);
+	EXPECT_EQ(guest_cmpxchg(&vcpus[0], 0x10010, &old, 9, 4), 1);
 	EXPECT_EQ(old, 0);
-	EXPECT_EQ(guest_cmpxchg(&vm, 0x10010, &old, 0x1122334455667788, 8), 0);
+	EXPECT_EQ(guest_cmpxchg(&vcpus[0], 0x10010, &old, 0x1122334455667788, 8), 0);
 	EXPECT_EQ(*(u64 *)(memory + 16), 0x1122334455667788);
-	EXPECT_EQ(guest_cmpxchg(&vm, 0x12010, &old, 9, 4), -EFAULT);
-	EXPECT_EQ(guest_cmpxchg(&vm, 0x10ffe, &old, 9, 4), -EFAULT);
+	EXPECT_EQ(guest_cmpxchg(&vcpus[0], 0x12010, &old, 9, 4), -EFAULT);
+	EXPECT_EQ(guest_cmpxchg(&vcpus[0], 0x10ffe, &old, 9, 4), -EFAULT);
 	srcu_read_unlock(&vm.srcu, idx);
 	EXPECT_EQ(model_get_dirty(0, dirty), 0);
 	EXPECT_EQ(dirty[0], 3);

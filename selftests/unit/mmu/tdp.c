@@ -379,6 +379,84 @@ static void walk_fault(gpa_t gpa)
 	EXPECT_EQ(fault_exit(&vcpus[0], &exit), RESUME);
 }
 
+static void ring_expect(const struct dirty_ring *ring, u32 index, u64 offset, u32 flags)
+{
+	const struct kvm_dirty_gfn *entry = &ring->entries[index];
+
+	EXPECT_EQ(entry->slot, 7);
+	EXPECT_EQ(entry->offset, offset);
+	EXPECT_EQ(entry->flags, flags);
+}
+
+static void dirty_ring(void)
+{
+	struct dirty_ring *ring = &vcpus[0].ring;
+	unsigned int kind;
+
+	for (kind = 0; kind < NR_MODELS; kind++) {
+		model_start(kind);
+		vm.mem.ring_bytes = 16 * 256;
+		EXPECT_EQ(ring_vcpu_init(&vcpus[0]), 0);
+		model_slot(7, 0x10000, 70, model_hva(0), LOG);
+		EXPECT_EQ(model_get_dirty(7, NULL), -ENXIO);
+		model_access(0, 0x50000, ACCESS_WRITE);
+		model_access(0, 0x13000, ACCESS_WRITE);
+		model_access(0, 0x13000, ACCESS_WRITE);
+		model_access(0, 0x14000, ACCESS_READ);
+		EXPECT_EQ(ring->head, 2);
+		ring_expect(ring, 0, 64, KVM_DIRTY_GFN_F_DIRTY);
+		ring_expect(ring, 1, 3, KVM_DIRTY_GFN_F_DIRTY);
+		/* Only what userspace has taken is armed again, and only in turn. */
+		ring->entries[1].flags |= KVM_DIRTY_GFN_F_RESET;
+		EXPECT_EQ(slots_reset_rings(&vm), 0);
+		ring->entries[0].flags |= KVM_DIRTY_GFN_F_RESET;
+		EXPECT_EQ(slots_reset_rings(&vm), 2);
+		ring_expect(ring, 0, 64, 0);
+		model_access(0, 0x50000, ACCESS_WRITE);
+		model_access(0, 0x13000, ACCESS_WRITE);
+		EXPECT_EQ(ring->head, 4);
+		ring_expect(ring, 3, 3, KVM_DIRTY_GFN_F_DIRTY);
+		/* Nonsense from userspace: no such page, no such slot, entries never added. */
+		ring->entries[2] = (struct kvm_dirty_gfn){ KVM_DIRTY_GFN_F_RESET, 7, 70 };
+		ring->entries[3] = (struct kvm_dirty_gfn){ KVM_DIRTY_GFN_F_RESET, 1 << 16 | 7, 0 };
+		ring->entries[4].flags = KVM_DIRTY_GFN_F_RESET;
+		EXPECT_EQ(slots_reset_rings(&vm), 2);
+		EXPECT_EQ(ring->tail, 4);
+		ring_vcpu_destroy(&vcpus[0]);
+		ring->size = 0;
+		model_end();
+	}
+}
+
+static void dirty_ring_gets_full(void)
+{
+	struct dirty_ring *ring = &vcpus[0].ring;
+	static struct kvm_run run;
+	u32 i, limit = 256 - ring_reserve();
+
+	model_start(MODEL_NPT);
+	vm.mem.ring_bytes = 16 * 256;
+	EXPECT_EQ(ring_vcpu_init(&vcpus[0]), 0);
+	vcpus[0].run = &run;
+	for (i = 0; i < 2 * limit; i++)		/* two by two the same */
+		ring_push(&vcpus[0], 7, i / 2);
+	EXPECT_EQ(ring->head, limit);
+	EXPECT_EQ(ring_serve(&vcpus[0]), TO_USER);
+	EXPECT_EQ(run.exit_reason, KVM_EXIT_DIRTY_RING_FULL);
+	EXPECT(vcpu_take_request(&vcpus[0], REQ_RING_FULL));
+	for (i = 0; i < 256; i++)
+		ring_push(&vcpus[0], 7, i);
+	EXPECT_EQ(ring->head, 256);		/* nothing was overwritten */
+	ring_expect(ring, 0, 0, KVM_DIRTY_GFN_F_DIRTY);
+	for (i = 0; i <= ring_reserve(); i++)
+		ring->entries[i].flags |= KVM_DIRTY_GFN_F_RESET;
+	EXPECT_EQ(slots_reset_rings(&vm), i);
+	EXPECT_EQ(ring_serve(&vcpus[0]), RESUME);
+	ring_vcpu_destroy(&vcpus[0]);
+	ring->size = 0;
+	model_end();
+}
+
 /*
  * With accessed and dirty bits of its own, a second-level table has walks ask for write access.
  * Without them, the walk reads first and would write unheard of on a CPU that asks only once.
@@ -650,6 +728,8 @@ int main(int argc, char **argv)
 		{ "read-only slots: writes are MMIO", read_only_slot },
 		{ "dirty log, with large pages", dirty_log },
 		{ "dirty log with manual protection", manual_dirty_log },
+		{ "dirty ring", dirty_ring },
+		{ "a dirty ring that gets full", dirty_ring_gets_full },
 		{ "dirty log and walks of the guest's tables", dirty_log_hears_of_walks },
 		{ "ageing", age_clears_and_sees },
 		{ "release kills the VM", release_kills },
