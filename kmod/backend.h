@@ -24,6 +24,7 @@ struct backend_caps {
 	u8 tdp_levels;			/* 4 or 5 */
 	const struct fmt *tdp_format;	/* mmu/fmt.h: &fmt_ept or &fmt_npt */
 	bool any_mode;			/* runs real mode natively: unrestricted guest, or SVM */
+	bool any_mode_shadow;		/* the same without nested paging */
 	bool apicv;			/* APIC-register virtualization and virtual-interrupt delivery */
 	bool apic_access;		/* the same for xAPIC's page of registers */
 	bool posted;			/* posted interrupts */

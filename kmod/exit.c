@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The exit table, nothing else: each handler lives in the file that owns its noun. */
 #include <linux/nospec.h>
+#include <asm/trapnr.h>
 #include "backend.h"
 #include "cpu/cpuid.h"
 #include "cpu/cr.h"
@@ -15,6 +16,7 @@
 #include "irq/irq.h"
 #include "irq/lapic_timer.h"
 #include "mmu/mmu.h"
+#include "mmu/shadow.h"
 #include "spin.h"
 #include "vm.h"
 
@@ -110,6 +112,12 @@ bool exit_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 		return msr_write_fast(vcpu, exit);
 	case EXIT_TIMER:
 		return lapic_timer_fast(vcpu);
+	case EXIT_EXCEPTION:
+		return exit->exception.vector == X86_TRAP_PF && shadow_fault_fast(vcpu, exit);
+	case EXIT_INVLPG:
+		return invlpg_fast(vcpu, exit);
+	case EXIT_CR:
+		return cr3_write_fast(vcpu, exit);
 	default:
 		return false;
 	}

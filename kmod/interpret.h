@@ -5,7 +5,7 @@
 
 #include "vcpu.h"
 
-/** interpret_wanted() - hardware cannot run the vCPU as it is. Only asked when !caps.any_mode. */
+/** interpret_wanted() - hardware cannot run the vCPU as it is. Only asked when !vm->mmu.any_mode. */
 bool interpret_wanted(struct vcpu *vcpu);
 
 /**

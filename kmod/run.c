@@ -53,11 +53,6 @@ static void serve_tlb(struct vcpu *vcpu)
 	backend.tlb_flush(vcpu, TLB_ALL, 0);
 }
 
-static void serve_tlb_guest(struct vcpu *vcpu)
-{
-	backend.tlb_flush(vcpu, TLB_GUEST, 0);
-}
-
 static void serve_controls(struct vcpu *vcpu)
 {
 	backend.controls_changed(vcpu);
@@ -78,7 +73,7 @@ static const struct {
 	{ REQ_CLOCK, clock_update },
 	{ REQ_MMU_RELOAD, .serve = mmu_load_root },
 	{ REQ_TLB_FLUSH, serve_tlb },
-	{ REQ_TLB_FLUSH_GUEST, serve_tlb_guest },
+	{ REQ_TLB_FLUSH_GUEST, mmu_flush_guest },
 	{ REQ_TPR_REPORT, .serve = irq_tpr_report_to_user },
 	{ REQ_TRIPLE_FAULT, .serve = serve_triple_fault },
 	{ REQ_IOAPIC_EOI, .serve = irq_ioapic_eoi_to_user },
@@ -125,7 +120,7 @@ static int serve_events(struct vcpu *vcpu)
 	next = irq_accept_init_sipi(vcpu);
 	if (next != RESUME || halt_wanted(vcpu))
 		return next;
-	if (unlikely(!caps.any_mode) && interpret_wanted(vcpu)) {
+	if (unlikely(!vcpu->vm->mmu.any_mode) && interpret_wanted(vcpu)) {
 		srcu_leave(vcpu);	/* a guest that stays there must not keep writers waiting */
 		srcu_enter(vcpu);
 		return interpret(vcpu);

@@ -53,6 +53,8 @@ static const struct stats_counter stats_named[] = {
 	VCPU_SUM("tlb_flush", tlb_flushes),
 	VCPU_SUM("pf_fixed", pf_fixed),
 	VCPU_SUM("pf_mmio", pf_mmio),
+	VCPU_SUM("pf_guest", pf_guest),
+	VCPU_SUM("pf_emulated", pf_emulated),
 	VCPU_SUM("insn_emulation", insn_emulated),
 };
 

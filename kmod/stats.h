@@ -20,6 +20,7 @@ struct vcpu_stats {
 	u64 host_irqs;
 	u64 tlb_flushes;
 	u64 pf_fixed, pf_mmio, insn_emulated;
+	u64 pf_guest, pf_emulated;	/* shadow paging: the guest's own; writes to its tables */
 	u64 signal_exits, request_exits;
 };
 

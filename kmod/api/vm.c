@@ -5,6 +5,7 @@
  */
 #include <linux/anon_inodes.h>
 #include <linux/compat.h>
+#include <linux/corbel.h>
 #include <linux/file.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -49,6 +50,11 @@ static int vm_set_identity_map(struct vm *vm, void *data, unsigned long arg)
 		return -EINVAL;
 	vm->mmu.identity_gfn = *addr ? *addr >> PAGE_SHIFT : IDENTITY_GFN;
 	return 0;
+}
+
+static int vm_set_mmu(struct vm *vm, void *data, unsigned long arg)
+{
+	return mmu_set_mode(vm, *(u32 *)data);
 }
 
 /* Memory */
@@ -196,6 +202,7 @@ static const struct api_row vm_rows[] = {
 	{ KVM_SET_BOOT_CPU_ID, ROW_VM_LOCK, .vm = vm_set_boot_cpu_id },
 	{ KVM_SET_TSS_ADDR, 0, .vm = vm_set_tss_addr },
 	{ KVM_SET_IDENTITY_MAP_ADDR, ROW_VM_LOCK, .vm = vm_set_identity_map },
+	{ CORBEL_SET_MMU, ROW_VM_LOCK, .vm = vm_set_mmu },
 	{ KVM_SET_NR_MMU_PAGES, 0, .vm = vm_set_nr_mmu_pages },
 	{ KVM_RESET_DIRTY_RINGS, 0, .vm = vm_reset_dirty_rings },
 	{ KVM_REGISTER_COALESCED_MMIO, 0, .vm = vm_register_zone },

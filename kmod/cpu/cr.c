@@ -9,6 +9,8 @@
 #include "cpu/regs.h"
 #include "cpu/xstate.h"
 #include "irq/lapic.h"
+#include "mmu/emulate.h"
+#include "mmu/shadow.h"
 
 #define CR0_DEFINED	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | \
 			 X86_CR0_NE | X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | \
@@ -175,6 +177,27 @@ bool cr3_write(struct vcpu *vcpu, u64 val)
 	if (flush)
 		vcpu_request(vcpu, REQ_TLB_FLUSH_GUEST);
 	return true;
+}
+
+bool cr3_write_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	bool flush = true;
+	u64 val;
+
+	if (exit->cr.cr != 3 || exit->cr.op != CR_WRITE || !vcpu->vm->mmu.shadow || !exit->insn_len ||
+	    !regs_long_mode(vcpu))
+		return false;
+	val = gpr_get(vcpu, exit->cr.gpr);
+	if (cr4_get(vcpu) & X86_CR4_PCIDE) {
+		flush = !(val & CR3_NOFLUSH);
+		val &= ~CR3_NOFLUSH;
+	}
+	if (!regs_64bit(vcpu) || val & vcpu->arch.cr3_reserved || !shadow_switch_root(vcpu, val, flush))
+		return false;
+	cr3_set(vcpu, val);
+	emulate_forget(vcpu);
+	backend.tlb_flush(vcpu, TLB_GUEST, 0);
+	return vcpu_skip_insn(vcpu) == RESUME;
 }
 
 u64 cr8_read(struct vcpu *vcpu)

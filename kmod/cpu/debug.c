@@ -9,7 +9,7 @@
 #include "cpu/dr.h"
 #include "cpu/hypercall.h"
 #include "cpu/regs.h"
-#include "mmu/mmu.h"
+#include "mmu/shadow.h"
 
 int debug_to_user(struct vcpu *vcpu, u8 vector, u64 dr6_bits)
 {
@@ -132,6 +132,8 @@ int exception_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 	case UD_VECTOR:
 		return hypercall_fix(vcpu) ? RESUME : inject_ud(vcpu);
 	case PF_VECTOR:
+		if (vcpu->vm->mmu.shadow)
+			return shadow_fault(vcpu, exit);
 		return inject_page_fault(vcpu, exit->exception.payload, exit->exception.error);
 	case AC_VECTOR:
 		return ac_exit(vcpu, exit->exception.error);

@@ -178,6 +178,7 @@ static void sregs_apply(struct vcpu *vcpu, const struct kvm_sregs *in)
 	cr4_apply(vcpu, in->cr4);
 	cr0_apply(vcpu, in->cr0);
 	mmu_paging_changed(vcpu);
+	vcpu_request(vcpu, REQ_TLB_FLUSH_GUEST);
 	/* Userspace that resets a BSP through its registers alone expects it to run. */
 	if (vcpu->id == vcpu->vm->bsp_id && rip_get(vcpu) == 0xfff0 &&
 	    in->cs.selector == 0xf000 && !(in->cr0 & X86_CR0_PE))

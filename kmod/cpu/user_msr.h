@@ -8,7 +8,7 @@
 
 #include <linux/types.h>
 
-#define USER_MSRS_MAX	4
+#define USER_MSRS_MAX	5
 
 /**
  * user_msr_setup() - at load: which MSRs, known by their place in @index from now on

@@ -180,7 +180,8 @@ static bool apicv_wanted(struct vcpu *vcpu)
 {
 	enum lapic_mode mode = lapic_mode(vcpu);
 
-	if (!caps.apicv || !vcpu->irq.lapic || mode == LAPIC_DISABLED || debug_blocks_irq(vcpu))
+	if (!caps.apicv || !vcpu->irq.lapic || mode == LAPIC_DISABLED || debug_blocks_irq(vcpu) ||
+	    vcpu->vm->mmu.shadow)
 		return false;
 	if (READ_ONCE(vcpu->vm->irq.apicv_inhibits) & BIT(APICV_NO_IRQCHIP))
 		return false;
@@ -225,7 +226,7 @@ static void apic_page_create(struct vm *vm)
 {
 	void *page;
 
-	if (!caps.apic_access)
+	if (!caps.apic_access || vm->mmu.shadow)
 		return;
 	page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!page)

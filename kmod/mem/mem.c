@@ -2,7 +2,7 @@
 #include "vm.h"
 #include "mem/notifier.h"
 #include "mem/slots.h"
-#include "mmu/tdp.h"
+#include "mmu/mmu.h"
 
 int mem_module_init(void)
 {
@@ -29,7 +29,7 @@ int mem_vm_init(struct vm *vm)
 /* Zap first: what the owner does with its frames afterwards, nobody tells us. */
 void mem_vm_destroy(struct vm *vm)
 {
-	tdp_zap_all(vm);
+	mmu_zap_all(vm);
 	notifier_detach(vm);
 	slots_vm_destroy(vm);
 }

@@ -10,7 +10,7 @@
 #include "vm.h"
 #include "mem/notifier.h"
 #include "mem/slots.h"
-#include "mmu/tdp.h"
+#include "mmu/mmu.h"
 
 static struct mem_notifier *to_mem(struct mmu_notifier *mn)
 {
@@ -64,7 +64,7 @@ static void zap_vm(struct vm *vm, hva_t start, hva_t end, bool may_yield)
 	smp_mb();
 	slots_for_each_hva(slots_current(vm), start, end, &range) {
 		vm->stats.mmu_invalidations++;
-		tdp_zap(vm, range.start, range.end, may_yield);
+		mmu_zap(vm, range.start, range.end, may_yield);
 	}
 	srcu_read_unlock(&vm->srcu, idx);
 }
@@ -113,7 +113,7 @@ static int age(struct mem_notifier *n, hva_t start, hva_t end, bool clear, bool 
 	list_for_each_entry_rcu(vm, &n->vms, mem.attached, true) {
 		idx = srcu_read_lock(&vm->srcu);
 		slots_for_each_hva(slots_current(vm), start, end, &range)
-			young |= tdp_age(vm, range.start, range.end, clear, flush);
+			young |= mmu_age(vm, range.start, range.end, clear, flush);
 		srcu_read_unlock(&vm->srcu, idx);
 	}
 	walk_end(n);
@@ -148,7 +148,7 @@ static void release(struct mmu_notifier *mn, struct mm_struct *mm)
 	walk_begin(n);
 	list_for_each_entry_rcu(vm, &n->vms, mem.attached, true) {
 		vm_kill(vm);
-		tdp_zap_all(vm);
+		mmu_zap_all(vm);
 	}
 	walk_end(n);
 }

@@ -30,7 +30,7 @@ static void take_page(struct page *page, bool writable, struct pfn *pfn)
 	put_page(page);
 }
 
-static bool resolve_fast(hva_t hva, bool write, bool want_write, struct pfn *pfn)
+bool pfn_resolve_fast(hva_t hva, bool write, bool want_write, struct pfn *pfn)
 {
 	struct page *page;
 
@@ -103,12 +103,12 @@ int pfn_resolve(hva_t hva, bool write, bool want_write, struct pfn *pfn)
 {
 	int ret;
 
-	if (resolve_fast(hva, write, want_write, pfn))
+	if (pfn_resolve_fast(hva, write, want_write, pfn))
 		return 0;
 	ret = resolve_slow(hva, write, pfn);
 	/* Just faulted in for reading: perhaps writable already, which saves the next fault. */
 	if (!ret && pfn->page && !write && want_write)
-		resolve_fast(hva, false, true, pfn);
+		pfn_resolve_fast(hva, false, true, pfn);
 	return ret;
 }
 

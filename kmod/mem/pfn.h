@@ -29,6 +29,9 @@ struct pfn {
  */
 int pfn_resolve(hva_t hva, bool write, bool want_write, struct pfn *pfn);
 
+/** pfn_resolve_fast() - the same if it can be had without sleeping. Context: any, current->mm the owner's */
+bool pfn_resolve_fast(hva_t hva, bool write, bool want_write, struct pfn *pfn);
+
 /**
  * pfn_resolve_more() - writable pages behind @hva that are there already
  * Return: how many, from @hva on, at most @n. Context: as pfn_resolve(), but does not sleep

@@ -9,7 +9,8 @@
 #include "vm.h"
 #include "backend.h"
 #include "mem/slots.h"
-#include "mmu/tdp.h"
+#include "mmu/fmt.h"
+#include "mmu/mmu.h"
 #include "mmu/tlb.h"
 
 struct slots *slots_current(struct vm *vm)
@@ -175,7 +176,7 @@ static void publish(struct vm *vm, struct slots *cur, struct slots *next)
 {
 	rcu_assign_pointer(vm->mem.slots, next);
 	if (!(next->generation & ENTRY_GEN_MASK))
-		tdp_zap_all(vm);
+		mmu_zap_all(vm);
 	cur->retired = vm->mem.retired;
 	vm->mem.retired = cur;
 }
@@ -192,11 +193,11 @@ static void slot_free(struct slot *slot, const struct slot *heir)
 	kfree(slot);
 }
 
-static int check_region(const struct kvm_userspace_memory_region *r)
+static int check_region(const struct vm *vm, const struct kvm_userspace_memory_region *r)
 {
 	u64 last = r->guest_phys_addr + r->memory_size - 1;
 	unsigned int bits = min_t(unsigned int, boot_cpu_data.x86_phys_bits,
-				  caps.tdp_levels == 5 ? 57 : 48);
+				  vm->mmu.shadow ? SHADOW_GPA_BITS : caps.tdp_levels == 5 ? 57 : 48);
 
 	if (r->flags & ~SLOT_FLAGS)
 		return -EINVAL;
@@ -269,12 +270,13 @@ static struct slot *slot_new(struct vm *vm, const struct kvm_userspace_memory_re
 /* Tables follow the change that has just been published. */
 static void tables_follow(struct vm *vm, const struct slot *old, const struct slot *new)
 {
-	/* without a log, huge pages may come back */
-	if (!new || new->gfn != old->gfn || (slot_logged(old) && !slot_logged(new)))
-		tdp_zap(vm, old->gfn, old->gfn + old->npages, true);
+	if (!new || new->gfn != old->gfn)
+		mmu_slot_gone(vm, old);
+	else if (slot_logged(old) && !slot_logged(new))	/* huge pages may come back */
+		mmu_zap(vm, old->gfn, old->gfn + old->npages, true);
 	else if (!slot_logged(old) && slot_logged(new) &&
 		 !(vm->mem.manual_dirty & KVM_DIRTY_LOG_INITIALLY_SET))
-		tdp_log_start(vm, new);
+		mmu_log_start(vm, new);
 }
 
 static int replace(struct vm *vm, struct slots *cur, struct slot *old, struct slot *new)
@@ -333,7 +335,7 @@ static int set_region_locked(struct vm *vm, const struct kvm_userspace_memory_re
 
 int slots_set_region(struct vm *vm, const struct kvm_userspace_memory_region *region)
 {
-	int ret = check_region(region);
+	int ret = check_region(vm, region);
 
 	if (ret)
 		return ret;
@@ -398,7 +400,7 @@ static void dirty_take(struct vm *vm, struct slot *slot, unsigned long first, un
 		bits[i] = READ_ONCE(*word) & mask;
 		if (bits[i]) {
 			bits[i] = atomic_long_fetch_andnot(mask, (atomic_long_t *)word) & mask;
-			flush |= tdp_log_rearm(vm, slot->gfn + (first + i) * BITS_PER_LONG, bits[i]);
+			flush |= mmu_log_rearm(vm, slot->gfn + (first + i) * BITS_PER_LONG, bits[i]);
 		}
 		cond_resched_rwlock_write(&vm->mmu_lock);
 	}
@@ -474,7 +476,7 @@ static bool reset_page(struct vm *vm, u32 id, u64 offset)
 	if (!slot || offset >= slot->npages)
 		return false;
 	write_lock(&vm->mmu_lock);
-	flush = tdp_log_rearm(vm, slot->gfn + offset, 1);
+	flush = mmu_log_rearm(vm, slot->gfn + offset, 1);
 	write_unlock(&vm->mmu_lock);
 	return flush;
 }

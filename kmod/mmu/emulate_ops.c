@@ -169,6 +169,8 @@ static int phys(struct emulation *em, gpa_t gpa, u8 *buf, unsigned int len, bool
 	if (exited_on_device(&em->hint, gpa) || !slots_hva(vm, gpa, write))
 		return mmio(em, gpa, buf, len, write);
 	ret = write ? guest_write(em->vcpu, gpa, buf, len) : guest_read(vm, gpa, buf, len);
+	if (write)
+		mmu_written(em->vcpu, gpa, len);
 	return ret ? host_error(em, -EFAULT) : EMUL_CONTINUE;
 }
 
@@ -261,6 +263,8 @@ static int op_exchange(struct emul *e, u64 linear, const void *old, const void *
 	r = guest_cmpxchg(vcpu, span.gpa[0], &expect, value, len);
 	if (r < 0)
 		return host_error(to_em(e), r);
+	if (!r)
+		mmu_written(to_em(e)->vcpu, span.gpa[0], len);
 	return r ? EMUL_RETRY : EMUL_CONTINUE;
 }
 
@@ -394,6 +398,13 @@ static int op_set_cr(struct emul *e, unsigned int nr, u64 value)
 	return EMUL_CONTINUE;
 }
 
+/* Exits that do not say what they invalidate. */
+static int op_invlpg(struct emul *e, u64 linear)
+{
+	mmu_flush_addr(to_em(e)->vcpu, linear);
+	return EMUL_CONTINUE;
+}
+
 static void op_commit(struct emul *e)
 {
 	to_em(e)->log_len = to_em(e)->log_pos = 0;
@@ -409,6 +420,7 @@ const struct emul_ops emulate_ops = {
 	.pio_out	= op_pio_out,
 	.set_cr		= op_set_cr,
 	.vector		= op_vector,
+	.invlpg		= op_invlpg,
 	.x87		= op_x87,
 	.commit		= op_commit,
 };

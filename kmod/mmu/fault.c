@@ -30,10 +30,23 @@ static int resolve(struct vm *vm, struct tdp_fault *f)
 	ret = pfn_resolve(f->hva, f->write, writable_slot, &f->pfn);
 	if (!ret && walk_writes(f))
 		f->write = true;
-	more = ret || !f->pfn.page ? 0 : tdp_maps_more(vm, f);
+	more = ret || !f->pfn.page || vm->mmu.shadow ? 0 : tdp_maps_more(vm, f);
 	if (more)
 		f->nr_more = pfn_resolve_more(f->hva + PAGE_SIZE, more, f->more);
 	return ret;
+}
+
+bool fault_find_page(struct vcpu *vcpu, struct tdp_fault *f, int *next)
+{
+	*next = resolve(vcpu->vm, f);
+	if (*next == -EHWPOISON) {
+		send_sig_mceerr(BUS_MCEERR_AR, (void __user *)f->hva, PAGE_SHIFT, current);
+		*next = RESUME;
+		return false;
+	}
+	if (*next == -EINTR)
+		vcpu->run->exit_reason = KVM_EXIT_INTR;
+	return !*next;
 }
 
 /*
@@ -41,16 +54,10 @@ static int resolve(struct vm *vm, struct tdp_fault *f)
  */
 static int fault_ram(struct vcpu *vcpu, struct tdp_fault *f)
 {
-	int ret = resolve(vcpu->vm, f);
+	int next;
 
-	if (ret == -EHWPOISON) {
-		send_sig_mceerr(BUS_MCEERR_AR, (void __user *)f->hva, PAGE_SHIFT, current);
-		return RESUME;
-	}
-	if (ret == -EINTR)
-		vcpu->run->exit_reason = KVM_EXIT_INTR;
-	if (ret)
-		return ret;
+	if (!fault_find_page(vcpu, f, &next))
+		return next;
 	vcpu->stats.pf_fixed += tdp_map(vcpu, f);
 	return RESUME;
 }

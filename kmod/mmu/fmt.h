@@ -61,10 +61,13 @@ static inline u64 *entry_table(u64 entry)
 	return __va(entry_addr(entry));
 }
 
-static inline u64 entry_marker(const struct fmt *fmt, u64 generation)
+/** fmt_marker_by_address() - @marker with an address bit that the CPU lacks; 0: it has them all */
+u64 fmt_marker_by_address(u64 marker);
+
+static inline u64 entry_marker(u64 marker, u64 generation)
 {
 	generation &= ENTRY_GEN_MASK;
-	return fmt->marker | (generation & 0xff) << 3 | (generation >> 8) << 54;
+	return marker | (generation & 0xff) << 3 | (generation >> 8) << 54;
 }
 
 static inline bool entry_is_marker(u64 entry)

@@ -10,13 +10,24 @@
 #include "cpu/cpuid.h"
 #include "cpu/regs.h"
 #include "irq/inject.h"
+#include "mmu/shadow.h"
 
 enum invpcid_type { INVPCID_ADDR, INVPCID_PCID, INVPCID_ALL, INVPCID_ALL_BUT_GLOBAL };
 
 int invlpg_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
-	backend.tlb_flush(vcpu, TLB_GUEST_ADDR, exit->invlpg.gva);
+	mmu_flush_addr(vcpu, exit->invlpg.gva);
 	return vcpu_skip_insn(vcpu);
+}
+
+bool invlpg_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	bool all;
+
+	if (!vcpu->vm->mmu.shadow || !exit->insn_len || !shadow_try_sync_addr(vcpu, exit->invlpg.gva, &all))
+		return false;
+	backend.tlb_flush(vcpu, all ? TLB_GUEST : TLB_GUEST_ADDR, exit->invlpg.gva);
+	return vcpu_skip_insn(vcpu) == RESUME;
 }
 
 static bool desc_valid(struct vcpu *vcpu, unsigned long type, u64 pcid, u64 gva)
@@ -47,6 +58,6 @@ int invpcid_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 		return ret == -EAGAIN ? RESUME : ret;
 	if (!desc_valid(vcpu, gpr_get(vcpu, exit->invpcid.gpr), desc[0], desc[1]))
 		return inject_gp(vcpu);
-	backend.tlb_flush(vcpu, TLB_GUEST, 0);
+	mmu_flush_guest(vcpu);
 	return vcpu_skip_insn(vcpu);
 }

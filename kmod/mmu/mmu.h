@@ -10,9 +10,15 @@ struct slot;
 struct emulation;
 struct vcpu_exit;
 
+#define SHADOW_GPA_BITS	44	/* guest-physical addresses that shadow tables know */
 #define IDENTITY_GFN	0xfffbc		/* KVM's choice where userspace makes none */
 
+struct vm_shadow;
+struct shadow_page;
+
 struct vm_mmu {
+	bool any_mode;		/* the CPU runs real mode as it is */
+	struct vm_shadow *shadow;	/* NULL: nested paging */
 	hpa_t root;			/* TDP root shared by all vCPUs, as long as the VM */
 	u64 *root_table;
 	bool nx_huge_pages;	/* iTLB multihit: huge pages are not executable, split on a fetch */
@@ -24,12 +30,17 @@ struct vm_mmu {
 
 #define MMU_CACHE_TABLES	5	/* at most one fault's need: a table on each level */
 
+#define MMU_SPARES	4	/* shadow pages of one fault, or roots */
+
 struct vcpu_mmu {
 	hpa_t root;	/* what backend enter() loads: EPTP/nCR3 base address, no flag bits */
 	struct slot *last_slot;		/* last hit; valid for one generation of slots */
 	u64 last_generation;
 	u64 *tables[MMU_CACHE_TABLES];	/* zeroed, so that nothing is allocated under mmu_lock */
 	unsigned int nr_tables;
+	struct shadow_page *roots[4], *spares[MMU_SPARES];
+	unsigned int nr_spares;
+	u64 *pae_root;			/* PDPTEs of the shadow, below 4 GiB */
 	struct emulation *emulation;	/* emulate.c */
 };
 
@@ -43,6 +54,14 @@ int mmu_module_init(void);		/* after backend.setup() filled caps */
 void mmu_module_exit(void);
 int mmu_vm_init(struct vm *vm);		/* -EOPNOTSUPP without EPT or NPT, -ENOMEM */
 void mmu_vm_destroy(struct vm *vm);
+
+/**
+ * mmu_set_mode() - how this VM translates. @mode: CORBEL_MMU_*
+ * Return: 0, -EINVAL, -EBUSY: it has memory, interrupt controllers or vCPUs already, -EOPNOTSUPP,
+ * -ENOMEM. Context: vm->lock held.
+ */
+int mmu_set_mode(struct vm *vm, u32 mode);
+
 int mmu_vcpu_init(struct vcpu *vcpu);
 void mmu_vcpu_destroy(struct vcpu *vcpu);
 
@@ -53,6 +72,33 @@ int mmu_load_root(struct vcpu *vcpu);
  * mmu_paging_changed() - CR0, CR3, CR4, EFER or PDPTRs changed in a way that concerns translation
  */
 void mmu_paging_changed(struct vcpu *vcpu);
+
+/** mmu_flush_guest() - the guest has asked for its linear translations to be dropped */
+void mmu_flush_guest(struct vcpu *vcpu);
+
+/** mmu_flush_addr() - the same for one address: INVLPG */
+void mmu_flush_addr(struct vcpu *vcpu, gva_t gva);
+
+/** mmu_written() - bytes of memory were written on behalf of the guest. Context: vm->srcu held */
+void mmu_written(struct vcpu *vcpu, gpa_t gpa, unsigned int len);
+
+/*
+ * Work on ranges of gfns. All but mmu_log_rearm() take mmu_lock themselves and have flushed what
+ * must be flushed when they return. @may_yield: drop the lock and reschedule now and then.
+ */
+void mmu_zap(struct vm *vm, gfn_t start, gfn_t end, bool may_yield);
+void mmu_zap_all(struct vm *vm);
+/** mmu_slot_gone() - there is other memory at the gfns of @slot now, or none */
+void mmu_slot_gone(struct vm *vm, const struct slot *slot);
+/** mmu_age() - test, and with @clear reset, the accessed bits. Return: was one set? */
+bool mmu_age(struct vm *vm, gfn_t start, gfn_t end, bool clear, bool flush);
+/** mmu_log_start() - make writes to a slot be noticed again */
+void mmu_log_start(struct vm *vm, const struct slot *slot);
+/**
+ * mmu_log_rearm() - the same for pages of @mask from @first on; @return: flush needed. mmu_lock
+ * held for writing.
+ */
+bool mmu_log_rearm(struct vm *vm, gfn_t first, u64 mask);
 
 /**
  * mmu_set_apic_page() - back the default APIC page for APIC-access virtualization
@@ -67,6 +113,8 @@ void mmu_set_noncoherent(struct vm *vm, bool noncoherent);
 /* EXIT_PAGE_FAULT, EXIT_MISCONFIG */
 int fault_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 int pml_full_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
+/** invlpg_fast() - with interrupts off. Return: done, the guest can go on at once */
+bool invlpg_fast(struct vcpu *vcpu, struct vcpu_exit *exit);
 int invlpg_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 int invpcid_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 

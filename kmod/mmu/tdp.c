@@ -20,19 +20,6 @@
 struct fmt tdp_fmt __ro_after_init;
 static bool tdp_pml __ro_after_init;	/* the dirty log is fed by cleared dirty bits */
 
-/*
- * An address bit above those the CPU has, 0 if it has all. Not the one that asks for encryption,
- * which is no reserved bit if firmware has switched that on, whatever Linux makes of it.
- */
-static u64 __init marker_by_address(u64 marker)
-{
-	unsigned int bit = 51;
-
-	if (cpuid_eax(0x80000000) >= 0x8000001f && (cpuid_ebx(0x8000001f) & 0x3f) == bit)
-		bit--;
-	return boot_cpu_data.x86_phys_bits > bit ? 0 : marker | BIT_ULL(bit);
-}
-
 int __init tdp_module_init(void)
 {
 	if (!caps.tdp_format)
@@ -42,7 +29,7 @@ int __init tdp_module_init(void)
 		tdp_fmt.accessed = tdp_fmt.dirty = 0;
 	tdp_pml = caps.pml && tdp_fmt.dirty;
 	if (!(tdp_fmt.marker & ENTRY_ADDR))
-		tdp_fmt.marker = marker_by_address(tdp_fmt.marker);
+		tdp_fmt.marker = fmt_marker_by_address(tdp_fmt.marker);
 	return 0;
 }
 
@@ -177,7 +164,7 @@ static void walk_down(struct vcpu *vcpu, struct iter *it, const struct tdp_fault
 	}
 }
 
-static bool slot_fits(const struct slot *slot, gfn_t gfn, int level)
+bool slot_fits(const struct slot *slot, gfn_t gfn, int level)
 {
 	u64 pages = level_pages(level);
 	gfn_t first = gfn & ~(pages - 1);
@@ -249,7 +236,7 @@ static bool install(struct vcpu *vcpu, struct iter *it, const struct tdp_fault *
 	return true;
 }
 
-static bool stale(struct vm *vm, const struct tdp_fault *f)
+bool fault_stale(struct vm *vm, const struct tdp_fault *f)
 {
 	if (READ_ONCE(vm->dead) || rcu_access_pointer(vm->mem.slots) != f->slots)
 		return true;
@@ -293,7 +280,7 @@ bool tdp_map(struct vcpu *vcpu, const struct tdp_fault *f)
 	bool done = false;
 
 	read_lock(&vm->mmu_lock);
-	if (!stale(vm, f)) {
+	if (!fault_stale(vm, f)) {
 		walk_down(vcpu, &it, f, goal_level(vm, f));
 		done = install(vcpu, &it, f);
 		if (f->nr_more && it.level == 1)
@@ -312,11 +299,11 @@ bool tdp_mark_mmio(struct vcpu *vcpu, const struct tdp_fault *f)
 	if (!tdp_fmt.marker || out_of_reach(f->gfn))
 		return true;
 	read_lock(&vm->mmu_lock);
-	current_slots = !stale(vm, f);
+	current_slots = !fault_stale(vm, f);
 	if (current_slots) {
 		walk_down(vcpu, &it, f, 1);
 		if (!entry_present(it.entry))
-			cmpxchg64(it.ptr, it.entry, entry_marker(&tdp_fmt, f->slots->generation));
+			cmpxchg64(it.ptr, it.entry, entry_marker(tdp_fmt.marker, f->slots->generation));
 	}
 	read_unlock(&vm->mmu_lock);
 	return current_slots;
@@ -347,7 +334,7 @@ bool tdp_is_mmio(struct vm *vm, gfn_t gfn)
 	lookup(vm, gfn, &ptr, &entry);
 	rcu_read_unlock();
 	return entry_is_marker(entry) &&
-	       entry == entry_marker(&tdp_fmt, slots_current(vm)->generation);
+	       entry == entry_marker(tdp_fmt.marker, slots_current(vm)->generation);
 }
 
 /*

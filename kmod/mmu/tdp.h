@@ -30,6 +30,16 @@ struct tdp_fault {
 	hfn_t more[PFN_MORE];
 };
 
+/** fault_stale() - has what @fault has found changed meanwhile? Context: mmu_lock held */
+bool fault_stale(struct vm *vm, const struct tdp_fault *fault);
+/**
+ * fault_find_page() - the frame for @fault->slot and gfn, into pfn. May sleep
+ * @next: what the exit's handler returns if there is none. Return: found
+ */
+bool fault_find_page(struct vcpu *vcpu, struct tdp_fault *fault, int *next);
+/** slot_fits() - is the page of @level around @gfn in the slot, and aligned alike in the host? */
+bool slot_fits(const struct slot *slot, gfn_t gfn, int level);
+
 /** tdp_fast_fault() - make a logged entry writable without a lock. vm->srcu held. */
 bool tdp_fast_fault(struct vcpu *vcpu, const struct tdp_fault *fault);
 /** tdp_maps_more() - how many pages behind @f->gfn would tdp_map() take? After @f->hva is known. */
@@ -43,20 +53,11 @@ bool tdp_is_mmio(struct vm *vm, gfn_t gfn);
 /** tdp_topup() - fill the vCPU's table cache. Return: 0 or -ENOMEM */
 int tdp_topup(struct vcpu *vcpu);
 
-/*
- * Work on ranges of gfns. All take mmu_lock themselves and have flushed what must be flushed when
- * they return. @may_yield: drop the lock and reschedule now and then.
- */
+/* Work on ranges of gfns: mmu.h */
 void tdp_zap(struct vm *vm, gfn_t start, gfn_t end, bool may_yield);
 void tdp_zap_all(struct vm *vm);
-/** tdp_age() - test, and with @clear reset, the accessed bits. Return: was one set? */
 bool tdp_age(struct vm *vm, gfn_t start, gfn_t end, bool clear, bool flush);
-/** tdp_log_start() - make writes to a slot be noticed again */
 void tdp_log_start(struct vm *vm, const struct slot *slot);
-/**
- * tdp_log_rearm() - the same for pages of @mask from @first on; @return: flush needed. mmu_lock
- * held for writing.
- */
 bool tdp_log_rearm(struct vm *vm, gfn_t first, u64 mask);
 
 #endif

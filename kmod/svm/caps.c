@@ -52,12 +52,13 @@ static void caps_publish(struct backend_caps *out)
 	*out = (struct backend_caps) {
 		.tdp_format = &fmt_npt,
 		.name = "svm",
-		.tdp = true,
+		.tdp = boot_cpu_has(X86_FEATURE_NPT),
 		.tdp_ad = true,
 		.tdp_max_level = boot_cpu_has(X86_FEATURE_GBPAGES) ? 3 : 2,
 		/* The CPU walks nested tables in the host's own paging mode. */
 		.tdp_levels = pgtable_l5_enabled() ? 5 : 4,
 		.any_mode = true,
+		.any_mode_shadow = true,
 		.xsaves = boot_cpu_has(X86_FEATURE_XSAVES),
 		.invpcid = boot_cpu_has(X86_FEATURE_INVPCID),
 		.rdtscp = boot_cpu_has(X86_FEATURE_RDTSCP),
@@ -72,10 +73,8 @@ static void caps_publish(struct backend_caps *out)
 
 int svm_caps_setup(struct backend_caps *out)
 {
-	if (!boot_cpu_has(X86_FEATURE_NPT)) {
-		pr_err("this CPU's SVM has no nested paging: it cannot run Corbel's guests\n");
-		return -EOPNOTSUPP;
-	}
+	if (!boot_cpu_has(X86_FEATURE_NPT))
+		pr_info("this CPU's SVM has no nested paging: guests run on shadow page tables\n");
 	svm_caps.nr_asids = cpuid_ebx(CPUID_SVM);
 	if (svm_caps.nr_asids < 2) {
 		pr_err("this CPU has no ASID for a guest (%u)\n", svm_caps.nr_asids);

@@ -6,6 +6,7 @@
 #include "cpu/cr.h"
 #include "cpu/regs.h"
 #include "svm/svm.h"
+#include "vm.h"
 
 static const u16 seg_offsets[NR_SEGS] = {
 #define SEG_OFFSET(NAME, field) [SEG_##NAME] = offsetof(struct vmcb_save_area, field)
@@ -15,6 +16,8 @@ static const u16 seg_offsets[NR_SEGS] = {
 
 /* Caching attributes of guest memory follow PAT and the nested tables, never CR0. */
 #define CR0_NEVER	(X86_CR0_CD | X86_CR0_NW)
+/* With shadow tables the processor pages always, in real mode too, and minds their write protection. */
+#define CR0_SHADOW	(X86_CR0_PG | X86_CR0_WP)
 
 static struct vmcb_seg *seg_of(struct vmcb *vmcb, enum seg nr)
 {
@@ -104,10 +107,12 @@ void svm_reg_fetch(struct vcpu *vcpu, enum reg reg)
 			    (save->cr0 & SVM_CR0_GUEST_OWNED);
 		break;
 	case REG_CR3:
-		regs->cr3 = save->cr3;
+		if (!vcpu->vm->mmu.shadow)
+			regs->cr3 = save->cr3;
 		break;
 	case REG_PDPTR:
-		cr_load_pdptrs(vcpu, save->cr3);	/* the CPU reads them when it needs them */
+		if (!vcpu->vm->mmu.shadow)
+			cr_load_pdptrs(vcpu, save->cr3);	/* the CPU reads them when it needs them */
 		break;
 	case REG_ES ... REG_LDTR:
 		seg_fetch(&regs->segs[reg - REG_ES], seg_of(svm->vmcb, reg - REG_ES));
@@ -134,21 +139,49 @@ void svm_reg_fetch(struct vcpu *vcpu, enum reg reg)
 	regs->avail |= BIT_ULL(reg);
 }
 
-/* A guest that shows CD or NW must not see them gone. */
-static void cr0_flush(struct svm_vcpu *svm, u64 cr0)
+/* Shadow tables are PAE's or those of 64-bit mode, without global pages and PCIDs. */
+static u64 shadow_cr4(struct vcpu *vcpu, u64 cr4)
 {
-	svm->vmcb->save.cr0 = cr0 & ~(u64)CR0_NEVER;
-	svm_intercept(svm, INTERCEPT_CR0_READ, cr0 & CR0_NEVER);
-	svm_intercept(svm, INTERCEPT_CR0_WRITE, cr0 & CR0_NEVER);
+	cr4 &= ~(u64)(X86_CR4_PSE | X86_CR4_PGE | X86_CR4_PCIDE | X86_CR4_PKE);
+	if (!(vcpu->regs.cr0 & X86_CR0_PG))
+		cr4 &= ~(u64)(X86_CR4_SMEP | X86_CR4_SMAP);
+	return cr4 | X86_CR4_PAE;
 }
 
 /* With MCE clear a machine check would shut the guest down instead of reaching the host. */
 static void cr4_flush(struct svm_vcpu *svm, u64 cr4)
 {
-	u64 mce = cr4_read_shadow() & X86_CR4_MCE;
+	u64 real = cr4 | (cr4_read_shadow() & X86_CR4_MCE);
 
-	svm->vmcb->save.cr4 = cr4 | mce;
-	svm_intercept(svm, INTERCEPT_CR4_READ, mce & ~cr4);
+	if (svm->vcpu->vm->mmu.shadow)
+		real = shadow_cr4(svm->vcpu, real);
+	svm->vmcb->save.cr4 = real;
+	svm_intercept(svm, INTERCEPT_CR4_READ, real != cr4);
+}
+
+/* A guest that shows CD or NW must not see them gone. */
+static void cr0_flush(struct svm_vcpu *svm, u64 cr0)
+{
+	bool shadow = svm->vcpu->vm->mmu.shadow;
+	u64 real = (cr0 & ~(u64)CR0_NEVER) | (shadow ? CR0_SHADOW : 0);
+
+	svm->vmcb->save.cr0 = real;
+	svm_intercept(svm, INTERCEPT_CR0_READ, cr0 != real);
+	svm_intercept(svm, INTERCEPT_CR0_WRITE, cr0 != real);
+	if (shadow)
+		cr4_flush(svm, svm->vcpu->regs.cr4);
+}
+
+/* VMRUN demands SVME, which the guest never sees, and no LME without long mode but with paging. */
+static void efer_flush(struct vcpu *vcpu)
+{
+	u64 efer = vcpu->regs.efer | EFER_SVME;
+
+	if (vcpu->vm->mmu.shadow && !(efer & EFER_LMA))
+		efer &= ~(u64)EFER_LME;
+	if (vcpu->vm->mmu.shadow && boot_cpu_has(X86_FEATURE_NX))
+		efer |= EFER_NX;		/* so that a fault tells fetches from reads: SMAP */
+	svm_of(vcpu)->vmcb->save.efer = efer;
 }
 
 void svm_nmi_mask(struct svm_vcpu *svm, bool masked)
@@ -177,13 +210,14 @@ static void reg_flush(struct vcpu *vcpu, enum reg reg)
 		cr0_flush(svm, regs->cr0);
 		break;
 	case REG_CR3:
-		save->cr3 = regs->cr3;
+		if (!vcpu->vm->mmu.shadow)
+			save->cr3 = regs->cr3;
 		break;
 	case REG_CR4:
 		cr4_flush(svm, regs->cr4);
 		break;
 	case REG_EFER:
-		save->efer = regs->efer | EFER_SVME;	/* VMRUN demands it; the guest never sees it */
+		efer_flush(vcpu);
 		break;
 	case REG_DR7:
 		save->dr7 = regs->dr7;

@@ -147,25 +147,26 @@ static void host_save(struct svm_vcpu *svm)
 	svm->host_saved = true;
 }
 
+static noinline void root_load(struct vcpu *vcpu, struct svm_vcpu *svm)
+{
+	svm->root = __sme_set(vcpu->mmu.root);
+	if (vcpu->vm->mmu.shadow)
+		svm->vmcb->save.cr3 = svm->root;
+	else
+		svm->vmcb->control.nested_cr3 = svm->root;
+	svm_tlb_flush(vcpu, TLB_ALL, 0);
+}
+
 /* Once for a stay: what only changes while interrupts are on. */
 static noinline void prepare(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
-	struct vmcb_control_area *control = &svm->vmcb->control;
-	u64 root = __sme_set(vcpu->mmu.root);
 
 	host_save(svm);
-	if (unlikely(control->nested_cr3 != root)) {
-		control->nested_cr3 = root;
-		svm_tlb_flush(vcpu, TLB_ALL, 0);
-	}
-	svm_tlb_asid(svm);
 	tpr_enter(vcpu);
 	irq_window(svm, vcpu->events.want_irq_window);
 	if (unlikely(vcpu->events.want_nmi_window))
 		nmi_window(svm);
-	if (unlikely(vcpu->events.entry.type != EVENT_NONE))
-		inject(vcpu, &vcpu->events.entry);
 	GIF("clgi");
 	x86_spec_ctrl_set_guest(svm->virt_spec_ctrl);
 }
@@ -197,8 +198,13 @@ void svm_run_enter(struct vcpu *vcpu, bool again)
 	struct svm_vcpu *svm = svm_of(vcpu);
 	struct vmcb *vmcb = svm->vmcb;
 
+	if (unlikely(svm->root != __sme_set(vcpu->mmu.root)))
+		root_load(vcpu, svm);
+	svm_tlb_asid(svm);
 	if (!again)
 		prepare(vcpu);
+	if (unlikely(vcpu->events.entry.type != EVENT_NONE))
+		inject(vcpu, &vcpu->events.entry);
 	svm_regs_flush(vcpu);
 	vmcb->control.exit_code = SVM_EXIT_NONE;
 

@@ -128,6 +128,7 @@ static int svm_vcpu_create(struct vcpu *vcpu)
 	vcpu->hw = svm;
 	svm->vcpu = vcpu;
 	svm->asid_cpu = -1;
+	svm->root = INVALID_HPA;
 	if (vmcb_alloc(svm)) {
 		svm_vcpu_destroy(vcpu);
 		return -ENOMEM;

@@ -38,6 +38,7 @@ struct svm_vcpu {
 	u64 asid_generation;
 	bool host_saved;		/* since the vCPU was loaded here */
 	const void *host_ldt;		/* what was loaded then */
+	u64 root;			/* as prepare() last wrote it, encryption bit included */
 	u64 tsc_aux;
 	u64 virt_spec_ctrl;
 

@@ -81,7 +81,7 @@ void vmcb_setup(struct svm_vcpu *svm)
 	control->intercepts[INTERCEPT_DR] = 0xffffffff;
 	control->iopm_base_pa = __sme_pa(iopm);
 	control->msrpm_base_pa = __sme_pa(svm->msrpm);
-	control->nested_ctl = SVM_NESTED_CTL_NP_ENABLE;
+	control->nested_ctl = svm->vcpu->vm->mmu.shadow ? 0 : SVM_NESTED_CTL_NP_ENABLE;
 	control->int_ctl = V_INTR_MASKING_MASK;
 	control->int_state = 0;
 	control->event_inj = 0;
@@ -99,6 +99,8 @@ static u32 want_exceptions(struct vcpu *vcpu)
 	if ((vcpu->guest_debug & (KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP)) ==
 	    (KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP))
 		map |= BIT(X86_TRAP_BP);
+	if (vcpu->vm->mmu.shadow)
+		map |= BIT(X86_TRAP_PF);
 	return map;
 }
 
@@ -107,6 +109,7 @@ void vmcb_controls(struct vcpu *vcpu)
 	struct svm_vcpu *svm = svm_of(vcpu);
 	struct vmcb *vmcb = svm->vmcb;
 	u32 off = READ_ONCE(vcpu->vm->arch.exits_off);
+	bool shadow = vcpu->vm->mmu.shadow;
 	bool mwait = !(off & KVM_X86_DISABLE_EXITS_MWAIT);
 
 	vmcb->control.intercepts[INTERCEPT_EXCEPTION] = want_exceptions(vcpu);
@@ -115,7 +118,10 @@ void vmcb_controls(struct vcpu *vcpu)
 	svm_intercept(svm, INTERCEPT_MWAIT, mwait);
 	svm_intercept(svm, INTERCEPT_MWAIT_COND, mwait);
 	/* What the guest was not told of is #UD; the ones it has need no exit. */
-	svm_intercept(svm, INTERCEPT_INVPCID, !guest_has(vcpu, GUEST_INVPCID));
+	svm_intercept(svm, INTERCEPT_INVPCID, shadow || !guest_has(vcpu, GUEST_INVPCID));
+	svm_intercept(svm, INTERCEPT_INVLPG, shadow);
+	svm_intercept(svm, INTERCEPT_CR3_READ, shadow);
+	svm_intercept(svm, INTERCEPT_CR3_WRITE, shadow);
 	svm_intercept(svm, INTERCEPT_RDTSCP, !guest_has(vcpu, GUEST_RDTSCP));
 	vmcb->control.tsc_offset = vcpu->arch.tsc_offset;
 	vmcb->save.spec_ctrl = vcpu->arch.spec_ctrl;

@@ -21,10 +21,10 @@ static const u32 exec_required = CPU_BASED_HLT_EXITING | CPU_BASED_UNCOND_IO_EXI
 	CPU_BASED_MONITOR_EXITING | CPU_BASED_RDPMC_EXITING | CPU_BASED_USE_MSR_BITMAPS |
 	CPU_BASED_CR8_LOAD_EXITING | CPU_BASED_CR8_STORE_EXITING |
 	CPU_BASED_ACTIVATE_SECONDARY_CONTROLS;
-static const u32 exec_optional = CPU_BASED_TPR_SHADOW | VMX_CR3_EXITS;
+static const u32 exec_optional = CPU_BASED_TPR_SHADOW | VMX_CR3_EXITS |
+	CPU_BASED_INVLPG_EXITING;
 
-static const u32 exec2_required = SECONDARY_EXEC_ENABLE_EPT;
-static const u32 exec2_optional = SECONDARY_EXEC_UNRESTRICTED_GUEST | SECONDARY_EXEC_ENABLE_VPID |
+static const u32 exec2_optional = SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_UNRESTRICTED_GUEST | SECONDARY_EXEC_ENABLE_VPID |
 	SECONDARY_EXEC_WBINVD_EXITING | SECONDARY_EXEC_ENABLE_RDTSCP |
 	SECONDARY_EXEC_ENABLE_INVPCID | SECONDARY_EXEC_ENABLE_XSAVES | SECONDARY_EXEC_PAUSE_LOOP_EXITING |
 	SECONDARY_EXEC_ENABLE_PML | SECONDARY_EXEC_TSC_SCALING |
@@ -35,14 +35,16 @@ static const u32 exec2_optional = SECONDARY_EXEC_UNRESTRICTED_GUEST | SECONDARY_
 static const u64 ept_required = VMX_EPT_PAGE_WALK_4_BIT | VMX_EPTP_WB_BIT | VMX_EPT_INVEPT_BIT |
 	VMX_EPT_EXTENT_GLOBAL_BIT;
 
-static const u32 exit_required = VM_EXIT_SAVE_DEBUG_CONTROLS | VM_EXIT_HOST_ADDR_SPACE_SIZE |
-	VM_EXIT_ACK_INTR_ON_EXIT | VM_EXIT_LOAD_IA32_EFER | VM_EXIT_SAVE_IA32_PAT |
-	VM_EXIT_LOAD_IA32_PAT;
-static const u32 exit_optional = VM_EXIT_LOAD_IA32_PERF_GLOBAL_CTRL | VM_EXIT_CLEAR_BNDCFGS;
+/* Every CPU with EPT has them. Without, shadow tables need neither another PAT nor another NX. */
+#define EXIT_WITH_EPT	(VM_EXIT_LOAD_IA32_EFER | VM_EXIT_SAVE_IA32_PAT | VM_EXIT_LOAD_IA32_PAT)
+#define ENTRY_WITH_EPT	(VM_ENTRY_LOAD_IA32_EFER | VM_ENTRY_LOAD_IA32_PAT)
 
-static const u32 entry_required = VM_ENTRY_LOAD_DEBUG_CONTROLS | VM_ENTRY_LOAD_IA32_EFER |
-	VM_ENTRY_LOAD_IA32_PAT;
-static const u32 entry_optional = VM_ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL | VM_ENTRY_LOAD_BNDCFGS |
+static const u32 exit_required = VM_EXIT_SAVE_DEBUG_CONTROLS | VM_EXIT_HOST_ADDR_SPACE_SIZE |
+	VM_EXIT_ACK_INTR_ON_EXIT;
+static const u32 exit_optional = EXIT_WITH_EPT | VM_EXIT_LOAD_IA32_PERF_GLOBAL_CTRL | VM_EXIT_CLEAR_BNDCFGS;
+
+static const u32 entry_required = VM_ENTRY_LOAD_DEBUG_CONTROLS;
+static const u32 entry_optional = ENTRY_WITH_EPT | VM_ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL | VM_ENTRY_LOAD_BNDCFGS |
 	VM_ENTRY_IA32E_MODE;
 
 /*
@@ -53,6 +55,9 @@ static int control(const char *what, u32 msr, u32 required, u32 optional, u32 *o
 {
 	u32 must, may, val;
 
+	/* Older CPUs have the plain variants only, in the same order. */
+	if (!vmx_caps.true_controls && msr >= MSR_IA32_VMX_TRUE_PINBASED_CTLS)
+		msr -= MSR_IA32_VMX_TRUE_PINBASED_CTLS - MSR_IA32_VMX_PINBASED_CTLS;
 	rdmsr(msr, must, may);
 	val = ((required | optional) & may) | must;
 	if (required & ~val) {
@@ -113,37 +118,32 @@ int vmx_probe(void)
 	rdmsrl(MSR_IA32_VMX_BASIC, basic);
 	vmx_caps.revision = basic & 0x7fffffff;
 	vmx_caps.vmcs_size = (basic >> 32) & 0x1fff;
-	if (vmx_caps.vmcs_size > PAGE_SIZE || ((basic >> 50) & 15) != 6 || !(basic & BIT_ULL(55))) {
+	vmx_caps.true_controls = basic & BIT_ULL(55);
+	if (vmx_caps.vmcs_size > PAGE_SIZE || ((basic >> 50) & 15) != 6) {
 		pr_err("this CPU's VMX is older than Corbel supports (VMX_BASIC 0x%llx)\n", basic);
 		return -EOPNOTSUPP;
 	}
 	return 0;
 }
 
-/* The bits that the secondary controls of this CPU may have. */
-static u32 exec2_possible(void)
+/* What a guest without EPT goes without, and what EPT is not used without. */
+static void ept_check(void)
 {
-	u64 control;
+	u32 exit = vmx_caps.exit & EXIT_WITH_EPT, entry = vmx_caps.entry & ENTRY_WITH_EPT;
 
-	rdmsrl(MSR_IA32_VMX_TRUE_PROCBASED_CTLS, control);
-	if (!(control >> 32 & CPU_BASED_ACTIVATE_SECONDARY_CONTROLS))
-		return 0;
-	rdmsrl(MSR_IA32_VMX_PROCBASED_CTLS2, control);
-	return control >> 32;
-}
-
-/* What whole generations of CPUs lack is said by name; see control() for the rest. */
-static int generation_check(void)
-{
-	u32 exec2 = exec2_possible();
-
-	if (!(exec2 & SECONDARY_EXEC_ENABLE_EPT)) {
-		pr_err("this CPU's VT-x has no EPT (nested paging), which Corbel needs: it came with Nehalem\n");
-		return -EOPNOTSUPP;
+	if (vmx_caps.exec2 & (SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_ENABLE_VPID))
+		rdmsrl(MSR_IA32_VMX_EPT_VPID_CAP, vmx_caps.ept_vpid);
+	vmx_caps.load_efer = exit & VM_EXIT_LOAD_IA32_EFER && entry & VM_ENTRY_LOAD_IA32_EFER;
+	vmx_caps.load_pat = (exit | VM_EXIT_SAVE_IA32_PAT) == EXIT_WITH_EPT && entry & VM_ENTRY_LOAD_IA32_PAT;
+	vmx_caps.ept = vmx_caps.exec2 & SECONDARY_EXEC_ENABLE_EPT && exit == EXIT_WITH_EPT &&
+		       entry == ENTRY_WITH_EPT && (vmx_caps.ept_vpid & ept_required) == ept_required;
+	if (!vmx_caps.ept) {
+		pr_info("this CPU's VT-x has no EPT (nested paging): guests run on shadow page tables\n");
+		vmx_caps.exec2 &= ~(SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_UNRESTRICTED_GUEST |
+				    SECONDARY_EXEC_ENABLE_PML);
 	}
-	if (!(exec2 & SECONDARY_EXEC_UNRESTRICTED_GUEST))
+	if (!(vmx_caps.exec2 & SECONDARY_EXEC_UNRESTRICTED_GUEST))
 		pr_info("this CPU's VT-x has no unrestricted guest: real mode is interpreted\n");
-	return 0;
 }
 
 static void caps_prune(void)
@@ -180,7 +180,7 @@ static void caps_publish(struct backend_caps *out)
 	*out = (struct backend_caps) {
 		.tdp_format = &fmt_ept,
 		.name = "vmx",
-		.tdp = true,
+		.tdp = vmx_caps.ept,
 		.tdp_ad = cap & VMX_EPT_AD_BIT,
 		.tdp_max_level = cap & VMX_EPT_1GB_PAGE_BIT ? 3 : cap & VMX_EPT_2MB_PAGE_BIT ? 2 : 1,
 		.tdp_levels = 4,
@@ -209,12 +209,11 @@ int caps_setup(struct backend_caps *out)
 {
 	int ret;
 
-	ret = generation_check() ?:
-	      control("pin-based", MSR_IA32_VMX_TRUE_PINBASED_CTLS, pin_required, pin_optional,
+	ret = control("pin-based", MSR_IA32_VMX_TRUE_PINBASED_CTLS, pin_required, pin_optional,
 		      &vmx_caps.pin) ?:
 	      control("processor-based", MSR_IA32_VMX_TRUE_PROCBASED_CTLS, exec_required, exec_optional,
 		      &vmx_caps.exec) ?:
-	      control("secondary processor-based", MSR_IA32_VMX_PROCBASED_CTLS2, exec2_required,
+	      control("secondary processor-based", MSR_IA32_VMX_PROCBASED_CTLS2, 0,
 		      exec2_optional, &vmx_caps.exec2) ?:
 	      control("VM-exit", MSR_IA32_VMX_TRUE_EXIT_CTLS, exit_required, exit_optional,
 		      &vmx_caps.exit) ?:
@@ -227,14 +226,10 @@ int caps_setup(struct backend_caps *out)
 	rdmsrl(MSR_IA32_VMX_CR0_FIXED1, vmx_caps.cr0_fixed1);
 	rdmsrl(MSR_IA32_VMX_CR4_FIXED0, vmx_caps.cr4_fixed0);
 	rdmsrl(MSR_IA32_VMX_CR4_FIXED1, vmx_caps.cr4_fixed1);
-	rdmsrl(MSR_IA32_VMX_EPT_VPID_CAP, vmx_caps.ept_vpid);
 	rdmsrl(MSR_IA32_VMX_MISC, vmx_caps.misc);
 	vmx_caps.timer_shift = vmx_caps.misc & 0x1f;
 
-	if ((vmx_caps.ept_vpid & ept_required) != ept_required) {
-		pr_err("this CPU's EPT lacks 4-level write-back walks or INVEPT\n");
-		return -EOPNOTSUPP;
-	}
+	ept_check();
 	caps_prune();
 	caps_publish(out);
 	return 0;

@@ -15,6 +15,9 @@ struct vmx_caps {
 	u64 ept_vpid;			/* MSR_IA32_VMX_EPT_VPID_CAP */
 	u64 misc;
 	u8 timer_shift;			/* the preemption timer ticks every 2^shift TSC cycles */
+	bool true_controls;
+	bool ept;			/* with all that goes with it */
+	bool load_efer, load_pat;	/* each both ways */
 	bool vpid, invvpid_single, invvpid_addr, invept_context;
 };
 

@@ -16,9 +16,8 @@ static void dump_guest(void)
 	pr_err("guest cr0 %016lx (shadow %016lx) cr3 %016lx cr4 %016lx (shadow %016lx)\n",
 	       vmcs_readl(GUEST_CR0), vmcs_readl(CR0_READ_SHADOW), vmcs_readl(GUEST_CR3),
 	       vmcs_readl(GUEST_CR4), vmcs_readl(CR4_READ_SHADOW));
-	pr_err("guest efer %016llx pat %016llx debugctl %016llx dr7 %016lx\n",
-	       vmcs_read64(GUEST_IA32_EFER), vmcs_read64(GUEST_IA32_PAT),
-	       vmcs_read64(GUEST_IA32_DEBUGCTL), vmcs_readl(GUEST_DR7));
+	pr_err("guest efer %016llx debugctl %016llx dr7 %016lx\n",
+	       vmx_caps.load_efer ? vmcs_read64(GUEST_IA32_EFER) : 0, vmcs_read64(GUEST_IA32_DEBUGCTL), vmcs_readl(GUEST_DR7));
 	pr_err("guest rip %016lx rsp %016lx rflags %08lx shadow %08x activity %08x pending-dbg %016lx\n",
 	       vmcs_readl(GUEST_RIP), vmcs_readl(GUEST_RSP), vmcs_readl(GUEST_RFLAGS),
 	       vmcs_read32(GUEST_INTERRUPTIBILITY_INFO), vmcs_read32(GUEST_ACTIVITY_STATE),
@@ -30,15 +29,16 @@ static void dump_guest(void)
 	pr_err("guest gdtr limit %08x base %016lx idtr limit %08x base %016lx\n",
 	       vmcs_read32(GUEST_GDTR_LIMIT), vmcs_readl(GUEST_GDTR_BASE),
 	       vmcs_read32(GUEST_IDTR_LIMIT), vmcs_readl(GUEST_IDTR_BASE));
+	if (!vmx_caps.ept)
+		return;
 	pr_err("guest pdptr %016llx %016llx %016llx %016llx\n", vmcs_read64(GUEST_PDPTR0),
 	       vmcs_read64(GUEST_PDPTR1), vmcs_read64(GUEST_PDPTR2), vmcs_read64(GUEST_PDPTR3));
 }
 
 static void dump_host(void)
 {
-	pr_err("host cr0 %016lx cr3 %016lx cr4 %016lx efer %016llx pat %016llx\n", vmcs_readl(HOST_CR0),
-	       vmcs_readl(HOST_CR3), vmcs_readl(HOST_CR4), vmcs_read64(HOST_IA32_EFER),
-	       vmcs_read64(HOST_IA32_PAT));
+	pr_err("host cr0 %016lx cr3 %016lx cr4 %016lx\n", vmcs_readl(HOST_CR0),
+	       vmcs_readl(HOST_CR3), vmcs_readl(HOST_CR4));
 	pr_err("host rip %016lx rsp %016lx fs %04x/%016lx gs %04x/%016lx tr %016lx gdt %016lx idt %016lx\n",
 	       vmcs_readl(HOST_RIP), vmcs_readl(HOST_RSP), vmcs_read16(HOST_FS_SELECTOR),
 	       vmcs_readl(HOST_FS_BASE), vmcs_read16(HOST_GS_SELECTOR), vmcs_readl(HOST_GS_BASE),
@@ -56,7 +56,7 @@ static void dump_controls(void)
 	       vmcs_read32(VM_ENTRY_INSTRUCTION_LEN), vmcs_read32(VM_EXIT_REASON),
 	       vmcs_readl(EXIT_QUALIFICATION), vmcs_read32(VM_EXIT_INTR_INFO),
 	       vmcs_read32(IDT_VECTORING_INFO_FIELD));
-	pr_err("eptp %016llx tsc offset %016llx instruction error %u\n", vmcs_read64(EPT_POINTER),
+	pr_err("eptp %016llx tsc offset %016llx instruction error %u\n", vmx_caps.ept ? vmcs_read64(EPT_POINTER) : 0,
 	       vmcs_read64(TSC_OFFSET), vmcs_read32(VM_INSTRUCTION_ERROR));
 }
 

@@ -8,6 +8,7 @@
 #include "backend.h"
 #include "cpu/regs.h"
 #include "cpu/user_msr.h"
+#include "vm.h"
 #include "vmx/vmcs.h"
 #include "vmx/vmx.h"
 
@@ -15,6 +16,7 @@ static const u32 user_msr_index[NR_USER_MSRS] = {
 	[USER_MSR_STAR] = MSR_STAR,
 	[USER_MSR_LSTAR] = MSR_LSTAR,
 	[USER_MSR_SFMASK] = MSR_SYSCALL_MASK,
+	[USER_MSR_EFER] = MSR_EFER,
 	[USER_MSR_TSC_AUX] = MSR_TSC_AUX,	/* the last one: not every CPU has it */
 };
 
@@ -29,7 +31,8 @@ void vmx_user_msrs_load(struct vmx_vcpu *vmx)
 	int i;
 
 	for (i = 0; i < nr_user_msrs(); i++)
-		user_msr_load(i, vmx->user_msrs[i]);
+		if (i != USER_MSR_EFER || !vmx_caps.load_efer)
+			user_msr_load(i, vmx->user_msrs[i]);
 }
 
 int vmx_user_msrs_setup(void)
@@ -98,9 +101,6 @@ int vmx_msr_get(struct vcpu *vcpu, u32 msr, u64 *val)
 	case MSR_IA32_SYSENTER_EIP:
 		*val = vmcs_readl(GUEST_SYSENTER_EIP);
 		return 0;
-	case MSR_IA32_CR_PAT:
-		*val = vmcs_read64(GUEST_IA32_PAT);
-		return 0;
 	case MSR_IA32_DEBUGCTLMSR:
 		*val = vmcs_read64(GUEST_IA32_DEBUGCTL);
 		return 0;
@@ -116,7 +116,7 @@ static void seg_base_set(struct vcpu *vcpu, enum seg nr, u64 base)
 	seg_set(vcpu, nr, &seg);
 }
 
-static void user_msr_set(struct vmx_vcpu *vmx, int i, u64 val)
+void vmx_user_msr_set(struct vmx_vcpu *vmx, int i, u64 val)
 {
 	preempt_disable();
 	vmx->user_msrs[i] = val;
@@ -131,7 +131,7 @@ int vmx_msr_set(struct vcpu *vcpu, u32 msr, u64 val)
 	int i = user_msr_find(msr);
 
 	if (i >= 0) {
-		user_msr_set(vmx, i, val);
+		vmx_user_msr_set(vmx, i, val);
 		return 0;
 	}
 	switch (msr) {
@@ -157,7 +157,8 @@ int vmx_msr_set(struct vcpu *vcpu, u32 msr, u64 val)
 		vmcs_writel(GUEST_SYSENTER_EIP, val);
 		return 0;
 	case MSR_IA32_CR_PAT:
-		vmcs_write64(GUEST_IA32_PAT, val);
+		if (!vcpu->vm->mmu.shadow)
+			vmcs_write64(GUEST_IA32_PAT, val);
 		return 0;
 	case MSR_IA32_DEBUGCTLMSR:
 		/* Branch records are not virtualized: asking for them is ignored, as without a PMU. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Between the register cache and the guest-state area of the VMCS. */
-#include <asm/msr-index.h>
+#include <asm/msr.h>
 #include <asm/processor-flags.h>
 #include "backend.h"
 #include "cpu/regs.h"
@@ -26,7 +26,9 @@ static const struct {
 
 u64 vmx_cr4_guest_owned(struct vcpu *vcpu)
 {
-	return (X86_CR4_PGE | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PCE | X86_CR4_OSFXSR |
+	u64 global = vcpu->vm->mmu.shadow ? 0 : X86_CR4_PGE;	/* a change flushes */
+
+	return (global | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PCE | X86_CR4_OSFXSR |
 		X86_CR4_OSXMMEXCPT | X86_CR4_FSGSBASE) & ~vcpu->arch.cr4_reserved;
 }
 
@@ -109,7 +111,7 @@ void vmx_reg_fetch(struct vcpu *vcpu, enum reg reg)
 			    (vmcs_readl(GUEST_CR0) & VMX_CR0_GUEST_OWNED);
 		break;
 	case REG_CR3:
-		if (!vmx_of(vcpu)->identity)
+		if (!vmx_of(vcpu)->identity && !vcpu->vm->mmu.shadow)
 			regs->cr3 = vmcs_readl(GUEST_CR3);
 		break;
 	case REG_CR4:
@@ -117,7 +119,8 @@ void vmx_reg_fetch(struct vcpu *vcpu, enum reg reg)
 		regs->cr4 = (regs->cr4 & ~owned) | (vmcs_readl(GUEST_CR4) & owned);
 		break;
 	case REG_PDPTR:
-		pdptr_fetch(regs);
+		if (!vcpu->vm->mmu.shadow)
+			pdptr_fetch(regs);
 		break;
 	case REG_ES ... REG_LDTR:
 		seg_fetch(&regs->segs[reg - REG_ES], reg - REG_ES);
@@ -149,9 +152,20 @@ static void cr3_flush(struct vcpu *vcpu)
 {
 	u64 cr3 = vcpu->regs.cr3;
 
+	if (vcpu->vm->mmu.shadow)
+		return;			/* the root is prepare()'s */
 	if (unlikely(vmx_of(vcpu)->identity))
 		cr3 = vcpu->vm->mmu.identity_gfn << PAGE_SHIFT;
 	vmcs_writel(GUEST_CR3, cr3);
+}
+
+/* Shadow tables are PAE's or those of 64-bit mode, without global pages and PCIDs. */
+static u64 shadow_cr4(struct vcpu *vcpu, u64 cr4)
+{
+	cr4 &= ~(u64)(X86_CR4_PSE | X86_CR4_PGE | X86_CR4_PCIDE | X86_CR4_LA57 | X86_CR4_PKE);
+	if (!(vcpu->regs.cr0 & X86_CR0_PG))
+		cr4 &= ~(u64)(X86_CR4_SMEP | X86_CR4_SMAP);
+	return cr4 | X86_CR4_PAE;
 }
 
 static void cr4_flush(struct vcpu *vcpu)
@@ -160,9 +174,20 @@ static void cr4_flush(struct vcpu *vcpu)
 
 	if (unlikely(vmx_of(vcpu)->identity))
 		real = (real & ~CR4_OTHER_PAGING) | X86_CR4_PSE;
+	if (vcpu->vm->mmu.shadow)
+		real = shadow_cr4(vcpu, real);
 	vmcs_writel(CR4_GUEST_HOST_MASK, ~vmx_cr4_guest_owned(vcpu));
 	vmcs_writel(CR4_READ_SHADOW, cr4);
 	vmcs_writel(GUEST_CR4, real);
+}
+
+/* The entry itself makes LMA and LME what they must be; NX is the shadow tables' own. */
+static void efer_by_hand(struct vmx_vcpu *vmx, u64 efer)
+{
+	u64 real;
+
+	rdmsrl(MSR_EFER, real);
+	vmx_user_msr_set(vmx, USER_MSR_EFER, (real & ~(u64)EFER_SCE) | (efer & EFER_SCE));
 }
 
 static void efer_flush(struct vcpu *vcpu)
@@ -171,9 +196,14 @@ static void efer_flush(struct vcpu *vcpu)
 	u64 efer = vcpu->regs.efer;
 	u32 entry = vmx->entry & ~VM_ENTRY_IA32E_MODE;
 
-	if (unlikely(vmx->identity))
+	if (unlikely(vmx->identity) || (vcpu->vm->mmu.shadow && !(efer & EFER_LMA)))
 		efer &= ~(u64)EFER_LME;		/* an entry with paging wants LME and LMA the same */
-	vmcs_write64(GUEST_IA32_EFER, efer);
+	if (vcpu->vm->mmu.shadow && boot_cpu_has(X86_FEATURE_NX))
+		efer |= EFER_NX;		/* so that a fault tells fetches from reads: SMAP */
+	if (vmx_caps.load_efer)
+		vmcs_write64(GUEST_IA32_EFER, efer);
+	else
+		efer_by_hand(vmx, efer);
 	if (efer & EFER_LMA)
 		entry |= VM_ENTRY_IA32E_MODE;
 	if (entry != vmx->entry) {
@@ -202,7 +232,11 @@ static void cr0_flush(struct vcpu *vcpu)
 {
 	u64 cr0 = vcpu->regs.cr0, real = (cr0 & ~CR0_NEVER) | caps.cr0_fixed1;
 
-	if (unlikely(!caps.any_mode)) {
+	if (vcpu->vm->mmu.shadow) {
+		real |= X86_CR0_PE | X86_CR0_PG | X86_CR0_WP;
+		cr4_get(vcpu);
+		cr4_flush(vcpu);
+	} else if (unlikely(!caps.any_mode)) {
 		real |= X86_CR0_PE | X86_CR0_PG;
 		if (vmx_of(vcpu)->identity != !(cr0 & X86_CR0_PG))
 			identity_switch(vcpu, !(cr0 & X86_CR0_PG));
@@ -260,7 +294,8 @@ static noinline void reg_flush(struct vcpu *vcpu, enum reg reg)
 		efer_flush(vcpu);
 		break;
 	case REG_PDPTR:
-		pdptr_flush(regs);
+		if (!vcpu->vm->mmu.shadow)
+			pdptr_flush(regs);
 		break;
 	case REG_DR7:
 		vmcs_writel(GUEST_DR7, regs->dr7);

@@ -204,13 +204,16 @@ static noinline void prepare(struct vcpu *vcpu)
 	perf_switch(vmx);
 	windows_update(vcpu);
 	tpr_threshold_update(vcpu);
-	if (unlikely(vmx->eptp != vcpu->mmu.root)) {
-		vmx->eptp = vcpu->mmu.root;
-		vmcs_write64(EPT_POINTER, vmx_tlb_eptp(vcpu->mmu.root));
-		vmx_tlb_flush(vcpu, TLB_ALL, 0);
-	}
-	if (unlikely(vcpu->events.entry.type != EVENT_NONE))
-		inject(vcpu, &vcpu->events.entry);
+}
+
+static noinline void root_load(struct vcpu *vcpu, struct vmx_vcpu *vmx)
+{
+	vmx->root = vcpu->mmu.root;
+	if (vcpu->vm->mmu.shadow)
+		vmcs_writel(GUEST_CR3, __sme_set(vmx->root));
+	else
+		vmcs_write64(EPT_POINTER, vmx_tlb_eptp(vmx->root));
+	vmx_tlb_flush(vcpu, TLB_ALL, 0);
 }
 
 /* What an exit, or prepare(), turned off and somebody uses. */
@@ -231,6 +234,10 @@ void vmx_run_enter(struct vcpu *vcpu, bool again)
 		prepare(vcpu);
 	else if (vcpu->irq.apicv && test_bit(POSTED_ON, (unsigned long *)&vmx->pi.control))
 		vmx_posted_sync(vcpu);	/* a self-IPI handled without leaving: nobody notifies us */
+	if (unlikely(vmx->root != vcpu->mmu.root))
+		root_load(vcpu, vmx);
+	if (unlikely(vcpu->events.entry.type != EVENT_NONE))
+		inject(vcpu, &vcpu->events.entry);
 	vmx_regs_flush(vcpu);
 	timer_update(vmx);
 

@@ -2,6 +2,7 @@
 /* INVEPT and INVVPID. SDM, "Invalidating Cached Translation Information". */
 #include <asm/asm.h>
 #include "backend.h"
+#include "vm.h"
 #include "vmx/vmcs.h"
 #include "vmx/vmx.h"
 
@@ -50,7 +51,7 @@ void vmx_tlb_flush(struct vcpu *vcpu, enum tlb_scope scope, gva_t gva)
 	struct invvpid_desc desc = { .vpid = vpid, .gva = gva };
 
 	vcpu->stats.tlb_flushes++;
-	if (scope == TLB_ALL) {
+	if (scope == TLB_ALL && !vcpu->vm->mmu.shadow) {
 		flush_ept(vcpu);
 		return;
 	}
@@ -68,7 +69,8 @@ void vmx_tlb_flush_cpu(void)
 	struct invept_desc ept = {};
 	struct invvpid_desc vpid = {};
 
-	VMX_INV("invept", VMX_EPT_EXTENT_GLOBAL, ept);
+	if (vmx_caps.ept)
+		VMX_INV("invept", VMX_EPT_EXTENT_GLOBAL, ept);
 	if (vmx_caps.ept_vpid & VMX_VPID_EXTENT_GLOBAL_CONTEXT_BIT)
 		VMX_INV("invvpid", VMX_VPID_EXTENT_ALL_CONTEXT, vpid);
 }

@@ -157,10 +157,9 @@ void vpid_free(u16 vpid)
 	spin_unlock(&vpid_lock);
 }
 
-static void setup_host(void)
+static void setup_host(struct vmx_vcpu *vmx)
 {
 	unsigned long val;
-	u32 low, high;
 
 	vmcs_writel(HOST_CR0, read_cr0() & ~X86_CR0_TS);
 	vmcs_write16(HOST_CS_SELECTOR, __KERNEL_CS);
@@ -172,20 +171,25 @@ static void setup_host(void)
 	vmcs_write16(HOST_TR_SELECTOR, GDT_ENTRY_TSS * 8);
 	vmcs_writel(HOST_IDTR_BASE, vmx_host_idt);
 	vmcs_writel(HOST_RIP, (unsigned long)vmx_exit_point);
-	rdmsr(MSR_IA32_SYSENTER_CS, low, high);
-	vmcs_write32(HOST_IA32_SYSENTER_CS, low);
+	rdmsrl(MSR_IA32_SYSENTER_CS, val);
+	vmcs_write32(HOST_IA32_SYSENTER_CS, val);
 	rdmsrl(MSR_IA32_SYSENTER_EIP, val);
 	vmcs_writel(HOST_IA32_SYSENTER_EIP, val);
-	rdmsr(MSR_IA32_CR_PAT, low, high);
-	vmcs_write64(HOST_IA32_PAT, low | (u64)high << 32);
+	rdmsrl(MSR_IA32_CR_PAT, val);
+	if (vmx_caps.load_pat) {
+		vmcs_write64(HOST_IA32_PAT, val);
+		if (vmx->vcpu->vm->mmu.shadow)	/* whose tables know no other */
+			vmcs_write64(GUEST_IA32_PAT, val);
+	}
 	rdmsrl(MSR_EFER, val);
-	vmcs_write64(HOST_IA32_EFER, val);
+	if (vmx_caps.load_efer)
+		vmcs_write64(HOST_IA32_EFER, val);
 }
 
 /* What never changes in a vCPU's life. Context: the VMCS is current. */
 void vmcs_setup(struct vmx_vcpu *vmx)
 {
-	setup_host();
+	setup_host(vmx);
 	vmcs_write64(VMCS_LINK_POINTER, ~0ULL);
 	vmcs_write64(MSR_BITMAP, __pa(vmx->msr_bitmap));
 	vmcs_write32(PAGE_FAULT_ERROR_CODE_MASK, 0);
@@ -239,7 +243,9 @@ static u32 want_exec(struct vcpu *vcpu)
 		exec &= ~(CPU_BASED_CR8_LOAD_EXITING | CPU_BASED_CR8_STORE_EXITING);
 	else
 		exec &= ~CPU_BASED_TPR_SHADOW;
-	if (!vmx_of(vcpu)->identity)
+	if (!vcpu->vm->mmu.shadow)
+		exec &= ~CPU_BASED_INVLPG_EXITING;
+	if (!vmx_of(vcpu)->identity && !vcpu->vm->mmu.shadow)
 		exec &= ~VMX_CR3_EXITS;
 	if (exit_off(vcpu, KVM_X86_DISABLE_EXITS_HLT))
 		exec &= ~CPU_BASED_HLT_EXITING;
@@ -285,6 +291,9 @@ static u32 want_exec2(struct vcpu *vcpu)
 		exec2 &= ~SECONDARY_EXEC_ENABLE_USR_WAIT_PAUSE;
 	if (exit_off(vcpu, KVM_X86_DISABLE_EXITS_PAUSE))
 		exec2 &= ~SECONDARY_EXEC_PAUSE_LOOP_EXITING;
+	if (vcpu->vm->mmu.shadow)
+		exec2 &= ~(SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_UNRESTRICTED_GUEST |
+			   SECONDARY_EXEC_ENABLE_PML);
 	if (!vmx_of(vcpu)->pml)
 		exec2 &= ~SECONDARY_EXEC_ENABLE_PML;
 	return exec2;
@@ -297,6 +306,8 @@ static u32 want_exceptions(struct vcpu *vcpu)
 	if ((vcpu->guest_debug & (KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP)) ==
 	    (KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP))
 		map |= BIT(X86_TRAP_BP);
+	if (vcpu->vm->mmu.shadow)
+		map |= BIT(X86_TRAP_PF);
 	return map;
 }
 

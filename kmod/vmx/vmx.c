@@ -168,8 +168,9 @@ static int vmx_vcpu_create(struct vcpu *vcpu)
 	vcpu->hw = vmx;
 	vmx->vcpu = vcpu;
 	vmx->cpu = -1;
-	vmx->eptp = INVALID_HPA;
+	vmx->root = INVALID_HPA;
 	vmx->timer_tsc = ~0ULL;
+	rdmsrl(MSR_EFER, vmx->user_msrs[USER_MSR_EFER]);
 	vmx->vpid = vpid_alloc();
 	stats_live(LIVE_PAGES, 1);
 	if (alloc_pages_of(vmx)) {

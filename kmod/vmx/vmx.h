@@ -36,7 +36,8 @@ struct posted_desc {
 #define POSTED_NDST_SHIFT	32
 
 /* MSRs that only matter in user mode, restored when this CPU next goes there. */
-enum user_msr { USER_MSR_STAR, USER_MSR_LSTAR, USER_MSR_SFMASK, USER_MSR_TSC_AUX, NR_USER_MSRS };
+enum user_msr { USER_MSR_STAR, USER_MSR_LSTAR, USER_MSR_SFMASK, USER_MSR_EFER, USER_MSR_TSC_AUX,
+		NR_USER_MSRS };
 
 struct vmx_host_state {
 	unsigned long cr3, cr4;			/* as last written to the VMCS */
@@ -73,7 +74,7 @@ struct vmx_vcpu {
 	u32 pin, exec, exec2, entry, exit_ctls;
 	u32 exceptions;
 	bool identity;			/* runs on the identity map for want of its own paging */
-	u64 eptp;
+	hpa_t root;			/* of second-level or shadow tables */
 	u64 timer_tsc;			/* host TSC at which the preemption timer fires, ~0 never */
 	u64 kernel_gs_base;		/* the guest's, while host.loaded is false */
 	u64 user_msrs[NR_USER_MSRS];
@@ -117,6 +118,7 @@ void vmx_msr_intercept(struct vcpu *vcpu, u32 msr, bool read, bool write);
 void vmx_msr_x2apic(struct vcpu *vcpu, bool apicv);
 void vmx_user_msrs_load(struct vmx_vcpu *vmx);
 int vmx_user_msrs_setup(void);
+void vmx_user_msr_set(struct vmx_vcpu *vmx, int i, u64 val);
 
 /* run.c */
 extern unsigned long vmx_host_idt;

@@ -44,4 +44,19 @@ struct corbel_info {
  */
 #define CORBEL_GET_INFO		_IOR(CORBELIO, 0x00, struct corbel_info)
 
+/*
+ * How the guest's memory is translated. Shadow tables serve CPUs without nested paging, and those who
+ * want to compare; Documentation/mmu.rst describes both ways to keep them.
+ */
+#define CORBEL_MMU_AUTO		0	/* as the module's parameter mmu says */
+#define CORBEL_MMU_TDP		1	/* EPT or NPT */
+#define CORBEL_MMU_SHADOW_WP	2	/* the guest's tables are write-protected */
+#define CORBEL_MMU_SHADOW_LAZY	3	/* they are looked at again when the guest flushes */
+
+/*
+ * On a VM without memory, interrupt controllers and vCPUs. Returns 0; -EINVAL: no such way; -EBUSY:
+ * the VM has one of these; -EOPNOTSUPP: the CPU has no nested paging; -ENOMEM; -EFAULT.
+ */
+#define CORBEL_SET_MMU		_IOW(CORBELIO, 0x01, __u32)
+
 #endif

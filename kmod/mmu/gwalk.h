@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A walk of the guest's page tables and what it found, for those who want more than the address. */
+#ifndef CORBEL_GWALK_H
+#define CORBEL_GWALK_H
+
+#include <linux/bits.h>
+#include "types.h"
+
+struct guest_fault;
+
+#define GPTE_P		BIT_ULL(0)
+#define GPTE_W		BIT_ULL(1)
+#define GPTE_U		BIT_ULL(2)
+#define GPTE_A		BIT_ULL(5)
+#define GPTE_D		BIT_ULL(6)
+#define GPTE_PS		BIT_ULL(7)
+#define GPTE_NX		BIT_ULL(63)
+#define GPTE_ADDR	GENMASK_ULL(51, 12)
+
+#define GWALK_MAX_LEVEL	5
+
+struct gwalk {
+	struct vcpu *vcpu;
+	gva_t gva;
+	gpa_t gpa;			/* the translation */
+	bool write, fetch, user, implicit;
+	bool unread;			/* a table could not be read: swapped out, if faults are off */
+	u64 cr0, cr4, efer;
+	u8 top, bits, size;		/* levels to read, index bits, bytes in an entry */
+	u8 level;			/* of the leaf */
+	gpa_t table;
+	struct {
+		gpa_t gpa;
+		u64 entry;		/* accessed and dirty bits as the walk left them */
+	} path[GWALK_MAX_LEVEL + 1];
+	u64 rights;			/* GPTE_W, _U, _A: and of all levels; GPTE_NX: or */
+	u64 rsvd;			/* reserved in every entry; none in those of 4 bytes */
+};
+
+/**
+ * gwalk() - gwalk_translate() that tells the way. Without paging only @w->gva and @w->gpa are set.
+ */
+int gwalk(struct vcpu *vcpu, gva_t gva, u32 access, struct gwalk *w, struct guest_fault *fault);
+
+/** gwalk_mode() - fill in what the vCPU's paging mode says of entries, for the functions below */
+void gwalk_mode(struct gwalk *w, struct vcpu *vcpu);
+bool gwalk_is_large(const struct gwalk *w, int level, u64 entry);
+bool gwalk_has_reserved(const struct gwalk *w, int level, u64 entry);
+/** gwalk_leaf_base() - first address of the page that a leaf entry maps */
+gpa_t gwalk_leaf_base(const struct gwalk *w, int level, u64 entry);
+
+#endif

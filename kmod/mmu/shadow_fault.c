@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A page fault under shadow paging is the guest's own, or it is ours: the guest's tables allow the
+ * access and the shadow does not have it yet.
+ */
+#include <linux/mm.h>
+#include <linux/srcu.h>
+#include <linux/uaccess.h>
+#include <asm/processor-flags.h>
+#include <asm/trapnr.h>
+#include "vm.h"
+#include "trace.h"
+#include "cpu/regs.h"
+#include "irq/inject.h"
+#include "mem/notifier.h"
+#include "mem/slots.h"
+#include "mmu/shadow.h"
+#include "mmu/tdp.h"
+
+#define ERR_P		BIT(0)
+#define ERR_W		BIT(1)
+#define ERR_U		BIT(2)
+#define ERR_RSVD	BIT(3)
+#define ERR_I		BIT(4)
+
+#define GFN_BITS	32	/* what shadow_page.gfns[] holds */
+
+struct shadow_fault {
+	struct tdp_fault t;
+	struct gwalk w;
+	u64 rights;		/* as w.rights; all of them without paging */
+	u8 level;		/* of the guest's leaf; above all tables without paging */
+	bool dirty;		/* the guest's leaf says so */
+	u64 marker;		/* or, instead of a page */
+};
+
+enum outcome { DONE, RETRY, EMULATE };
+
+static unsigned int index_of(gva_t gva, int level)
+{
+	return gva >> (PAGE_SHIFT + (level - 1) * 9) & (ENTRIES - 1);
+}
+
+/* Is what the walk has read still there? It is not written unnoticed now, if @level is followed. */
+static bool still_so(struct vcpu *vcpu, const struct shadow_fault *f, int level)
+{
+	u64 entry;
+
+	return shadow_entry_read(vcpu, f->w.path[level].gpa, f->w.size, &entry) &&
+	       entry == f->w.path[level].entry;
+}
+
+/* What the entry at @sp->role.level has below it: the guest's next table, or a part of its page. */
+static gfn_t child_of(const struct shadow_fault *f, const struct shadow_page *sp,
+		      union shadow_role *role)
+{
+	int level = sp->role.level;
+	u64 entry = f->w.path[level].entry;
+
+	*role = sp->role;
+	role->level--;
+	role->quadrant = 0;
+	if (sp->role.direct)
+		return f->t.gfn & ~(level_pages(level) - 1);
+	role->w = sp->role.w && entry & GPTE_W;
+	role->u = sp->role.u && entry & GPTE_U;
+	role->x = sp->role.x && !(entry & GPTE_NX);
+	if (level > f->level) {
+		if (!role->wide)
+			role->quadrant = f->w.gva >> 21 & 1;
+		return (entry & GPTE_ADDR) >> PAGE_SHIFT;
+	}
+	role->direct = 1;
+	role->dirty = f->dirty;
+	return f->t.gfn & ~(level_pages(level) - 1);
+}
+
+/* Return: NULL, the guest has changed its entry */
+static struct shadow_page *descend(struct vcpu *vcpu, struct shadow_batch *b,
+				   const struct shadow_fault *f, struct shadow_page *sp)
+{
+	unsigned int i = index_of(f->w.gva, sp->role.level);
+	u64 old = READ_ONCE(sp->table[i]);
+	struct shadow_page *child;
+	union shadow_role role;
+	gfn_t gfn = child_of(f, sp, &role);
+
+	if (entry_is_table(old, sp->role.level)) {
+		child = shadow_of(entry_table(old));
+		if (child->gfn == gfn && child->role.word == role.word)
+			return child;
+	}
+	if (!sp->role.direct && !still_so(vcpu, f, sp->role.level))
+		return NULL;
+	child = shadow_page_get(vcpu, b, gfn, role);
+	if (child) {
+		shadow_sync_below(vcpu, b, child);
+		shadow_link(sp, i, child);
+	}
+	return child;
+}
+
+static int goal_level(struct vm *vm, const struct shadow_fault *f)
+{
+	const struct tdp_fault *t = &f->t;
+
+	if (f->level == 1 || !t->slot || slot_logged(t->slot) || shadow_region_used(vm->mmu.shadow, t->gfn) ||
+	    pfn_host_level(vm->mm, t->hva) < 2 || !slot_fits(t->slot, t->gfn, 2))
+		return 1;
+	return 2;
+}
+
+/* Return: false, the write must be emulated, or the page cannot be writable yet */
+static bool may_write(struct vm *vm, const struct shadow_fault *f)
+{
+	struct vm_shadow *s = vm->mmu.shadow;
+
+	if (!shadow_followed(s, f->t.gfn))
+		return true;
+	if (!s->lazy || !f->t.write)
+		return false;
+	shadow_unsync(vm, f->t.gfn);
+	return true;
+}
+
+static u64 make_leaf(const struct shadow_fault *f, int level, bool writable)
+{
+	const struct pfn *pfn = &f->t.pfn;
+	hpa_t hpa = (pfn->hfn & ~(level_pages(level) - 1)) << PAGE_SHIFT;
+	u64 entry = ENTRY_PRESENT | SHADOW_P | SHADOW_A;
+
+	entry |= pfn->mmio ? SHADOW_UC | hpa : __sme_set(hpa);
+	if (level > 1)
+		entry |= ENTRY_LARGE;
+	if (pfn->page)
+		entry |= SHADOW_PAGE;
+	if (f->rights & GPTE_U)
+		entry |= SHADOW_U;
+	if (f->rights & GPTE_NX)
+		entry |= SHADOW_NX;
+	if (writable)
+		entry |= SHADOW_W;
+	if (pfn->writable && (!f->t.slot || !slot_logged(f->t.slot)))
+		entry |= SHADOW_HOST_W;
+	if (f->t.write)
+		entry |= SHADOW_D;
+	return entry;
+}
+
+static enum outcome install(struct vcpu *vcpu, const struct shadow_fault *f, struct shadow_page *sp)
+{
+	unsigned int i = index_of(f->w.gva, sp->role.level);
+	bool writable = f->rights & GPTE_W && f->dirty && f->t.pfn.writable &&
+			(f->t.write || !f->t.slot || !slot_logged(f->t.slot));
+
+	sp->writes = 0;
+	if (f->marker) {
+		shadow_map_page(sp, i, 0, f->marker);
+		return DONE;
+	}
+	if (writable && !may_write(vcpu->vm, f)) {
+		if (f->t.write)
+			return EMULATE;
+		writable = false;
+	}
+	shadow_map_page(sp, i, f->t.gfn & ~(level_pages(sp->role.level) - 1),
+			make_leaf(f, sp->role.level, writable));
+	if (f->t.write && f->t.slot)
+		slots_log_dirty(vcpu, f->t.slot, f->t.gfn);
+	return DONE;
+}
+
+static enum outcome map_locked(struct vcpu *vcpu, struct shadow_batch *b,
+			       const struct shadow_fault *f)
+{
+	struct shadow_page *sp;
+
+	shadow_reclaim(b);
+	sp = shadow_root_of(vcpu, f->w.gva);
+	/* Asked anew each time: a table on the way may lie in the very page that is to be large. */
+	while (sp && sp->role.level > goal_level(vcpu->vm, f)) {
+		sp->writes = 0;
+		sp = descend(vcpu, b, f, sp);
+	}
+	if (!sp || (!sp->role.direct && !still_so(vcpu, f, sp->role.level)))
+		return RETRY;
+	return install(vcpu, f, sp);
+}
+
+static enum outcome map(struct vcpu *vcpu, const struct shadow_fault *f)
+{
+	struct vm *vm = vcpu->vm;
+	enum outcome outcome = RETRY;
+	struct shadow_batch b;
+
+	shadow_batch_start(&b, vm);
+	write_lock(&vm->mmu_lock);
+	if (!fault_stale(vm, &f->t))
+		outcome = map_locked(vcpu, &b, f);
+	shadow_batch_finish(&b);
+	write_unlock(&vm->mmu_lock);
+	return outcome;
+}
+
+/* The instruction itself, knowing where it has faulted. @slot: on memory */
+static int emulate(struct vcpu *vcpu, struct vcpu_exit *exit, const struct shadow_fault *f, bool slot)
+{
+	exit->fault.gva = f->w.gva;
+	exit->fault.gpa = f->w.gpa;
+	exit->fault.access = FAULT_GVA_VALID | (f->t.write ? FAULT_WRITE : FAULT_READ);
+	return emulate_mmio(vcpu, exit, slot);
+}
+
+/*
+ * A write that only emulation can do. In the middle of an event's delivery there is no instruction
+ * for it: then what was a table is one no more.
+ */
+static int emulate_write(struct vcpu *vcpu, struct vcpu_exit *exit, const struct shadow_fault *f)
+{
+	if (vcpu->events.entry.type == EVENT_NONE) {
+		vcpu->stats.pf_emulated++;
+		return emulate(vcpu, exit, f, true);
+	}
+	shadow_forget_table(vcpu, f->t.gfn);
+	return RESUME;
+}
+
+static int fault_page(struct vcpu *vcpu, struct vcpu_exit *exit, struct shadow_fault *f)
+{
+	int next;
+
+	if (!fault_find_page(vcpu, &f->t, &next))
+		return next;
+	switch (map(vcpu, f)) {
+	case DONE:
+		vcpu->stats.pf_fixed++;
+		return RESUME;
+	case EMULATE:
+		return emulate_write(vcpu, exit, f);
+	default:
+		return RESUME;
+	}
+}
+
+static int fault_device(struct vcpu *vcpu, struct vcpu_exit *exit, struct shadow_fault *f)
+{
+	if (shadow_marker) {
+		f->marker = entry_marker(shadow_marker, f->t.slots->generation);
+		if (map(vcpu, f) == RETRY)
+			return RESUME;
+	}
+	return emulate(vcpu, exit, f, false);
+}
+
+/* The marker of the slots' generation was what faulted: no need to write it again. */
+static bool marked(struct vcpu *vcpu, gva_t gva)
+{
+	u64 entry = 0, marker = entry_marker(shadow_marker, slots_current(vcpu->vm)->generation);
+	struct shadow_page *sp;
+
+	read_lock(&vcpu->vm->mmu_lock);
+	sp = shadow_root_of(vcpu, gva);
+	while (sp) {
+		entry = READ_ONCE(sp->table[index_of(gva, sp->role.level)]);
+		sp = entry_is_table(entry, sp->role.level) ? shadow_of(entry_table(entry)) : NULL;
+	}
+	read_unlock(&vcpu->vm->mmu_lock);
+	return entry == marker;
+}
+
+static int resolve(struct vcpu *vcpu, struct vcpu_exit *exit, struct shadow_fault *f, u32 error)
+{
+	f->t.gfn = f->w.gpa >> PAGE_SHIFT;
+	f->t.slots = slots_current(vcpu->vm);
+	f->t.slot = slots_find_cached(vcpu, f->t.slots, f->t.gfn);
+	if (!f->t.slot && error & ERR_RSVD && marked(vcpu, f->w.gva))
+		return emulate(vcpu, exit, f, false);
+	if (shadow_topup(vcpu))
+		return -ENOMEM;
+	if (!f->t.slot)
+		return fault_device(vcpu, exit, f);
+	if (f->t.write && f->t.slot->flags & KVM_MEM_READONLY)
+		return emulate(vcpu, exit, f, true);
+	/* CR0.WP is always set for the processor. */
+	if (f->t.write && !(f->rights & GPTE_W))
+		return emulate_write(vcpu, exit, f);
+	return fault_page(vcpu, exit, f);
+}
+
+static u32 access_of(struct vcpu *vcpu, u32 error)
+{
+	u32 access = error & ERR_W ? FAULT_WRITE : error & ERR_I ? FAULT_FETCH : FAULT_READ;
+
+	if (error & ERR_U)
+		return access | GWALK_USER;
+	return regs_cpl(vcpu) == 3 ? access | GWALK_SYSTEM : access;
+}
+
+/* The guest's own tables. Return: as gwalk() */
+static int walk(struct vcpu *vcpu, struct vcpu_exit *exit, struct shadow_fault *f,
+		struct guest_fault *fault)
+{
+	u32 error = exit->exception.error;
+	int ret;
+
+	f->t = (struct tdp_fault){ .write = error & ERR_W, .exec = error & ERR_I };
+	f->marker = 0;
+	ret = gwalk(vcpu, exit->exception.payload, access_of(vcpu, error), &f->w, fault);
+	f->level = GWALK_MAX_LEVEL + 1;
+	f->rights = GPTE_W | GPTE_U;
+	f->dirty = true;
+	if (!ret && regs_paging(vcpu)) {
+		f->level = f->w.level;
+		f->rights = f->w.rights;
+		/* The walk has set it for a write, but not in read-only memory. */
+		f->dirty = f->t.write || f->w.path[f->level].entry & GPTE_D;
+	}
+	return ret;
+}
+
+int shadow_fault(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	u32 error = exit->exception.error;
+	struct guest_fault fault;
+	struct shadow_fault f;
+	int ret;
+
+	trace_corbel_page_fault(vcpu->id, rip_get(vcpu), exit->exception.payload, error);
+	ret = walk(vcpu, exit, &f, &fault);
+	if (ret == -EAGAIN)
+		return RESUME;
+	if (ret) {
+		vcpu->stats.pf_guest++;
+		shadow_sync_fault(vcpu, fault.addr);
+		return inject_page_fault(vcpu, fault.addr, fault.error);
+	}
+	return resolve(vcpu, exit, &f, error);
+}
+
+/* Interrupts off */
+
+/* Only an entry of a table that is there already: no table is followed anew, nothing is to be flushed. */
+static bool map_fast(struct vcpu *vcpu, const struct shadow_fault *f)
+{
+	int goal = goal_level(vcpu->vm, f);
+	struct shadow_page *sp = shadow_root_of(vcpu, f->w.gva);
+	struct shadow_page *child;
+	union shadow_role role;
+	gfn_t gfn;
+	u64 entry;
+
+	while (sp && sp->role.level > goal) {
+		entry = READ_ONCE(sp->table[index_of(f->w.gva, sp->role.level)]);
+		if (!entry_is_table(entry, sp->role.level))
+			return false;
+		child = shadow_of(entry_table(entry));
+		gfn = child_of(f, sp, &role);
+		if (child->gfn != gfn || child->role.word != role.word)
+			return false;
+		sp->writes = 0;
+		sp = child;
+	}
+	return sp && (sp->role.direct || still_so(vcpu, f, goal)) && install(vcpu, f, sp) == DONE;
+}
+
+static bool fill_fast(struct vcpu *vcpu, struct shadow_fault *f)
+{
+	struct vm *vm = vcpu->vm;
+	struct tdp_fault *t = &f->t;
+	bool done = false;
+
+	t->gfn = f->w.gpa >> PAGE_SHIFT;
+	t->slots = slots_current(vm);
+	t->slot = slots_find_cached(vcpu, t->slots, t->gfn);
+	if (!t->slot || (t->write && (t->slot->flags & KVM_MEM_READONLY || !(f->rights & GPTE_W))))
+		return false;
+	t->hva = slot_hva(t->slot, t->gfn);
+	t->seq = notifier_seq(vm->mem.notifier);
+	if (!pfn_resolve_fast(t->hva, t->write, !(t->slot->flags & KVM_MEM_READONLY), &t->pfn) ||
+	    !write_trylock(&vm->mmu_lock))
+		return false;
+	if (!fault_stale(vm, t))
+		done = map_fast(vcpu, f);
+	write_unlock(&vm->mmu_lock);
+	vcpu->stats.pf_fixed += done;
+	return done;
+}
+
+/* In long mode, with nothing else on its way into the guest. */
+static bool inject_fast(struct vcpu *vcpu, const struct guest_fault *fault)
+{
+	struct vcpu_events *ev = &vcpu->events;
+
+	if (ev->entry.type != EVENT_NONE || ev->exception.pending || READ_ONCE(vcpu->requests) ||
+	    !shadow_try_sync_fault(vcpu, fault->addr))
+		return false;
+	vcpu->regs.cr2 = fault->addr;
+	rflags_set(vcpu, rflags_get(vcpu) | X86_EFLAGS_RF);
+	ev->entry = (struct event){
+		.type = EVENT_EXCEPTION, .vector = X86_TRAP_PF, .has_error = true, .error = fault->error,
+	};
+	vcpu->stats.exceptions++;
+	vcpu->stats.pf_guest++;
+	return true;
+}
+
+bool shadow_fault_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	struct guest_fault fault;
+	struct shadow_fault f;
+	bool done = false;
+	int ret, idx;
+
+	if (!vcpu->vm->mmu.shadow || exit->exception.error & ERR_RSVD || !regs_long_mode(vcpu) ||
+	    trace_corbel_page_fault_enabled())
+		return false;
+	idx = srcu_read_lock(&vcpu->vm->srcu);
+	pagefault_disable();
+	ret = walk(vcpu, exit, &f, &fault);
+	if (!ret)
+		done = fill_fast(vcpu, &f);
+	else if (ret > 0 && !f.w.unread)
+		done = inject_fast(vcpu, &fault);
+	pagefault_enable();
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	return done;
+}

@@ -1,0 +1,522 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Shadow tables follow the guest's: roots, what its flushes ask for, and what is written to its
+ * tables.
+ */
+#include <linux/srcu.h>
+#include <linux/uaccess.h>
+#include <asm/processor-flags.h>
+#include "vm.h"
+#include "backend.h"
+#include "cpu/cr.h"
+#include "cpu/regs.h"
+#include "mem/slots.h"
+#include "mmu/shadow.h"
+
+#define MAX_WRITES	3	/* to a table that nobody uses: it is none any more */
+
+/* Does not sleep: what is swapped out cannot be read. */
+bool shadow_entry_read(struct vcpu *vcpu, gpa_t gpa, unsigned int size, u64 *entry)
+{
+	struct slot *slot = slots_find_cached(vcpu, slots_current(vcpu->vm), gpa >> PAGE_SHIFT);
+	hva_t hva;
+	int ret;
+
+	if (!slot)
+		return false;
+	hva = slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa);
+	*entry = 0;
+	pagefault_disable();
+	ret = size == sizeof(u64) ? __get_user(*entry, (u64 __user *)hva) :
+				    __get_user(*(u32 *)entry, (u32 __user *)hva);
+	pagefault_enable();
+	return !ret;
+}
+
+/* Four bytes an entry: half as many fit into a shadow page, and at level 2 each takes two. */
+static gpa_t guest_entry(const struct shadow_page *sp, unsigned int i)
+{
+	gpa_t table = sp->gfn << PAGE_SHIFT;
+
+	if (sp->role.wide)
+		return table + i * 8;
+	if (sp->role.level == 1)
+		return table + (sp->role.quadrant * ENTRIES + i) * 4;
+	return table + (sp->role.quadrant * ENTRIES + i) / 2 * 4;
+}
+
+/* First gfn that the leaf entry @gpte gives to shadow entry @i. */
+static gfn_t leaf_gfn(const struct gwalk *w, const struct shadow_page *sp, unsigned int i, u64 gpte)
+{
+	gfn_t gfn = gwalk_leaf_base(w, sp->role.level, gpte) >> PAGE_SHIFT;
+
+	if (!sp->role.wide && sp->role.level == 2)
+		gfn += (i & 1) * level_pages(2);
+	return gfn;
+}
+
+static bool same_rights(union shadow_role child, union shadow_role parent, u64 gpte)
+{
+	return child.w == (parent.w && gpte & GPTE_W) && child.u == (parent.u && gpte & GPTE_U) &&
+	       child.x == (parent.x && !(gpte & GPTE_NX));
+}
+
+/* May a present entry stay as it is, now that the guest's is @gpte? */
+static bool table_stays(const struct gwalk *w, const struct shadow_page *sp, unsigned int i,
+			u64 gpte)
+{
+	const struct shadow_page *child = shadow_of(entry_table(sp->table[i]));
+
+	if (!same_rights(child->role, sp->role, gpte))
+		return false;
+	if (gwalk_is_large(w, sp->role.level, gpte))
+		return child->role.direct && child->gfn == leaf_gfn(w, sp, i, gpte) &&
+		       child->role.dirty == !!(gpte & GPTE_D);
+	return !child->role.direct && child->gfn == (gpte & GPTE_ADDR) >> PAGE_SHIFT;
+}
+
+bool shadow_followed(const struct vm_shadow *s, gfn_t gfn)
+{
+	const struct shadow_page *sp;
+
+	if (!shadow_region_used(s, gfn))
+		return false;
+	shadow_for_each(sp, s, gfn)
+		if (!sp->role.direct && list_empty(&sp->unsync))
+			return true;
+	return false;
+}
+
+/* Tables that are unsync now may be followed by the time that all are looked at. */
+static bool is_table(const struct vm_shadow *s, gfn_t gfn)
+{
+	const struct shadow_page *sp;
+
+	if (!shadow_region_used(s, gfn))
+		return false;
+	shadow_for_each(sp, s, gfn)
+		if (!sp->role.direct)
+			return true;
+	return false;
+}
+
+static bool leaf_writable(const struct shadow_page *sp, unsigned int i, u64 old, u64 gpte)
+{
+	return sp->role.w && (gpte & (GPTE_W | GPTE_D)) == (GPTE_W | GPTE_D) && old & SHADOW_HOST_W &&
+	       (old & SHADOW_W || !is_table(sp->vm->mmu.shadow, sp->gfns[i]));
+}
+
+/* With the rights that the guest gives it now, and the host has found it to have. */
+static bool leaf_stays(const struct gwalk *w, struct shadow_page *sp, unsigned int i, u64 gpte)
+{
+	u64 old = READ_ONCE(sp->table[i]), new;
+
+	if (sp->role.level > 1 && !gwalk_is_large(w, sp->role.level, gpte))
+		return false;
+	if (sp->gfns[i] != leaf_gfn(w, sp, i, gpte))
+		return false;
+	do {
+		new = old & ~(SHADOW_U | SHADOW_NX | SHADOW_W);
+		if (sp->role.u && gpte & GPTE_U)
+			new |= SHADOW_U;
+		if (!sp->role.x || gpte & GPTE_NX)
+			new |= SHADOW_NX;
+		if (leaf_writable(sp, i, old, gpte))
+			new |= SHADOW_W;
+	} while (new != old && !try_cmpxchg64(&sp->table[i], &old, new));
+	return true;
+}
+
+static void sync_entry(const struct gwalk *w, struct shadow_page *sp, unsigned int i)
+{
+	u64 old = READ_ONCE(sp->table[i]), gpte;
+
+	if (entry_present(old) && shadow_entry_read(w->vcpu, guest_entry(sp, i), w->size, &gpte) &&
+	    (gpte & (GPTE_P | GPTE_A)) == (GPTE_P | GPTE_A) &&
+	    !gwalk_has_reserved(w, sp->role.level, gpte) &&
+	    (entry_is_leaf(old, sp->role.level) ? leaf_stays(w, sp, i, gpte) :
+						  table_stays(w, sp, i, gpte)))
+		return;
+	shadow_drop(sp, i);
+}
+
+/* The modes that say what an entry means, at the guest's root. */
+union shadow_role shadow_root_role(struct vcpu *vcpu)
+{
+	u64 efer = efer_get(vcpu), cr4 = cr4_get(vcpu);
+	union shadow_role role = { .w = 1, .u = 1, .x = 1 };
+
+	role.level = 2;
+	if (!regs_paging(vcpu)) {
+		role.direct = 1;
+		return role;
+	}
+	role.lma = !!(efer & EFER_LMA);
+	role.wide = role.lma || cr4 & X86_CR4_PAE;
+	role.nx = role.wide && efer & EFER_NX;
+	role.pse = !role.wide && cr4 & X86_CR4_PSE;
+	if (role.lma)
+		role.level = 4;
+	return role;
+}
+
+static bool same_mode(union shadow_role a, union shadow_role b)
+{
+	return a.wide == b.wide && a.lma == b.lma && a.nx == b.nx && a.pse == b.pse;
+}
+
+/* In another paging mode the vCPU cannot tell what the page's entries mean. */
+static void sync_page(struct gwalk *w, struct shadow_batch *b, struct shadow_page *sp)
+{
+	unsigned int i;
+
+	if (!same_mode(sp->role, shadow_root_role(w->vcpu))) {
+		shadow_zap_page(b, sp);
+		return;
+	}
+	for_each_set_bit(i, sp->used, ENTRIES)
+		sync_entry(w, sp, i);
+}
+
+/*
+ * A page comes to another place: what a processor reads there for the first time is what the guest
+ * has now. So it must be for all tables below the page.
+ */
+void shadow_sync_below(struct vcpu *vcpu, struct shadow_batch *b, struct shadow_page *sp)
+{
+	struct vm_shadow *s = vcpu->vm->mmu.shadow;
+	struct shadow_page *next;
+	struct gwalk w;
+
+	if (list_empty(&s->unsync) || sp->role.direct || bitmap_empty(sp->used, ENTRIES))
+		return;
+	gwalk_mode(&w, vcpu);
+	if (sp->role.level == 1) {
+		if (!list_empty(&sp->unsync))
+			sync_page(&w, b, sp);
+		return;
+	}
+	list_for_each_entry_safe(sp, next, &s->unsync, unsync)
+		sync_page(&w, b, sp);
+}
+
+/* First follow the tables again, then look at them: what is written later is noticed. */
+void shadow_sync(struct vcpu *vcpu)
+{
+	struct vm_shadow *s = vcpu->vm->mmu.shadow;
+	struct shadow_page *sp, *next;
+	struct shadow_batch b;
+	struct gwalk w;
+
+	if (list_empty_careful(&s->unsync))
+		return;
+	gwalk_mode(&w, vcpu);
+	shadow_batch_start(&b, vcpu->vm);
+	write_lock(&vcpu->vm->mmu_lock);
+	list_for_each_entry_safe(sp, next, &s->unsync, unsync) {
+		if (hlist_empty(&sp->parents) && !sp->roots)
+			shadow_zap_page(&b, sp);	/* written, and perhaps no table any more */
+		else
+			shadow_write_protect(&b, sp->gfn);
+	}
+	shadow_batch_finish(&b);
+	list_for_each_entry_safe(sp, next, &s->unsync, unsync) {
+		list_del_init(&sp->unsync);
+		sync_page(&w, &b, sp);
+	}
+	shadow_batch_finish(&b);
+	write_unlock(&vcpu->vm->mmu_lock);
+}
+
+/*
+ * Of the lowest page on the way to @gva, and of those above it all of what the guest may write.
+ * Return: TLBs may have the guest's page there in several pieces. They may still if nothing is on the
+ * way any more, or a large page of ours has come in the place of its pieces; and 4 MiB are two of those.
+ */
+static bool sync_way(struct gwalk *w, struct vcpu *vcpu, gva_t gva)
+{
+	struct shadow_page *sp = shadow_root_of(vcpu, gva);
+	unsigned int i;
+
+	while (sp) {
+		i = gva >> (PAGE_SHIFT + (sp->role.level - 1) * 9) & (ENTRIES - 1);
+		if (!list_empty(&sp->unsync))
+			sync_entry(w, sp, i);
+		if (!entry_is_table(sp->table[i], sp->role.level))
+			return sp->role.level > 1 || sp->role.direct;
+		sp = shadow_of(entry_table(sp->table[i]));
+	}
+	return true;
+}
+
+/*
+ * INVLPG drops the paging-structure caches for all addresses, so all tables above the lowest level
+ * must be right afterwards. Context: mmu_lock held for writing.
+ */
+static bool sync_addr(struct vcpu *vcpu, gva_t gva)
+{
+	struct vm_shadow *s = vcpu->vm->mmu.shadow;
+	struct shadow_page *sp;
+	struct gwalk w;
+	unsigned int i;
+
+	gwalk_mode(&w, vcpu);
+	list_for_each_entry(sp, &s->unsync, unsync) {
+		if (sp->role.level == 1 || !same_mode(sp->role, shadow_root_role(vcpu)))
+			continue;
+		for_each_set_bit(i, sp->used, ENTRIES)
+			sync_entry(&w, sp, i);
+	}
+	return sync_way(&w, vcpu, gva);
+}
+
+bool shadow_sync_addr(struct vcpu *vcpu, gva_t gva)
+{
+	bool several;
+
+	write_lock(&vcpu->vm->mmu_lock);
+	several = sync_addr(vcpu, gva);
+	write_unlock(&vcpu->vm->mmu_lock);
+	return several;
+}
+
+/* Waiting for the lock with interrupts off, nobody who holds it could have us leave the guest. */
+bool shadow_try_sync_addr(struct vcpu *vcpu, gva_t gva, bool *several)
+{
+	int idx;
+
+	if (!write_trylock(&vcpu->vm->mmu_lock))
+		return false;
+	idx = srcu_read_lock(&vcpu->vm->srcu);
+	*several = sync_addr(vcpu, gva);
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	write_unlock(&vcpu->vm->mmu_lock);
+	return true;
+}
+
+static void sync_fault(struct vcpu *vcpu, gva_t gva)
+{
+	struct gwalk w;
+
+	gwalk_mode(&w, vcpu);
+	sync_way(&w, vcpu, gva);
+}
+
+void shadow_sync_fault(struct vcpu *vcpu, gva_t gva)
+{
+	if (list_empty_careful(&vcpu->vm->mmu.shadow->unsync))
+		return;
+	write_lock(&vcpu->vm->mmu_lock);
+	sync_fault(vcpu, gva);
+	write_unlock(&vcpu->vm->mmu_lock);
+}
+
+bool shadow_try_sync_fault(struct vcpu *vcpu, gva_t gva)
+{
+	if (list_empty_careful(&vcpu->vm->mmu.shadow->unsync))
+		return true;
+	if (!write_trylock(&vcpu->vm->mmu_lock))
+		return false;
+	sync_fault(vcpu, gva);
+	write_unlock(&vcpu->vm->mmu_lock);
+	return true;
+}
+
+/* All pages made from one table, or none: it is its memory that the guest may write. */
+void shadow_unsync(struct vm *vm, gfn_t gfn)
+{
+	struct vm_shadow *s = vm->mmu.shadow;
+	struct shadow_page *sp;
+
+	shadow_for_each(sp, s, gfn)
+		if (!sp->role.direct && list_empty(&sp->unsync))
+			list_add(&sp->unsync, &s->unsync);
+}
+
+/* Entries of @sp that the guest's bytes [first, last] of the table are in. */
+static void sync_bytes(const struct gwalk *w, struct shadow_page *sp, gpa_t first, gpa_t last)
+{
+	unsigned int i;
+
+	for_each_set_bit(i, sp->used, ENTRIES) {
+		gpa_t gpa = guest_entry(sp, i);
+
+		if (gpa <= last && gpa + w->size > first)
+			sync_entry(w, sp, i);
+	}
+}
+
+static bool looks_like_data(struct shadow_page *sp, gpa_t gpa, unsigned int len)
+{
+	return len > 8 || len < 4 || gpa % len || ++sp->writes > MAX_WRITES;
+}
+
+static void table_written(struct vcpu *vcpu, gpa_t gpa, unsigned int len)
+{
+	struct vm_shadow *s = vcpu->vm->mmu.shadow;
+	gfn_t gfn = gpa >> PAGE_SHIFT;
+	union shadow_role mode = shadow_root_role(vcpu);
+	struct shadow_batch b;
+	struct shadow_page *sp;
+	struct hlist_node *next;
+	struct gwalk w;
+
+	gwalk_mode(&w, vcpu);
+	shadow_batch_start(&b, vcpu->vm);
+	write_lock(&vcpu->vm->mmu_lock);
+	hlist_for_each_entry_safe(sp, next, &s->pages[hash_64(gfn, SHADOW_HASH_BITS)], hash) {
+		if (sp->gfn != gfn || sp->role.direct)
+			continue;
+		if (!same_mode(sp->role, mode) || looks_like_data(sp, gpa, len))
+			shadow_zap_page(&b, sp);
+		else
+			sync_bytes(&w, sp, gpa, gpa + len - 1);
+	}
+	shadow_batch_finish(&b);
+	write_unlock(&vcpu->vm->mmu_lock);
+}
+
+void shadow_written(struct vcpu *vcpu, gpa_t gpa, unsigned int len)
+{
+	struct vm_shadow *s = vcpu->vm->mmu.shadow;
+	unsigned int n = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gpa));
+
+	if (shadow_region_used(s, gpa >> PAGE_SHIFT))
+		table_written(vcpu, gpa, n);
+	if (len > n)
+		shadow_written(vcpu, gpa + n, len - n);
+}
+
+void shadow_forget_table(struct vcpu *vcpu, gfn_t gfn)
+{
+	struct vm_shadow *s = vcpu->vm->mmu.shadow;
+	struct shadow_batch b;
+	struct shadow_page *sp;
+	struct hlist_node *next;
+
+	shadow_batch_start(&b, vcpu->vm);
+	write_lock(&vcpu->vm->mmu_lock);
+	hlist_for_each_entry_safe(sp, next, &s->pages[hash_64(gfn, SHADOW_HASH_BITS)], hash)
+		if (sp->gfn == gfn && !sp->role.direct)
+			shadow_zap_page(&b, sp);
+	shadow_batch_finish(&b);
+	write_unlock(&vcpu->vm->mmu_lock);
+}
+
+/* Roots */
+
+static unsigned int nr_roots(union shadow_role role)
+{
+	return role.level == 4 ? 1 : 4;
+}
+
+struct shadow_page *shadow_root_of(struct vcpu *vcpu, gva_t gva)
+{
+	struct vcpu_mmu *mmu = &vcpu->mmu;
+	unsigned int i = mmu->roots[0] && mmu->roots[0]->role.level == 4 ? 0 : gva >> 30 & 3;
+	struct shadow_page *sp = mmu->roots[i];
+
+	return sp && !sp->dead ? sp : NULL;
+}
+
+void shadow_put_roots(struct vcpu *vcpu, struct shadow_batch *b)
+{
+	struct shadow_page *sp;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(vcpu->mmu.roots); i++) {
+		sp = vcpu->mmu.roots[i];
+		vcpu->mmu.roots[i] = NULL;
+		if (sp && !--sp->roots && sp->dead)
+			list_add(&sp->active, &b->dead);
+	}
+	vcpu->mmu.root = INVALID_HPA;
+}
+
+/* Where the guest's part @i of the address space begins. False: nowhere, it has a hole there. */
+static bool root_gfn(struct vcpu *vcpu, union shadow_role *role, unsigned int i, gfn_t *gfn)
+{
+	if (role->direct) {
+		*gfn = i * level_pages(3);
+		return true;
+	}
+	*gfn = cr3_get(vcpu) >> PAGE_SHIFT & GENMASK_ULL(39, 0);
+	if (role->lma)
+		return true;
+	if (!role->wide) {
+		role->quadrant = i;
+		*gfn = (u32)cr3_get(vcpu) >> PAGE_SHIFT;
+		return true;
+	}
+	reg_need(vcpu, REG_PDPTR);
+	*gfn = (vcpu->regs.pdptr[i] & GPTE_ADDR) >> PAGE_SHIFT;
+	return vcpu->regs.pdptr[i] & GPTE_P;
+}
+
+static void get_roots(struct vcpu *vcpu, struct shadow_batch *b)
+{
+	union shadow_role role = shadow_root_role(vcpu);
+	struct vcpu_mmu *mmu = &vcpu->mmu;
+	unsigned int i, n = nr_roots(role);
+	gfn_t gfn;
+
+	for (i = 0; i < n; i++) {
+		struct shadow_page *sp = root_gfn(vcpu, &role, i, &gfn) ?
+					 shadow_page_get(vcpu, b, gfn, role) : NULL;
+
+		if (sp)
+			sp->roots++;
+		mmu->roots[i] = sp;
+		if (n > 1)
+			mmu->pae_root[i] = sp ? __sme_set(__pa(sp->table)) | SHADOW_P : 0;
+	}
+	mmu->root = n > 1 ? __pa(mmu->pae_root) : __pa(mmu->roots[0]->table);
+}
+
+int shadow_load_root(struct vcpu *vcpu)
+{
+	struct shadow_batch b;
+	int ret = shadow_topup(vcpu);
+
+	if (ret)
+		return ret;
+	shadow_batch_start(&b, vcpu->vm);
+	write_lock(&vcpu->vm->mmu_lock);
+	shadow_put_roots(vcpu, &b);
+	shadow_reclaim(&b);
+	get_roots(vcpu, &b);
+	shadow_batch_finish(&b);
+	write_unlock(&vcpu->vm->mmu_lock);
+	vcpu_request(vcpu, REQ_TLB_FLUSH);	/* of the last root's translations */
+	return RESUME;
+}
+
+static struct shadow_page *find_root(struct vcpu *vcpu, u64 cr3)
+{
+	union shadow_role role = shadow_root_role(vcpu);
+	struct shadow_page *sp;
+
+	shadow_for_each(sp, vcpu->vm->mmu.shadow, cr3 >> PAGE_SHIFT & GENMASK_ULL(39, 0))
+		if (sp->role.word == role.word)
+			return sp;
+	return NULL;
+}
+
+bool shadow_switch_root(struct vcpu *vcpu, u64 cr3, bool flush)
+{
+	struct vcpu_mmu *mmu = &vcpu->mmu;
+	struct shadow_page *sp, *old;
+
+	if ((flush && !list_empty_careful(&vcpu->vm->mmu.shadow->unsync)) || !write_trylock(&vcpu->vm->mmu_lock))
+		return false;
+	old = mmu->roots[0];
+	sp = old && !old->dead && old->role.level == 4 ? find_root(vcpu, cr3) : NULL;
+	if (sp) {
+		old->roots--;
+		sp->roots++;
+		mmu->roots[0] = sp;
+		mmu->root = __pa(sp->table);
+	}
+	write_unlock(&vcpu->vm->mmu_lock);
+	return sp;
+}
