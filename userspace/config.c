@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <linux/corbel.h>
 #include <linux/fs.h>
 #include <unistd.h>
 
@@ -98,6 +99,21 @@ static void parse_merge(struct config *c, const char *arg)
 {
 	(void)arg;
 	c->merge = true;
+}
+
+static void parse_mmu(struct config *c, const char *arg)
+{
+	static const char *const modes[] = {
+		[CORBEL_MMU_AUTO] = "auto",
+		[CORBEL_MMU_TDP] = "tdp",
+		[CORBEL_MMU_SHADOW_WP] = "shadow-wp",
+		[CORBEL_MMU_SHADOW_LAZY] = "shadow-lazy",
+	};
+
+	for (c->mmu = 0; c->mmu < sizeof(modes) / sizeof(modes[0]); c->mmu++)
+		if (!strcmp(arg, modes[c->mmu]))
+			return;
+	bad("mmu", arg, "must be auto, tdp, shadow-wp or shadow-lazy");
 }
 
 static void parse_cpus(struct config *c, const char *arg)
@@ -294,6 +310,8 @@ static const struct option_row options[] = {
 	{ "memory", "SIZE", "guest memory, in MiB or with K, M, G (default: 256M)", parse_memory },
 	{ "memory-backend", "KIND", "anon, memfd or hugetlb (default: anon)", parse_backend },
 	{ "merge", NULL, "let the host's KSM merge equal pages", parse_merge },
+	{ "mmu", "HOW", "auto, tdp, shadow-wp or shadow-lazy (default: auto, the module's choice)",
+	  parse_mmu },
 	{ "cpus", "N", "virtual CPUs (default: 1)", parse_cpus },
 	{ "disk", "FILE[,ro]", "raw image or block device; may be repeated", parse_disk },
 	{ "net", "KIND", "user[,restrict], tap=IF or none, then [,mac=ADDRESS]; may be repeated",

@@ -44,6 +44,7 @@ struct config {
 	uint64_t memory;
 	enum ram_backend backend;
 	bool merge;
+	uint32_t mmu;				/* CORBEL_MMU_* */
 	unsigned int cpus;
 	struct config_file disks[CONFIG_MAX_DISKS];
 	unsigned int nr_disks;

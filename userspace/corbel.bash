@@ -7,6 +7,7 @@ _corbel_value() {
 	case $1 in
 	--kernel|--initrd|--disk|--device) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
 	--memory-backend) mapfile -t COMPREPLY < <(compgen -W 'anon memfd hugetlb' -- "$cur") ;;
+	--mmu) mapfile -t COMPREPLY < <(compgen -W 'auto tdp shadow-wp shadow-lazy' -- "$cur") ;;
 	--net) mapfile -t COMPREPLY < <(compgen -W 'user user,restrict tap= none' -- "$cur") ;;
 	--hostfwd) mapfile -t COMPREPLY < <(compgen -W 'tcp: udp:' -- "$cur") ;;
 	--console) mapfile -t COMPREPLY < <(compgen -W 'serial virtio file: off' -- "$cur") ;;

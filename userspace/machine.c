@@ -74,7 +74,7 @@ static void machine_create(struct machine *m, const struct config *config, int s
 	bus_init(&m->pio);
 	bus_init(&m->mmio);
 	ram_init(&m->ram, config->memory, config->backend, config->merge);
-	vm_create(&m->vm, sys_fd, &m->ram);
+	vm_create(&m->vm, sys_fd, &m->ram, config->mmu);
 	m->vm.has_irqfd &= config->irqfd;
 	m->vm.has_ioeventfd &= config->ioeventfd;
 	pci_init(m);

@@ -2,6 +2,7 @@
 /* The VM file descriptor: opening the hypervisor, memory slots, interrupt lines, MSI, eventfds. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/corbel.h>
 #include <linux/kvm.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,7 +182,19 @@ static void create_irqchip(struct vm *vm)
 			  strerror(-ret));
 }
 
-void vm_create(struct vm *vm, int sys_fd, const struct ram *ram)
+/* Only Corbel lets one choose. */
+static void choose_mmu(const struct vm *vm, uint32_t mmu)
+{
+	if (mmu == CORBEL_MMU_AUTO || !ioctl(vm->fd, CORBEL_SET_MMU, &mmu))
+		return;
+	if (errno == EOPNOTSUPP)
+		error_die(EXIT_ERROR, "this CPU has no nested paging; leave out --mmu tdp");
+	if (errno == ENOTTY || errno == EINVAL)
+		error_die(EXIT_ERROR, "this hypervisor has no --mmu; only /dev/corbel has");
+	error_die(EXIT_ERROR, "the hypervisor refused --mmu: %s", strerror(errno));
+}
+
+void vm_create(struct vm *vm, int sys_fd, const struct ram *ram, uint32_t mmu)
 {
 	memset(vm, 0, sizeof(*vm));
 	pthread_mutex_init(&vm->lock, NULL);
@@ -196,6 +209,7 @@ void vm_create(struct vm *vm, int sys_fd, const struct ram *ram)
 	vm->has_immediate_exit = vm_cap(sys_fd, KVM_CAP_IMMEDIATE_EXIT);
 	vm->max_vcpus = vm_cap(sys_fd, KVM_CAP_MAX_VCPUS);
 	create_fd(vm);
+	choose_mmu(vm, mmu);
 	create_irqchip(vm);
 	set_slot(vm, 0, 0, ram->base, ram->low);
 	if (ram->size > ram->low)

@@ -33,7 +33,7 @@ struct vm {
 
 int vm_open(const char *device, const char **path);
 const char *vm_module(const char *path);
-void vm_create(struct vm *vm, int sys_fd, const struct ram *ram);
+void vm_create(struct vm *vm, int sys_fd, const struct ram *ram, uint32_t mmu);
 void vm_destroy(struct vm *vm);
 int vm_cap(int fd, long cap);
 
