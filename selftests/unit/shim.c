@@ -15,6 +15,7 @@
 #endif
 
 #define ARENA_PAGES	16384
+#define MAX_ORDER	2
 #define ARENA_PHYS	0x40000000ull
 
 struct rcu_head *shim_rcu_list;
@@ -28,6 +29,7 @@ void (*shim_srcu_wait)(struct srcu_struct *srcu);
 struct shim_cpu boot_cpu_data = { .x86_phys_bits = 46 };
 unsigned int shim_c_bit;
 void (*shim_page_freed)(u64 phys);
+bool (*shim_swapped_out)(const void *p);
 
 static char *arena;
 static struct page pages[ARENA_PAGES];
@@ -43,40 +45,76 @@ static unsigned int page_index(const void *addr)
 	return offset >> PAGE_SHIFT;
 }
 
-unsigned long __get_free_page(gfp_t flags)
+/* The arena begins at a multiple of the largest order that is asked for. */
+static void arena_make(void)
+{
+	const unsigned long align = PAGE_SIZE << MAX_ORDER;
+	unsigned long at = (unsigned long)mmap(NULL, ARENA_PAGES * PAGE_SIZE + align,
+					       PROT_READ | PROT_WRITE,
+					       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	WARN_ON((void *)at == MAP_FAILED);
+	arena = (char *)((at + align - 1) & ~(align - 1));
+}
+
+static bool run_used(unsigned int first, unsigned int n)
 {
 	unsigned int i;
 
+	for (i = 0; i < n; i++)
+		if (used[first + i])
+			return true;
+	return false;
+}
+
+/* Round robin: a page is not reused at once, so that stale uses are seen. */
+unsigned long __get_free_pages(gfp_t flags, unsigned int order)
+{
+	unsigned int n = 1u << order, first, tries;
+	char *addr;
+
+	WARN_ON(order > MAX_ORDER);
 	if (shim_alloc_fails())
 		return 0;
-	if (!arena) {
-		arena = mmap(NULL, ARENA_PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE,
-			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-		WARN_ON(arena == MAP_FAILED);
-	}
-	/* Round robin: a page is not reused at once, so that stale uses are seen. */
-	for (i = 0; i < ARENA_PAGES && used[next_page]; i++)
-		next_page = (next_page + 1) % ARENA_PAGES;
-	WARN_ON(used[next_page]);
-	used[next_page] = 1;
-	nr_used++;
-	ASAN_UNPOISON_MEMORY_REGION(arena + next_page * PAGE_SIZE, PAGE_SIZE);
-	memset(arena + next_page * PAGE_SIZE, flags & __GFP_ZERO ? 0 : 0x5a, PAGE_SIZE);
-	i = next_page;
-	next_page = (next_page + 1) % ARENA_PAGES;
-	return (unsigned long)arena + i * PAGE_SIZE;
+	if (!arena)
+		arena_make();
+	first = ((next_page + n - 1) & ~(n - 1)) % ARENA_PAGES;
+	for (tries = 0; tries < ARENA_PAGES && run_used(first, n); tries += n)
+		first = (first + n) % ARENA_PAGES;
+	WARN_ON(run_used(first, n));
+	memset(used + first, 1, n);
+	nr_used += n;
+	next_page = (first + n) % ARENA_PAGES;
+	addr = arena + first * PAGE_SIZE;
+	ASAN_UNPOISON_MEMORY_REGION(addr, n * PAGE_SIZE);
+	memset(addr, flags & __GFP_ZERO ? 0 : 0x5a, n * PAGE_SIZE);
+	return (unsigned long)addr;
+}
+
+unsigned long __get_free_page(gfp_t flags)
+{
+	return __get_free_pages(flags, 0);
+}
+
+void free_pages(unsigned long addr, unsigned int order)
+{
+	unsigned int i, n = 1u << order, first;
+
+	if (!addr)
+		return;
+	first = page_index((void *)addr);
+	for (i = 0; i < n; i++)
+		WARN_ON(!used[first + i]);
+	if (shim_page_freed)
+		shim_page_freed(__pa((void *)addr));
+	memset(used + first, 0, n);
+	nr_used -= n;
+	ASAN_POISON_MEMORY_REGION((void *)addr, n * PAGE_SIZE);
 }
 
 void free_page(unsigned long addr)
 {
-	unsigned int i = page_index((void *)addr);
-
-	WARN_ON(!used[i]);
-	if (shim_page_freed)
-		shim_page_freed(__pa((void *)addr));
-	used[i] = 0;
-	nr_used--;
-	ASAN_POISON_MEMORY_REGION((void *)addr, PAGE_SIZE);
+	free_pages(addr, 0);
 }
 
 void *__va(u64 phys)

@@ -49,6 +49,8 @@ unsigned int pfn_resolve_more(hva_t hva, unsigned int n, hfn_t *hfns) { return 0
 void pfn_set_accessed(hfn_t hfn) { (void)hfn; }
 void pfn_set_dirty(hfn_t hfn) { (void)hfn; }
 
+bool pfn_resolve_fast(hva_t hva, bool write, bool want_write, struct pfn *pfn) { return false; }
+
 int pfn_resolve(hva_t hva, bool write, bool want_write, struct pfn *pfn)
 {
 	*pfn = (struct pfn){ .hfn = hva >> 12 & 0xffffff, .writable = write || want_write };

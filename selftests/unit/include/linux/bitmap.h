@@ -20,9 +20,21 @@ static inline void bitmap_zero(unsigned long *map, unsigned int n)
 static inline unsigned long find_next_bit(const unsigned long *map, unsigned long size,
 					  unsigned long from)
 {
-	while (from < size && !test_bit(from, map))
-		from++;
-	return from < size ? from : size;
+	while (from < size) {
+		unsigned long word = map[from / 64] >> (from % 64);
+
+		if (word) {
+			from += (unsigned long)__builtin_ctzl(word);
+			return from < size ? from : size;
+		}
+		from = (from | 63) + 1;
+	}
+	return size;
+}
+
+static inline bool bitmap_empty(const unsigned long *map, unsigned long size)
+{
+	return find_next_bit(map, size, 0) == size;
 }
 
 #define find_first_bit(map, size)	find_next_bit(map, size, 0)

@@ -43,6 +43,13 @@ static inline bool list_empty(const struct list_head *head)
 	return head->next == head;
 }
 
+static inline void list_move(struct list_head *item, struct list_head *head)
+{
+	list_del(item);
+	list_add(item, head);
+}
+
+#define list_empty_careful	list_empty
 #define list_entry	container_of
 #define list_first_entry(head, type, member)	list_entry((head)->next, type, member)
 #define list_for_each_entry(pos, head, member)					\
@@ -54,6 +61,12 @@ static inline bool list_empty(const struct list_head *head)
 	     n = list_entry(pos->member.next, __typeof__(*pos), member);	\
 	     &pos->member != (head);						\
 	     pos = n, n = list_entry(n->member.next, __typeof__(*n), member))
+
+#define list_for_each_entry_safe_reverse(pos, n, head, member)			\
+	for (pos = list_entry((head)->prev, __typeof__(*pos), member),		\
+	     n = list_entry(pos->member.prev, __typeof__(*pos), member);	\
+	     &pos->member != (head);						\
+	     pos = n, n = list_entry(n->member.prev, __typeof__(*n), member))
 
 #define INIT_HLIST_HEAD(head)	((head)->first = NULL)
 #define HLIST_HEAD_INIT	{ NULL }
@@ -74,6 +87,15 @@ static inline void hlist_del(struct hlist_node *item)
 		item->next->pprev = item->pprev;
 }
 
+static inline bool hlist_empty(const struct hlist_head *head)
+{
+	return !head->first;
+}
+
+#define hlist_for_each_entry_safe(pos, n, head, member)				\
+	for (struct hlist_node *hl = (head)->first;				\
+	     hl && ((n) = hl->next, (pos) = container_of(hl, __typeof__(*pos), member), 1);	\
+	     hl = (n))
 #define hlist_for_each_entry(pos, head, member)					\
 	for (struct hlist_node *hl = (head)->first;				\
 	     hl && ((pos = container_of(hl, __typeof__(*pos), member)), 1);	\

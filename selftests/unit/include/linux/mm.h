@@ -25,6 +25,9 @@ extern void (*shim_page_freed)(u64 phys);
 
 unsigned long __get_free_page(gfp_t flags);
 void free_page(unsigned long addr);
+/* Aligned to their size; freed all at once. */
+unsigned long __get_free_pages(gfp_t flags, unsigned int order);
+void free_pages(unsigned long addr, unsigned int order);
 #define get_zeroed_page(flags)	__get_free_page((flags) | __GFP_ZERO)
 void *__va(u64 phys);
 u64 __pa(const void *addr);

@@ -10,6 +10,7 @@
 #define GFP_KERNEL_ACCOUNT	0
 #define __GFP_ZERO	1
 #define __GFP_NOWARN	0
+#define GFP_DMA32	0
 
 extern int shim_fail_after;
 

@@ -44,6 +44,12 @@ static inline void write_lock(rwlock_t *l)
 	l->writer = 1;
 }
 
+static inline bool write_trylock(rwlock_t *l)
+{
+	write_lock(l);
+	return true;
+}
+
 static inline void write_unlock(rwlock_t *l)
 {
 	WARN_ON(!l->writer);

@@ -5,7 +5,8 @@
 
 #define TP_PROTO(...)	__VA_ARGS__
 #define TP_ARGS(...)
-#define TRACE_EVENT(name, proto, ...)	static inline void trace_##name(proto) { }
+#define TRACE_EVENT(name, proto, ...)	static inline void trace_##name(proto) { }	\
+	static inline bool trace_##name##_enabled(void) { return false; }
 
 #define SHIM_COUNT(_0, _1, _2, _3, _4, _5, _6, _7, _n, ...)	_n
 #define COUNT_ARGS(...)	SHIM_COUNT(, ##__VA_ARGS__, 7, 6, 5, 4, 3, 2, 1, 0)

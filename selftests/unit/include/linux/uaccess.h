@@ -34,6 +34,9 @@ static inline unsigned long copy_to_user(void *to, const void *from, unsigned lo
 		(x) = got_val;								\
 	got_left ? -EFAULT : 0;								\
 })
+extern bool (*shim_swapped_out)(const void *p);	/* may be NULL; for who cannot wait */
+#define __get_user(x, ptr)							\
+	(shim_swapped_out && shim_swapped_out(ptr) ? -EFAULT : get_user(x, ptr))
 #define __copy_from_user_inatomic	copy_from_user
 #define __copy_to_user_inatomic	copy_to_user
 #define pagefault_disable()	do { } while (0)
