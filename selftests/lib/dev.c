@@ -137,3 +137,24 @@ bool dev_host_is_tcg(void)
 	(void)eax;
 	return ebx == 0x54474354 && ecx == 0x43544743 && edx == 0x47435447;
 }
+
+static bool parameter_begins(const char *path, const char *start)
+{
+	FILE *file = fopen(path, "r");
+	char line[32] = "";
+
+	if (!file)
+		return false;
+	if (!fgets(line, sizeof(line), file))
+		line[0] = 0;
+	fclose(file);
+	return !strncmp(line, start, strlen(start));
+}
+
+bool dev_shadow_paging(void)
+{
+	if (test_is_corbel())
+		return parameter_begins("/sys/module/corbel/parameters/mmu", "shadow");
+	return parameter_begins("/sys/module/kvm_amd/parameters/npt", "N") ||
+	       parameter_begins("/sys/module/kvm_intel/parameters/ept", "N");
+}

@@ -26,6 +26,7 @@ bool dev_cpuid_has(u32 function, u32 index, char reg, unsigned int bit);
 const struct kvm_msr_list *dev_msr_list(void);
 bool dev_msr_listed(u32 msr);
 bool dev_host_is_intel(void);
+bool dev_shadow_paging(void);	/* what the module's parameter says, KVM's too */
 bool dev_host_is_tcg(void);	/* QEMU's emulated CPU, which has bugs of its own */
 
 #endif

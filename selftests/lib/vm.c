@@ -151,6 +151,8 @@ void vm_enable_cap(struct vm *vm, u32 cap, u64 arg)
 	SYS(ioctl(vm->fd, KVM_ENABLE_CAP, &enable));
 }
 
+u32 vm_mmu;
+
 struct vm *vm_create(unsigned int flags)
 {
 	u64 identity = 0xfeffc000;
@@ -164,6 +166,8 @@ struct vm *vm_create(unsigned int flags)
 	} while (vm->fd < 0 && errno == EINTR);
 	SYS(vm->fd);
 	close(dev);
+	if (vm_mmu)
+		SYS(ioctl(vm->fd, _IOW(0xbd, 1, u32), &vm_mmu));
 	SYS(ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity));
 	SYS(ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xfeffd000UL));
 	if (flags & VM_IRQCHIP)

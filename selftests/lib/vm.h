@@ -48,6 +48,8 @@ struct vm {
 	struct vcpu *vcpus[VM_MAX_VCPUS];
 };
 
+extern u32 vm_mmu;	/* CORBEL_SET_MMU's mode for VMs to be created, on Corbel only; 0: none */
+
 struct vm *vm_create(unsigned int flags);
 /* With only the low memory, and raw code in it. */
 struct vm *vm_create_code(unsigned int flags, const void *code, size_t size);

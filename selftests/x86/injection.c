@@ -305,10 +305,22 @@ static void df_guest(u64 idt, u64 tcg)
 	*(volatile u64 *)0x6000001000 = 1;
 }
 
+/*
+ * With shadow paging the first fault is injected, and QEMU's TCG does not remember that when a second one
+ * comes of it: the guest gets that alone. Real KVM has the same there with npt=0.
+ */
+static void skip_injected_first(void)
+{
+	if (dev_host_is_tcg() && dev_shadow_paging())
+		test_skip("QEMU's TCG");
+}
+
 static void double_fault(void)
 {
-	struct vcpu *vcpu = vcpu_create(vm_create(0), 0);
+	struct vcpu *vcpu;
 
+	skip_injected_first();
+	vcpu = vcpu_create(vm_create(0), 0);
 	vcpu_enter(vcpu, df_guest, vcpu->vm->idt, dev_host_is_tcg());
 	vcpu_run_done(vcpu);
 	CHECK_EQ(trap_count[DF_VECTOR], 1);
@@ -344,8 +356,10 @@ static void triple_guest(u64 idt)
 
 static void triple_fault(void)
 {
-	struct vcpu *vcpu = vcpu_create(vm_create(0), 0);
+	struct vcpu *vcpu;
 
+	skip_injected_first();
+	vcpu = vcpu_create(vm_create(0), 0);
 	vcpu_enter(vcpu, triple_guest, vcpu->vm->idt);
 	vcpu_run_exit(vcpu, KVM_EXIT_SHUTDOWN);
 }

@@ -13,6 +13,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include "stats.h"
 #include "vcpu.h"
 
 #define DEBUGFS	"/sys/kernel/debug"
@@ -36,41 +37,7 @@ static void run_ports(struct vcpu *vcpu)
 	vcpu_run_done(vcpu);
 }
 
-/* Binary statistics: everything is read again, at its offset, as tools do. */
-
-struct stats {
-	int fd;
-	struct kvm_stats_header head;
-	char *descs;
-	size_t desc_size;
-};
-
-static struct kvm_stats_desc *stats_desc(struct stats *stats, u32 i)
-{
-	return (void *)(stats->descs + i * stats->desc_size);
-}
-
-static void stats_open(struct stats *stats, int fd)
-{
-	struct kvm_stats_header *head = &stats->head;
-	char id[256] = "";
-	size_t size;
-
-	stats->fd = SYS(ioctl(fd, KVM_GET_STATS_FD, NULL));
-	CHECK(fcntl(stats->fd, F_GETFD) & FD_CLOEXEC);
-	CHECK_EQ(SYS(read(stats->fd, head, sizeof(*head))), sizeof(*head));
-	CHECK(head->name_size && head->name_size <= sizeof(id));
-	CHECK(head->num_desc && head->num_desc < 1000);
-	CHECK_GE(head->id_offset, sizeof(*head));
-	CHECK_GE(head->desc_offset, head->id_offset + head->name_size);
-	stats->desc_size = sizeof(struct kvm_stats_desc) + head->name_size;
-	size = head->num_desc * stats->desc_size;
-	CHECK_GE(head->data_offset, head->desc_offset + size);
-	CHECK_EQ(SYS(pread(stats->fd, id, head->name_size, head->id_offset)), head->name_size);
-	CHECK(!strncmp(id, "kvm", 3) && memchr(id, 0, head->name_size));
-	stats->descs = malloc(size);
-	CHECK_EQ(SYS(pread(stats->fd, stats->descs, size, head->desc_offset)), size);
-}
+/* Binary statistics */
 
 static void stats_check_descs(struct stats *stats)
 {
@@ -90,22 +57,6 @@ static void stats_check_descs(struct stats *stats)
 	}
 	CHECK_EQ(pread(stats->fd, &value, 8, stats->head.data_offset + end - 8), 8);
 	CHECK_EQ(pread(stats->fd, &value, 8, stats->head.data_offset + end), 0);
-}
-
-static u64 stats_value(struct stats *stats, const char *name)
-{
-	u64 value;
-	u32 i;
-
-	for (i = 0; i < stats->head.num_desc; i++) {
-		struct kvm_stats_desc *desc = stats_desc(stats, i);
-
-		if (strcmp((char *)(desc + 1), name))
-			continue;
-		CHECK_EQ(pread(stats->fd, &value, 8, stats->head.data_offset + desc->offset), 8);
-		return value;
-	}
-	FAIL("no statistic called %s", name);
 }
 
 static void binary_vm(void)

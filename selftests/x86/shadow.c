@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Catches: a VM that cannot choose how its memory is translated, chooses when it is too late, or gets
+ * something else than it asked for; a method that does not do what it is named for.
+ */
+#include <sys/ioctl.h>
+#include "stats.h"
+#include "trap.h"
+#include "vcpu.h"
+
+enum { AUTO, TDP, SHADOW_WP, SHADOW_LAZY, NR_MODES };
+
+#define SET_MMU		_IOW(0xbd, 1, u32)	/* CORBEL_SET_MMU of <linux/corbel.h> */
+#define VA		0x400000000000ull
+#define CHANGES		64
+
+static void need_corbel(void)
+{
+	if (!test_is_corbel())
+		test_skip("not corbel");
+}
+
+static int set_mmu(struct vm *vm, u32 mode)
+{
+	return ioctl(vm->fd, SET_MMU, &mode);
+}
+
+static bool has_tdp(void)
+{
+	struct vm *vm = vm_create(VM_BARE);
+	int ret = set_mmu(vm, TDP);
+
+	CHECK(!ret || errno == EOPNOTSUPP);
+	vm_destroy(vm);
+	return !ret;
+}
+
+static void errors(void)
+{
+	struct vm *vm;
+
+	need_corbel();
+	vm = vm_create(VM_BARE);
+	CHECK_ERRNO(set_mmu(vm, NR_MODES), EINVAL);
+	CHECK_ERRNO(ioctl(vm->fd, SET_MMU, NULL), EFAULT);
+	SYS(set_mmu(vm, SHADOW_LAZY));
+	SYS(set_mmu(vm, AUTO));
+	SYS(set_mmu(vm, SHADOW_WP));
+	vm_add_anon(vm, 0, 0, 0, PAGE);
+	CHECK_ERRNO(set_mmu(vm, SHADOW_WP), EBUSY);
+	vm_set_slot(vm, 0, 0, 0, 0, NULL);
+	SYS(set_mmu(vm, SHADOW_WP));
+	SYS(ioctl(vm->fd, KVM_CREATE_VCPU, 0UL));
+	CHECK_ERRNO(set_mmu(vm, AUTO), EBUSY);
+	vm_destroy(vm);
+	vm = vm_create(VM_BARE | VM_IRQCHIP);
+	CHECK_ERRNO(set_mmu(vm, AUTO), EBUSY);
+	vm_destroy(vm);
+}
+
+static u64 pages[2][512] __attribute__((aligned(4096)));
+
+/* Changes an entry again and again, with a flush or where none is needed. */
+static void guest(volatile u64 *pte)
+{
+	u64 i, value;
+
+	for (i = 0; i < CHANGES; i++) {
+		*pte = (u64)pages[i & 1] | PTE_P | PTE_W;
+		if (i & 2)
+			invlpg(VA);
+		else
+			write_cr3(read_cr3());
+		GUEST_CHECK_EQ(*(volatile u64 *)VA, i & 1);
+		*pte = 0;
+		invlpg(VA);
+		GUEST_CHECK_EQ(read_safe((void *)VA, &value).vector, PF_VECTOR);
+	}
+}
+
+static void run_in(u32 mode, u64 *guests, u64 *emulated)
+{
+	struct stats stats;
+	struct vm *vm;
+	struct vcpu *vcpu;
+	u64 *pte;
+
+	vm_mmu = mode;
+	vm = vm_create(0);
+	vm_mmu = AUTO;
+	vcpu = vcpu_create(vm, 0);
+	pages[1][0] = 1;
+	pte = vm_pte(vm, VA, 1);
+	vcpu_enter(vcpu, guest, VM_ARENA + ((u8 *)pte - vm->arena));
+	vcpu_run_done(vcpu);
+	stats_open(&stats, vcpu->fd);
+	*guests = stats_value(&stats, "pf_guest");
+	*emulated = stats_value(&stats, "pf_emulated");
+	vm_destroy(vm);
+}
+
+static void tdp(void)
+{
+	u64 guests, emulated;
+
+	need_corbel();
+	if (!has_tdp())
+		test_skip("no nested paging");
+	run_in(TDP, &guests, &emulated);
+	CHECK_EQ(guests, 0);
+	CHECK_EQ(emulated, 0);
+}
+
+/* Most writes are emulated; now and then the table is taken for data, and found to be none later. */
+static void write_protect(void)
+{
+	u64 guests, emulated;
+
+	need_corbel();
+	run_in(SHADOW_WP, &guests, &emulated);
+	CHECK_EQ(guests, CHANGES);
+	CHECK_GE(emulated, CHANGES);
+}
+
+static void lazy(void)
+{
+	u64 guests, emulated;
+
+	need_corbel();
+	run_in(SHADOW_LAZY, &guests, &emulated);
+	CHECK_EQ(guests, CHANGES);
+	CHECK_EQ(emulated, 0);
+}
+
+static const struct test_case cases[] = {
+	{ "errors", errors },
+	{ "tdp", tdp },
+	{ "write_protect", write_protect },
+	{ "lazy", lazy },
+};
+
+TEST_MAIN(cases)
