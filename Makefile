@@ -37,6 +37,7 @@ help:
 	@echo '  check-clients  unmodified clients, on real KVM and on Corbel in the same beds'
 	@echo '  sparse         no warning by sparse, W=1 or objtool, for 6.1 and 6.12'
 	@echo '  bench          what an exit and a boot cost, beside real KVM'
+	@echo '  bench-mmu      what page-table work of a guest costs, with nested and shadow paging'
 
 modules:
 	$(build_module)
@@ -55,6 +56,9 @@ check check-all check-peer check-debug check-kvm-selftests check-clients sparse:
 
 bench:
 	$(MAKE) -C selftests/bench run
+
+bench-mmu:
+	selftests/bench/mmu
 
 clean:
 	rm -rf build
@@ -79,4 +83,4 @@ uninstall:
 	rm -f '$(DESTDIR)$(UDEVDIR)/60-corbel.rules' '$(DESTDIR)$(MODPROBEDIR)/corbel.conf'
 
 .PHONY: all help modules launcher deps demo check check-all check-peer check-debug \
-	check-kvm-selftests check-clients sparse bench clean install uninstall
+	check-kvm-selftests check-clients sparse bench bench-mmu clean install uninstall

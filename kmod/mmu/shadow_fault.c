@@ -411,8 +411,9 @@ bool shadow_fault_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 	bool done = false;
 	int ret, idx;
 
+	/* What TF and an interrupt shadow ask for is exception_exit()'s. */
 	if (!vcpu->vm->mmu.shadow || exit->exception.error & ERR_RSVD || !regs_long_mode(vcpu) ||
-	    trace_corbel_page_fault_enabled())
+	    rflags_get(vcpu) & X86_EFLAGS_TF || trace_corbel_page_fault_enabled())
 		return false;
 	idx = srcu_read_lock(&vcpu->vm->srcu);
 	pagefault_disable();
