@@ -17,7 +17,7 @@ static const u32 feature_list[] = { MSR_IA32_ARCH_CAPABILITIES, MSR_IA32_UCODE_R
 			 ARCH_CAP_PSCHANGE_MC_NO | ARCH_CAP_TAA_NO | ARCH_CAP_SBDR_SSDP_NO | \
 			 ARCH_CAP_FBSDP_NO | ARCH_CAP_PSDP_NO | ARCH_CAP_FB_CLEAR | \
 			 ARCH_CAP_RRSBA | ARCH_CAP_BHI_NO | ARCH_CAP_PBRSB_NO | ARCH_CAP_GDS_NO | \
-			 ARCH_CAP_RFDS_NO | ARCH_CAP_RFDS_CLEAR)
+			 ARCH_CAP_RFDS_NO | ARCH_CAP_RFDS_CLEAR | ARCH_CAP_ITS_NO)
 
 static u64 arch_capabilities(void)
 {
@@ -36,6 +36,8 @@ static u64 arch_capabilities(void)
 		val |= ARCH_CAP_MDS_NO;
 	if (!boot_cpu_has_bug(X86_BUG_TAA))
 		val |= ARCH_CAP_TAA_NO;
+	if (!boot_cpu_has_bug(X86_BUG_ITS))
+		val |= ARCH_CAP_ITS_NO;
 	return val;
 }
 
