@@ -213,11 +213,12 @@ static int emulate(struct vcpu *vcpu, struct vcpu_exit *exit, const struct shado
 
 /*
  * A write that only emulation can do. In the middle of an event's delivery there is no instruction
- * for it: then what was a table is one no more.
+ * for it: then what was a table is one no more, and a frame on a page that only a clear CR0.WP lets
+ * be written is an error that userspace hears of.
  */
 static int emulate_write(struct vcpu *vcpu, struct vcpu_exit *exit, const struct shadow_fault *f)
 {
-	if (vcpu->events.entry.type == EVENT_NONE) {
+	if (vcpu->events.entry.type == EVENT_NONE || !(f->rights & GPTE_W)) {
 		vcpu->stats.pf_emulated++;
 		return emulate(vcpu, exit, f, true);
 	}
