@@ -76,7 +76,7 @@ static bool may_be_large(const struct gwalk *w, int level)
 {
 	if (w->size == 4)
 		return level == 2 && w->cr4 & X86_CR4_PSE;
-	return level == 2 || (level == 3 && long_mode(w));
+	return level == 2 || (level == 3 && long_mode(w) && boot_cpu_has(X86_FEATURE_GBPAGES));
 }
 
 bool gwalk_is_large(const struct gwalk *w, int level, u64 entry)

@@ -71,7 +71,7 @@ msr_read() {
 
 # corbel.ko does not load, says something (in /tmp/said), and leaves nothing behind.
 refused() {
-	if insmod /bed/corbel.ko "$@" 2> /tmp/insmod; then
+	if insmod /bed/corbel.ko ${corbel_args:+"$corbel_args"} 2> /tmp/insmod; then
 		fail "corbel.ko loaded"
 	fi
 	grep -q 'not supported' /tmp/insmod || fail "not -EOPNOTSUPP: $(cat /tmp/insmod)"

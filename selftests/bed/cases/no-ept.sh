@@ -17,7 +17,8 @@ boots() {
 	grep -q 'PVH is well' "/tmp/guest.$2" || fail "no guest runs: $2"
 }
 
-refused mmu=tdp
+corbel_args=mmu=tdp
+refused
 grep -q 'no nested paging' /tmp/said || fail "the log does not say what is missing"
 printf junk > module
 for mmu in auto shadow-wp shadow-lazy; do

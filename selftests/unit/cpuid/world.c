@@ -4,6 +4,8 @@
 #include <asm/apicdef.h>
 #include <asm/msr.h>
 #include <asm/processor.h>
+#include "mmu/emulate.h"
+#include "mmu/shadow.h"
 #include "world.h"
 #include "cpu/clock.h"
 #include "cpu/debug.h"
@@ -97,6 +99,15 @@ int guest_read(struct vm *vm, gpa_t gpa, void *buf, unsigned int len)
 		return -EFAULT;
 	memcpy(buf, (char *)world.memory + gpa, len);
 	return 0;
+}
+
+bool shadow_switch_root(struct vcpu *vcpu, u64 cr3, bool flush)
+{
+	return false;
+}
+
+void emulate_forget(struct vcpu *vcpu)
+{
 }
 
 void mmu_paging_changed(struct vcpu *vcpu)

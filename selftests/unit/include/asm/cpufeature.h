@@ -21,6 +21,7 @@ static inline unsigned int cpuid_ebx(unsigned int leaf)
 #define X86_BUG_ITLB_MULTIHIT	1
 #define X86_FEATURE_AVX		2
 #define boot_cpu_has_bug(bug)	false
-#define boot_cpu_has(feature)	false
+/* By name: a CPU with large pages of all sizes, and nothing else. */
+#define boot_cpu_has(feature)	(!__builtin_strcmp(#feature, "X86_FEATURE_GBPAGES"))
 
 #endif
