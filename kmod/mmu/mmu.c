@@ -113,7 +113,7 @@ static int mode_create(struct vm *vm, u32 mode)
 	return shadow_vm_init(vm, mode == CORBEL_MMU_SHADOW_LAZY);
 }
 
-static void mode_destroy(struct vm *vm)
+void mmu_vm_destroy(struct vm *vm)
 {
 	if (vm->mmu.shadow)
 		shadow_vm_destroy(vm);
@@ -131,11 +131,6 @@ int mmu_vm_init(struct vm *vm)
 	return mode_create(vm, default_mode);
 }
 
-void mmu_vm_destroy(struct vm *vm)
-{
-	mode_destroy(vm);
-}
-
 static int set_mode_locked(struct vm *vm, u32 mode)
 {
 	struct vm_mmu old = vm->mmu, new;
@@ -150,7 +145,7 @@ static int set_mode_locked(struct vm *vm, u32 mode)
 	vm->mmu = old;
 	if (ret)
 		return ret;
-	mode_destroy(vm);
+	mmu_vm_destroy(vm);
 	vm->mmu = new;
 	return 0;
 }

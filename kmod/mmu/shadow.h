@@ -142,6 +142,10 @@ bool shadow_age(struct vm *vm, gfn_t start, gfn_t end, bool clear, bool flush);
 void shadow_log_start(struct vm *vm, const struct slot *slot);
 bool shadow_log_rearm(struct vm *vm, gfn_t first, u64 mask);
 
+/* What the processor's registers hold where the guest's are @cr4 and @efer. */
+u64 shadow_cr4(struct vcpu *vcpu, u64 cr4);
+u64 shadow_efer(u64 efer);
+
 int shadow_load_root(struct vcpu *vcpu);
 /** shadow_fault() - a page fault of the guest. Return: enum vcpu_next or -errno */
 int shadow_fault(struct vcpu *vcpu, struct vcpu_exit *exit);

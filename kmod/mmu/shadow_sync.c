@@ -403,6 +403,24 @@ void shadow_forget_table(struct vcpu *vcpu, gfn_t gfn)
 	write_unlock(&vcpu->vm->mmu_lock);
 }
 
+/* Registers: shadow tables are PAE's or those of 64-bit mode, without global pages and PCIDs. */
+
+u64 shadow_cr4(struct vcpu *vcpu, u64 cr4)
+{
+	cr4 &= ~(u64)(X86_CR4_PSE | X86_CR4_PGE | X86_CR4_PCIDE | X86_CR4_LA57 | X86_CR4_PKE);
+	if (!(vcpu->regs.cr0 & X86_CR0_PG))
+		cr4 &= ~(u64)(X86_CR4_SMEP | X86_CR4_SMAP);
+	return cr4 | X86_CR4_PAE;
+}
+
+/* An entry with paging wants LME and LMA the same; with NX a fault tells fetches from reads: SMAP. */
+u64 shadow_efer(u64 efer)
+{
+	if (!(efer & EFER_LMA))
+		efer &= ~(u64)EFER_LME;
+	return boot_cpu_has(X86_FEATURE_NX) ? efer | EFER_NX : efer;
+}
+
 /* Roots */
 
 static unsigned int nr_roots(union shadow_role role)

@@ -5,6 +5,7 @@
 #include <asm/tlbflush.h>
 #include "cpu/cr.h"
 #include "cpu/regs.h"
+#include "mmu/shadow.h"
 #include "svm/svm.h"
 #include "vm.h"
 
@@ -139,15 +140,6 @@ void svm_reg_fetch(struct vcpu *vcpu, enum reg reg)
 	regs->avail |= BIT_ULL(reg);
 }
 
-/* Shadow tables are PAE's or those of 64-bit mode, without global pages and PCIDs. */
-static u64 shadow_cr4(struct vcpu *vcpu, u64 cr4)
-{
-	cr4 &= ~(u64)(X86_CR4_PSE | X86_CR4_PGE | X86_CR4_PCIDE | X86_CR4_PKE);
-	if (!(vcpu->regs.cr0 & X86_CR0_PG))
-		cr4 &= ~(u64)(X86_CR4_SMEP | X86_CR4_SMAP);
-	return cr4 | X86_CR4_PAE;
-}
-
 /* With MCE clear a machine check would shut the guest down instead of reaching the host. */
 static void cr4_flush(struct svm_vcpu *svm, u64 cr4)
 {
@@ -172,15 +164,13 @@ static void cr0_flush(struct svm_vcpu *svm, u64 cr0)
 		cr4_flush(svm, svm->vcpu->regs.cr4);
 }
 
-/* VMRUN demands SVME, which the guest never sees, and no LME without long mode but with paging. */
+/* VMRUN demands SVME, which the guest never sees. */
 static void efer_flush(struct vcpu *vcpu)
 {
 	u64 efer = vcpu->regs.efer | EFER_SVME;
 
-	if (vcpu->vm->mmu.shadow && !(efer & EFER_LMA))
-		efer &= ~(u64)EFER_LME;
-	if (vcpu->vm->mmu.shadow && boot_cpu_has(X86_FEATURE_NX))
-		efer |= EFER_NX;		/* so that a fault tells fetches from reads: SMAP */
+	if (vcpu->vm->mmu.shadow)
+		efer = shadow_efer(efer);
 	svm_of(vcpu)->vmcb->save.efer = efer;
 }
 

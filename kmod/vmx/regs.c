@@ -4,6 +4,7 @@
 #include <asm/processor-flags.h>
 #include "backend.h"
 #include "cpu/regs.h"
+#include "mmu/shadow.h"
 #include "vm.h"
 #include "vmx/vmcs.h"
 #include "vmx/vmx.h"
@@ -159,15 +160,6 @@ static void cr3_flush(struct vcpu *vcpu)
 	vmcs_writel(GUEST_CR3, cr3);
 }
 
-/* Shadow tables are PAE's or those of 64-bit mode, without global pages and PCIDs. */
-static u64 shadow_cr4(struct vcpu *vcpu, u64 cr4)
-{
-	cr4 &= ~(u64)(X86_CR4_PSE | X86_CR4_PGE | X86_CR4_PCIDE | X86_CR4_LA57 | X86_CR4_PKE);
-	if (!(vcpu->regs.cr0 & X86_CR0_PG))
-		cr4 &= ~(u64)(X86_CR4_SMEP | X86_CR4_SMAP);
-	return cr4 | X86_CR4_PAE;
-}
-
 static void cr4_flush(struct vcpu *vcpu)
 {
 	u64 cr4 = vcpu->regs.cr4, real = cr4 | vmx_caps.cr4_fixed0;
@@ -196,10 +188,10 @@ static void efer_flush(struct vcpu *vcpu)
 	u64 efer = vcpu->regs.efer;
 	u32 entry = vmx->entry & ~VM_ENTRY_IA32E_MODE;
 
-	if (unlikely(vmx->identity) || (vcpu->vm->mmu.shadow && !(efer & EFER_LMA)))
+	if (unlikely(vmx->identity))
 		efer &= ~(u64)EFER_LME;		/* an entry with paging wants LME and LMA the same */
-	if (vcpu->vm->mmu.shadow && boot_cpu_has(X86_FEATURE_NX))
-		efer |= EFER_NX;		/* so that a fault tells fetches from reads: SMAP */
+	if (vcpu->vm->mmu.shadow)
+		efer = shadow_efer(efer);
 	if (vmx_caps.load_efer)
 		vmcs_write64(GUEST_IA32_EFER, efer);
 	else
