@@ -217,17 +217,25 @@ static void follow_table(struct shadow_batch *b, struct shadow_page *sp)
 	shadow_write_protect(b, sp->gfn);
 }
 
-struct shadow_page *shadow_page_get(struct vcpu *vcpu, struct shadow_batch *b, gfn_t gfn,
-			       union shadow_role role)
+struct shadow_page *shadow_page_find(const struct vm_shadow *s, gfn_t gfn, union shadow_role role)
 {
-	struct vm_shadow *s = vcpu->vm->mmu.shadow;
 	struct shadow_page *sp;
 
-	shadow_for_each(sp, s, gfn) {
-		if (sp->role.word == role.word) {
-			list_move(&sp->active, &s->active);
+	shadow_for_each(sp, s, gfn)
+		if (sp->role.word == role.word)
 			return sp;
-		}
+	return NULL;
+}
+
+struct shadow_page *shadow_page_get(struct vcpu *vcpu, struct shadow_batch *b, gfn_t gfn,
+				    union shadow_role role)
+{
+	struct vm_shadow *s = vcpu->vm->mmu.shadow;
+	struct shadow_page *sp = shadow_page_find(s, gfn, role);
+
+	if (sp) {
+		list_move(&sp->active, &s->active);
+		return sp;
 	}
 	if (WARN_ON_ONCE(!vcpu->mmu.nr_spares))
 		return NULL;

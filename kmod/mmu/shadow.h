@@ -121,6 +121,14 @@ static inline bool shadow_region_used(const struct vm_shadow *s, gfn_t gfn)
 	hlist_for_each_entry(sp, &(s)->pages[hash_64(_gfn, SHADOW_HASH_BITS)], hash)	\
 		if ((sp)->gfn == (_gfn))
 
+/* The page for @gfn and @role if there is one */
+struct shadow_page *shadow_page_find(const struct vm_shadow *s, gfn_t gfn, union shadow_role role);
+
+static inline unsigned int shadow_index(gva_t gva, int level)
+{
+	return gva >> (PAGE_SHIFT + (level - 1) * 9) & (ENTRIES - 1);
+}
+
 /* shadow_sync.c: following the guest */
 bool shadow_entry_read(struct vcpu *vcpu, gpa_t gpa, unsigned int size, u64 *entry);
 union shadow_role shadow_root_role(struct vcpu *vcpu);

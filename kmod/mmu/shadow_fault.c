@@ -17,13 +17,10 @@
 #include "mmu/shadow.h"
 #include "mmu/tdp.h"
 
-#define ERR_P		BIT(0)
 #define ERR_W		BIT(1)
 #define ERR_U		BIT(2)
 #define ERR_RSVD	BIT(3)
 #define ERR_I		BIT(4)
-
-#define GFN_BITS	32	/* what shadow_page.gfns[] holds */
 
 struct shadow_fault {
 	struct tdp_fault t;
@@ -35,11 +32,6 @@ struct shadow_fault {
 };
 
 enum outcome { DONE, RETRY, EMULATE };
-
-static unsigned int index_of(gva_t gva, int level)
-{
-	return gva >> (PAGE_SHIFT + (level - 1) * 9) & (ENTRIES - 1);
-}
 
 /* Is what the walk has read still there? It is not written unnoticed now, if @level is followed. */
 static bool still_so(struct vcpu *vcpu, const struct shadow_fault *f, int level)
@@ -75,27 +67,36 @@ static gfn_t child_of(const struct shadow_fault *f, const struct shadow_page *sp
 	return f->t.gfn & ~(level_pages(level) - 1);
 }
 
+/* What @sp has below it already, if that is as it must be: @gfn and @role. Else NULL */
+static struct shadow_page *below(const struct shadow_fault *f, struct shadow_page *sp, gfn_t gfn,
+				 union shadow_role role)
+{
+	u64 entry = READ_ONCE(sp->table[shadow_index(f->w.gva, sp->role.level)]);
+	struct shadow_page *child;
+
+	if (!entry_is_table(entry, sp->role.level))
+		return NULL;
+	child = shadow_of(entry_table(entry));
+	return child->gfn == gfn && child->role.word == role.word ? child : NULL;
+}
+
 /* Return: NULL, the guest has changed its entry */
 static struct shadow_page *descend(struct vcpu *vcpu, struct shadow_batch *b,
 				   const struct shadow_fault *f, struct shadow_page *sp)
 {
-	unsigned int i = index_of(f->w.gva, sp->role.level);
-	u64 old = READ_ONCE(sp->table[i]);
 	struct shadow_page *child;
 	union shadow_role role;
 	gfn_t gfn = child_of(f, sp, &role);
 
-	if (entry_is_table(old, sp->role.level)) {
-		child = shadow_of(entry_table(old));
-		if (child->gfn == gfn && child->role.word == role.word)
-			return child;
-	}
+	child = below(f, sp, gfn, role);
+	if (child)
+		return child;
 	if (!sp->role.direct && !still_so(vcpu, f, sp->role.level))
 		return NULL;
 	child = shadow_page_get(vcpu, b, gfn, role);
 	if (child) {
 		shadow_sync_below(vcpu, b, child);
-		shadow_link(sp, i, child);
+		shadow_link(sp, shadow_index(f->w.gva, sp->role.level), child);
 	}
 	return child;
 }
@@ -149,7 +150,7 @@ static u64 make_leaf(const struct shadow_fault *f, int level, bool writable)
 
 static enum outcome install(struct vcpu *vcpu, const struct shadow_fault *f, struct shadow_page *sp)
 {
-	unsigned int i = index_of(f->w.gva, sp->role.level);
+	unsigned int i = shadow_index(f->w.gva, sp->role.level);
 	bool writable = f->rights & GPTE_W && f->dirty && f->t.pfn.writable &&
 			(f->t.write || !f->t.slot || !slot_logged(f->t.slot));
 
@@ -262,18 +263,23 @@ static bool marked(struct vcpu *vcpu, gva_t gva)
 	read_lock(&vcpu->vm->mmu_lock);
 	sp = shadow_root_of(vcpu, gva);
 	while (sp) {
-		entry = READ_ONCE(sp->table[index_of(gva, sp->role.level)]);
+		entry = READ_ONCE(sp->table[shadow_index(gva, sp->role.level)]);
 		sp = entry_is_table(entry, sp->role.level) ? shadow_of(entry_table(entry)) : NULL;
 	}
 	read_unlock(&vcpu->vm->mmu_lock);
 	return entry == marker;
 }
 
+static void find_slot(struct vcpu *vcpu, struct tdp_fault *t, gpa_t gpa)
+{
+	t->gfn = gpa >> PAGE_SHIFT;
+	t->slots = slots_current(vcpu->vm);
+	t->slot = slots_find_cached(vcpu, t->slots, t->gfn);
+}
+
 static int resolve(struct vcpu *vcpu, struct vcpu_exit *exit, struct shadow_fault *f, u32 error)
 {
-	f->t.gfn = f->w.gpa >> PAGE_SHIFT;
-	f->t.slots = slots_current(vcpu->vm);
-	f->t.slot = slots_find_cached(vcpu, f->t.slots, f->t.gfn);
+	find_slot(vcpu, &f->t, f->w.gpa);
 	if (!f->t.slot && error & ERR_RSVD && marked(vcpu, f->w.gva))
 		return emulate(vcpu, exit, f, false);
 	if (shadow_topup(vcpu))
@@ -345,21 +351,13 @@ static bool map_fast(struct vcpu *vcpu, const struct shadow_fault *f)
 {
 	int goal = goal_level(vcpu->vm, f);
 	struct shadow_page *sp = shadow_root_of(vcpu, f->w.gva);
-	struct shadow_page *child;
 	union shadow_role role;
 	gfn_t gfn;
-	u64 entry;
 
 	while (sp && sp->role.level > goal) {
-		entry = READ_ONCE(sp->table[index_of(f->w.gva, sp->role.level)]);
-		if (!entry_is_table(entry, sp->role.level))
-			return false;
-		child = shadow_of(entry_table(entry));
-		gfn = child_of(f, sp, &role);
-		if (child->gfn != gfn || child->role.word != role.word)
-			return false;
 		sp->writes = 0;
-		sp = child;
+		gfn = child_of(f, sp, &role);
+		sp = below(f, sp, gfn, role);
 	}
 	return sp && (sp->role.direct || still_so(vcpu, f, goal)) && install(vcpu, f, sp) == DONE;
 }
@@ -370,9 +368,7 @@ static bool fill_fast(struct vcpu *vcpu, struct shadow_fault *f)
 	struct tdp_fault *t = &f->t;
 	bool done = false;
 
-	t->gfn = f->w.gpa >> PAGE_SHIFT;
-	t->slots = slots_current(vm);
-	t->slot = slots_find_cached(vcpu, t->slots, t->gfn);
+	find_slot(vcpu, t, f->w.gpa);
 	if (!t->slot || (t->write && (t->slot->flags & KVM_MEM_READONLY || !(f->rights & GPTE_W))))
 		return false;
 	t->hva = slot_hva(t->slot, t->gfn);

@@ -7,8 +7,6 @@
 #include <linux/uaccess.h>
 #include <asm/processor-flags.h>
 #include "vm.h"
-#include "backend.h"
-#include "cpu/cr.h"
 #include "cpu/regs.h"
 #include "mem/slots.h"
 #include "mmu/shadow.h"
@@ -75,35 +73,29 @@ static bool table_stays(const struct gwalk *w, const struct shadow_page *sp, uns
 	return !child->role.direct && child->gfn == (gpte & GPTE_ADDR) >> PAGE_SHIFT;
 }
 
-bool shadow_followed(const struct vm_shadow *s, gfn_t gfn)
+/* A table's pages are all unsync or none. @followed: none */
+static bool has_table(const struct vm_shadow *s, gfn_t gfn, bool followed)
 {
 	const struct shadow_page *sp;
 
 	if (!shadow_region_used(s, gfn))
 		return false;
 	shadow_for_each(sp, s, gfn)
-		if (!sp->role.direct && list_empty(&sp->unsync))
+		if (!sp->role.direct && (!followed || list_empty(&sp->unsync)))
 			return true;
 	return false;
+}
+
+bool shadow_followed(const struct vm_shadow *s, gfn_t gfn)
+{
+	return has_table(s, gfn, true);
 }
 
 /* Tables that are unsync now may be followed by the time that all are looked at. */
-static bool is_table(const struct vm_shadow *s, gfn_t gfn)
-{
-	const struct shadow_page *sp;
-
-	if (!shadow_region_used(s, gfn))
-		return false;
-	shadow_for_each(sp, s, gfn)
-		if (!sp->role.direct)
-			return true;
-	return false;
-}
-
 static bool leaf_writable(const struct shadow_page *sp, unsigned int i, u64 old, u64 gpte)
 {
 	return sp->role.w && (gpte & (GPTE_W | GPTE_D)) == (GPTE_W | GPTE_D) && old & SHADOW_HOST_W &&
-	       (old & SHADOW_W || !is_table(sp->vm->mmu.shadow, sp->gfns[i]));
+	       (old & SHADOW_W || !has_table(sp->vm->mmu.shadow, sp->gfns[i], false));
 }
 
 /* With the rights that the guest gives it now, and the host has found it to have. */
@@ -165,17 +157,21 @@ static bool same_mode(union shadow_role a, union shadow_role b)
 	return a.wide == b.wide && a.lma == b.lma && a.nx == b.nx && a.pse == b.pse;
 }
 
-/* In another paging mode the vCPU cannot tell what the page's entries mean. */
-static void sync_page(struct gwalk *w, struct shadow_batch *b, struct shadow_page *sp)
+static void sync_entries(const struct gwalk *w, struct shadow_page *sp)
 {
 	unsigned int i;
 
-	if (!same_mode(sp->role, shadow_root_role(w->vcpu))) {
-		shadow_zap_page(b, sp);
-		return;
-	}
 	for_each_set_bit(i, sp->used, ENTRIES)
 		sync_entry(w, sp, i);
+}
+
+/* In another paging mode the vCPU cannot tell what the page's entries mean. */
+static void sync_page(const struct gwalk *w, struct shadow_batch *b, struct shadow_page *sp)
+{
+	if (same_mode(sp->role, shadow_root_role(w->vcpu)))
+		sync_entries(w, sp);
+	else
+		shadow_zap_page(b, sp);
 }
 
 /*
@@ -239,7 +235,7 @@ static bool sync_way(struct gwalk *w, struct vcpu *vcpu, gva_t gva)
 	unsigned int i;
 
 	while (sp) {
-		i = gva >> (PAGE_SHIFT + (sp->role.level - 1) * 9) & (ENTRIES - 1);
+		i = shadow_index(gva, sp->role.level);
 		if (!list_empty(&sp->unsync))
 			sync_entry(w, sp, i);
 		if (!entry_is_table(sp->table[i], sp->role.level))
@@ -256,17 +252,14 @@ static bool sync_way(struct gwalk *w, struct vcpu *vcpu, gva_t gva)
 static bool sync_addr(struct vcpu *vcpu, gva_t gva)
 {
 	struct vm_shadow *s = vcpu->vm->mmu.shadow;
+	union shadow_role mode = shadow_root_role(vcpu);
 	struct shadow_page *sp;
 	struct gwalk w;
-	unsigned int i;
 
 	gwalk_mode(&w, vcpu);
-	list_for_each_entry(sp, &s->unsync, unsync) {
-		if (sp->role.level == 1 || !same_mode(sp->role, shadow_root_role(vcpu)))
-			continue;
-		for_each_set_bit(i, sp->used, ENTRIES)
-			sync_entry(&w, sp, i);
-	}
+	list_for_each_entry(sp, &s->unsync, unsync)
+		if (sp->role.level > 1 && same_mode(sp->role, mode))
+			sync_entries(&w, sp);
 	return sync_way(&w, vcpu, gva);
 }
 
@@ -451,6 +444,11 @@ void shadow_put_roots(struct vcpu *vcpu, struct shadow_batch *b)
 	vcpu->mmu.root = INVALID_HPA;
 }
 
+static gfn_t cr3_gfn(u64 cr3)
+{
+	return (cr3 & GPTE_ADDR) >> PAGE_SHIFT;
+}
+
 /* Where the guest's part @i of the address space begins. False: nowhere, it has a hole there. */
 static bool root_gfn(struct vcpu *vcpu, union shadow_role *role, unsigned int i, gfn_t *gfn)
 {
@@ -458,7 +456,7 @@ static bool root_gfn(struct vcpu *vcpu, union shadow_role *role, unsigned int i,
 		*gfn = i * level_pages(3);
 		return true;
 	}
-	*gfn = cr3_get(vcpu) >> PAGE_SHIFT & GENMASK_ULL(39, 0);
+	*gfn = cr3_gfn(cr3_get(vcpu));
 	if (role->lma)
 		return true;
 	if (!role->wide) {
@@ -509,26 +507,17 @@ int shadow_load_root(struct vcpu *vcpu)
 	return RESUME;
 }
 
-static struct shadow_page *find_root(struct vcpu *vcpu, u64 cr3)
-{
-	union shadow_role role = shadow_root_role(vcpu);
-	struct shadow_page *sp;
-
-	shadow_for_each(sp, vcpu->vm->mmu.shadow, cr3 >> PAGE_SHIFT & GENMASK_ULL(39, 0))
-		if (sp->role.word == role.word)
-			return sp;
-	return NULL;
-}
-
 bool shadow_switch_root(struct vcpu *vcpu, u64 cr3, bool flush)
 {
+	struct vm_shadow *s = vcpu->vm->mmu.shadow;
 	struct vcpu_mmu *mmu = &vcpu->mmu;
-	struct shadow_page *sp, *old;
+	struct shadow_page *sp = NULL, *old;
 
-	if ((flush && !list_empty_careful(&vcpu->vm->mmu.shadow->unsync)) || !write_trylock(&vcpu->vm->mmu_lock))
+	if ((flush && !list_empty_careful(&s->unsync)) || !write_trylock(&vcpu->vm->mmu_lock))
 		return false;
 	old = mmu->roots[0];
-	sp = old && !old->dead && old->role.level == 4 ? find_root(vcpu, cr3) : NULL;
+	if (old && !old->dead && old->role.level == 4)
+		sp = shadow_page_find(s, cr3_gfn(cr3), shadow_root_role(vcpu));
 	if (sp) {
 		old->roots--;
 		sp->roots++;
