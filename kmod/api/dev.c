@@ -136,13 +136,7 @@ static const struct api_row dev_rows[] = {
 
 static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	struct vm *vm = file->private_data;
-	const struct api_row *row;
-
-	if (vm->mm != current->mm || READ_ONCE(vm->dead))
-		return -EIO;
-	row = row_find(dev_rows, ARRAY_SIZE(dev_rows), cmd);
-	return row ? row_call(row, vm, NULL, arg) : -ENOTTY;
+	return row_vm_ioctl(dev_rows, ARRAY_SIZE(dev_rows), file->private_data, cmd, arg);
 }
 
 static int dev_release(struct inode *inode, struct file *file)

@@ -93,3 +93,14 @@ int row_call(const struct api_row *row, struct vm *vm, struct vcpu *vcpu, unsign
 		kfree(data);
 	return ret;
 }
+
+long row_vm_ioctl(const struct api_row *rows, unsigned int nr, struct vm *vm, unsigned int cmd,
+		  unsigned long arg)
+{
+	const struct api_row *row;
+
+	if (vm->mm != current->mm || READ_ONCE(vm->dead))
+		return -EIO;
+	row = row_find(rows, nr, cmd);
+	return row ? row_call(row, vm, NULL, arg) : -ENOTTY;
+}

@@ -52,4 +52,8 @@ const struct api_row *row_find(const struct api_row *rows, unsigned int nr, unsi
  */
 int row_call(const struct api_row *row, struct vm *vm, struct vcpu *vcpu, unsigned long arg);
 
+/** row_vm_ioctl() - an ioctl on a descriptor of @vm, for its owner only. Return: row_call()'s, -EIO, -ENOTTY */
+long row_vm_ioctl(const struct api_row *rows, unsigned int nr, struct vm *vm, unsigned int cmd,
+		  unsigned long arg);
+
 #endif

@@ -227,13 +227,7 @@ static const struct api_row vm_rows[] = {
 
 static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	struct vm *vm = file->private_data;
-	const struct api_row *row;
-
-	if (vm->mm != current->mm || READ_ONCE(vm->dead))
-		return -EIO;
-	row = row_find(vm_rows, ARRAY_SIZE(vm_rows), cmd);
-	return row ? row_call(row, vm, NULL, arg) : -ENOTTY;
+	return row_vm_ioctl(vm_rows, ARRAY_SIZE(vm_rows), file->private_data, cmd, arg);
 }
 
 static int vm_release(struct inode *inode, struct file *file)
