@@ -316,3 +316,26 @@ int model_get_dirty(u32 id, unsigned long *bitmap)
 
 	return slots_get_dirty_log(&vm, &log);
 }
+
+/* What the models have no use for. */
+
+void vm_kill(struct vm *which)
+{
+	which->dead = true;
+}
+
+int emulate_vcpu_init(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return 0;
+}
+
+void emulate_vcpu_destroy(struct vcpu *vcpu)
+{
+	(void)vcpu;
+}
+
+void emulate_forget(struct vcpu *vcpu)
+{
+	(void)vcpu;
+}

@@ -245,27 +245,6 @@ void vm_request_all(struct vm *which, enum vcpu_req req, bool wait)
 		flush_cpu(i);
 }
 
-void vm_kill(struct vm *which)
-{
-	which->dead = true;
-}
-
-int emulate_vcpu_init(struct vcpu *vcpu)
-{
-	(void)vcpu;
-	return 0;
-}
-
-void emulate_vcpu_destroy(struct vcpu *vcpu)
-{
-	(void)vcpu;
-}
-
-void emulate_forget(struct vcpu *vcpu)
-{
-	(void)vcpu;
-}
-
 int inject_page_fault(struct vcpu *vcpu, gva_t cr2, u32 error)
 {
 	MODEL(false, "vCPU %d: #PF(%x) at %llx with nested paging", vcpu->index, error, (u64)cr2);

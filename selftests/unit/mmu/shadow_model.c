@@ -564,27 +564,6 @@ void vm_request_all(struct vm *which, enum vcpu_req req, bool wait)
 	}
 }
 
-void vm_kill(struct vm *which)
-{
-	which->dead = true;
-}
-
-int emulate_vcpu_init(struct vcpu *vcpu)
-{
-	(void)vcpu;
-	return 0;
-}
-
-void emulate_vcpu_destroy(struct vcpu *vcpu)
-{
-	(void)vcpu;
-}
-
-void emulate_forget(struct vcpu *vcpu)
-{
-	(void)vcpu;
-}
-
 static void tlb_flush(struct vcpu *vcpu, enum tlb_scope scope, gva_t gva)
 {
 	struct cpu_model *c = &cpus[vcpu->index];
