@@ -16,7 +16,7 @@
 #include "mmu/pvmmu.h"
 #include "mmu/shadow.h"
 
-#define CHUNK	8	/* updates at a time: they are on the stack, and the lock is held for them */
+#define CHUNK	16	/* updates at a time: they are on the stack, and the lock is held for them */
 
 /* Bytes in an entry of the guest's tables. */
 static unsigned int entry_size(struct vcpu *vcpu)
@@ -24,13 +24,13 @@ static unsigned int entry_size(struct vcpu *vcpu)
 	return regs_paging(vcpu) && !(cr4_get(vcpu) & X86_CR4_PAE) ? sizeof(u32) : sizeof(u64);
 }
 
-static bool is_entry(const struct shadow_update *u, unsigned int size)
+static bool is_entry(const struct corbel_mmu_update *u, unsigned int size)
 {
 	return !(u->gpa % size) && (size == sizeof(u64) || !(u->value >> 32));
 }
 
 /* In memory first: whoever fills the shadow at the same time then finds it, or we find what he filled. */
-static long write_entry(struct vcpu *vcpu, const struct shadow_update *u, unsigned int size)
+static long write_entry(struct vcpu *vcpu, const struct corbel_mmu_update *u, unsigned int size)
 {
 	if (!is_entry(u, size))
 		return -KVM_EINVAL;
@@ -41,20 +41,15 @@ static long write_entry(struct vcpu *vcpu, const struct shadow_update *u, unsign
 static unsigned int update_some(struct vcpu *vcpu, const struct corbel_mmu_update *list,
 				unsigned int n, long *error)
 {
-	struct shadow_update updates[CHUNK];
 	unsigned int size = entry_size(vcpu), i;
 
 	for (i = 0; i < n; i++) {
-		updates[i].gpa = list[i].gpa;
-		updates[i].value = list[i].value;
-		*error = write_entry(vcpu, &updates[i], size);
+		*error = write_entry(vcpu, &list[i], size);
 		if (*error)
 			break;
-		if (vcpu->vm->mmu.shadow)
-			shadow_find_ahead(vcpu, &updates[i]);
 	}
 	if (vcpu->vm->mmu.shadow)
-		shadow_updated(vcpu, updates, i);
+		shadow_updated(vcpu, list, i);
 	return i;
 }
 
@@ -93,16 +88,10 @@ long pvmmu_update(struct vcpu *vcpu, gpa_t list, unsigned long count, unsigned l
 static bool update_one(struct vcpu *vcpu, gpa_t list, gva_t *flush, bool *several)
 {
 	unsigned int size = entry_size(vcpu);
-	struct corbel_mmu_update update;
-	struct shadow_update u;
+	struct corbel_mmu_update u;
 
-	if (guest_read_near(vcpu, list, &update, sizeof(update)))
+	if (guest_read_near(vcpu, list, &u, sizeof(u)) || !is_entry(&u, size))
 		return false;
-	u.gpa = update.gpa;
-	u.value = update.value;
-	if (!is_entry(&u, size))
-		return false;
-	shadow_find_ahead(vcpu, &u);
 	return shadow_try_update(vcpu, &u, size, flush, several);
 }
 

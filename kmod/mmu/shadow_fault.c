@@ -430,32 +430,18 @@ bool shadow_fault_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 	return done;
 }
 
-/* Ahead of any access, for the paravirtual MMU */
-
-void shadow_find_ahead(struct vcpu *vcpu, struct shadow_update *u)
-{
-	struct tdp_fault *t = &u->page;
-
-	t->slot = NULL;
-	if ((u->value & (GPTE_P | GPTE_A)) != (GPTE_P | GPTE_A) ||
-	    !shadow_region_used(vcpu->vm->mmu.shadow, u->gpa >> PAGE_SHIFT))
-		return;
-	t->write = false;
-	t->exec = false;
-	find_slot(vcpu, t, u->value & GPTE_ADDR);
-	if (t->slot && !find_fast(vcpu, t))
-		t->slot = NULL;
-}
-
-void shadow_map_ahead(struct vcpu *vcpu, struct shadow_page *sp, unsigned int i, u64 gpte,
-		      const struct tdp_fault *page)
+/* Ahead of any access, for the paravirtual MMU. Who zaps waits for the lock that we have. */
+void shadow_map_ahead(struct vcpu *vcpu, struct shadow_page *sp, unsigned int i, u64 gpte)
 {
 	struct shadow_fault f;
 
-	f.t = *page;
+	f.t.write = false;
+	f.t.exec = false;
 	f.marker = 0;
 	f.dirty = gpte & GPTE_D;
 	f.rights = (sp->role.w ? gpte & GPTE_W : 0) | (sp->role.u ? gpte & GPTE_U : 0) |
 		   (sp->role.x ? gpte & GPTE_NX : GPTE_NX);
-	install(vcpu, &f, sp, i);
+	find_slot(vcpu, &f.t, gpte & GPTE_ADDR);
+	if (f.t.slot && find_fast(vcpu, &f.t) && !fault_stale(vcpu->vm, &f.t))
+		install(vcpu, &f, sp, i);
 }

@@ -3,6 +3,7 @@
  * Shadow tables follow the guest's: roots, what its flushes ask for, and what is written to its
  * tables.
  */
+#include <linux/corbel.h>
 #include <linux/srcu.h>
 #include <linux/uaccess.h>
 #include <asm/processor-flags.h>
@@ -401,58 +402,52 @@ void shadow_written(struct vcpu *vcpu, gpa_t gpa, unsigned int len)
 		shadow_written(vcpu, gpa + n, len - n);
 }
 
-/* What a walk would find now, by the table's one entry @i. */
-static void map_update(const struct gwalk *w, struct shadow_page *sp, unsigned int i,
-		       const struct shadow_update *u)
+/* Nothing is there, and an access would set no bit of the guest's entry. */
+static bool maps_ahead(const struct gwalk *w, struct shadow_page *sp, unsigned int i, u64 gpte)
 {
-	u64 gpte;
+	u64 now;
 
-	if (shadow_entry_read(w->vcpu, u->gpa, w->size, &gpte) && gpte == u->value &&
-	    !gwalk_has_reserved(w, 1, gpte) && !fault_stale(sp->vm, &u->page))
-		shadow_map_ahead(w->vcpu, sp, i, gpte, &u->page);
+	return sp->role.level == 1 && !sp->table[i] && (gpte & (GPTE_P | GPTE_A)) == (GPTE_P | GPTE_A) &&
+	       !gwalk_has_reserved(w, 1, gpte) && shadow_entry_read(w->vcpu, guest_entry(sp, i), w->size, &now) &&
+	       now == gpte;
 }
 
-static void update_page(const struct gwalk *w, struct shadow_page *sp, const struct shadow_update *u)
+static void update_page(const struct gwalk *w, struct shadow_page *sp,
+			const struct corbel_mmu_update *u)
 {
-	unsigned int i;
+	unsigned int i, n = entries_of(sp, u->gpa, &i);
 
 	sp->writes = 0;
-	sync_guest_entry(w, sp, u->gpa);
-	if (u->page.slot && sp->role.level == 1 && entries_of(sp, u->gpa, &i) && !sp->table[i])
-		map_update(w, sp, i, u);
-}
-
-static void follow_update(const struct gwalk *w, struct shadow_batch *b,
-			  const struct shadow_update *u)
-{
-	union shadow_role mode = shadow_root_role(w->vcpu);
-	gfn_t gfn = u->gpa >> PAGE_SHIFT;
-	struct shadow_page *sp;
-	struct hlist_node *next;
-
-	for_each_table_page(sp, next, b->vm, gfn) {
-		if (same_mode(sp->role, mode))
-			update_page(w, sp, u);
-		else
-			shadow_zap_page(b, sp);
+	for (; n; n--, i++) {
+		if (test_bit(i, sp->used))
+			sync_entry(w, sp, i);
+		if (maps_ahead(w, sp, i, u->value))
+			shadow_map_ahead(w->vcpu, sp, i, u->value);
 	}
 }
 
-static void follow_updates(struct vcpu *vcpu, const struct shadow_update *updates, unsigned int n)
+static void follow_updates(struct vcpu *vcpu, const struct corbel_mmu_update *u, unsigned int n)
 {
-	const struct shadow_update *u;
+	union shadow_role mode = shadow_root_role(vcpu);
 	struct shadow_batch b;
+	struct shadow_page *sp;
+	struct hlist_node *next;
 	struct gwalk w;
 
 	gwalk_mode(&w, vcpu);
 	shadow_batch_start(&b, vcpu->vm);
-	for (u = updates; u < updates + n; u++)
-		if (shadow_region_used(vcpu->vm->mmu.shadow, u->gpa >> PAGE_SHIFT))
-			follow_update(&w, &b, u);
+	for (; n; n--, u++) {
+		for_each_table_page(sp, next, vcpu->vm, u->gpa >> PAGE_SHIFT) {
+			if (same_mode(sp->role, mode))
+				update_page(&w, sp, u);
+			else
+				shadow_zap_page(&b, sp);
+		}
+	}
 	shadow_batch_finish(&b);
 }
 
-void shadow_updated(struct vcpu *vcpu, const struct shadow_update *updates, unsigned int n)
+void shadow_updated(struct vcpu *vcpu, const struct corbel_mmu_update *updates, unsigned int n)
 {
 	write_lock(&vcpu->vm->mmu_lock);
 	follow_updates(vcpu, updates, n);
@@ -460,7 +455,7 @@ void shadow_updated(struct vcpu *vcpu, const struct shadow_update *updates, unsi
 }
 
 /* Written with the lock held, so that who does not get it has written nothing. */
-bool shadow_try_update(struct vcpu *vcpu, const struct shadow_update *u, unsigned int size,
+bool shadow_try_update(struct vcpu *vcpu, const struct corbel_mmu_update *u, unsigned int size,
 		       gva_t *flush, bool *several)
 {
 	bool done;

@@ -10,6 +10,7 @@
 #include "ktap.h"
 #include "vm.h"
 #include "mem/slots.h"
+#include "compat.h"
 #include "mmu/pvmmu.h"
 #include "mmu/shadow.h"
 #include "mmu/tdp.h"
@@ -460,6 +461,34 @@ static void reclaim_at_the_limit(void)
 	}
 }
 
+/* The host wants memory back. */
+static void shrink(void)
+{
+	FOR_BOTH(lazy) {
+		struct shrink_control control = { .nr_to_scan = 3 };
+		unsigned long n;
+
+		start(lazy);
+		EXPECT_EQ(host_shrinker.count_objects(&host_shrinker, &control), SHRINK_EMPTY);
+		EXPECT_EQ(host_shrinker.scan_objects(&host_shrinker, &control), SHRINK_STOP);
+		four_tables();
+		use_long(0, 20);
+		EXPECT_EQ(touch(0, 0x3000, user_writes), MEMORY);
+		n = host_shrinker.count_objects(&host_shrinker, &control);
+		EXPECT_EQ(n, 4);
+		write_lock(&vm.mmu_lock);
+		EXPECT_EQ(host_shrinker.scan_objects(&host_shrinker, &control), SHRINK_STOP);
+		write_unlock(&vm.mmu_lock);
+		EXPECT_EQ(host_shrinker.scan_objects(&host_shrinker, &control), 3);
+		EXPECT_EQ(host_shrinker.count_objects(&host_shrinker, &control), 1);	/* the root */
+		EXPECT_EQ(host_shrinker.scan_objects(&host_shrinker, &control), SHRINK_STOP);
+		EXPECT_EQ(touch(0, 0x3000, user_writes), MEMORY);
+		EXPECT_EQ(host_shrinker.count_objects(&host_shrinker, &control), n);
+		model_check();
+		shadow_end();
+	}
+}
+
 /* A root that is given up while others run on it lives until the last of them has left. */
 static void dead_roots(void)
 {
@@ -755,6 +784,7 @@ int main(int argc, char **argv)
 		{ "tables in read-only memory", tables_in_read_only_memory },
 		{ "devices, with and without markers", devices },
 		{ "shadow pages have a limit", reclaim_at_the_limit },
+		{ "shadow pages go back to the host", shrink },
 		{ "a root dies while others run on it", dead_roots },
 		{ "a table becomes data", recycled_as_data },
 		{ "dirty log", dirty_log },

@@ -3,6 +3,7 @@
 #include <linux/corbel.h>
 #include <linux/mmu_notifier.h>
 #include <linux/uaccess.h>
+#include "compat.h"
 #include "ktap.h"
 #include "vm.h"
 #include "mem/slots.h"
@@ -317,6 +318,13 @@ static void fuzz_host(void)
 	}
 }
 
+static void fuzz_shrink(void)
+{
+	struct shrink_control control = { .nr_to_scan = 1 + rnd(4) };
+
+	host_shrinker.scan_objects(&host_shrinker, &control);
+}
+
 static void everybody_flushes(void)
 {
 	int cpu;
@@ -429,7 +437,10 @@ static void interfere(struct vcpu *vcpu)
 		model_invlpg(cpu, some_gva(cpu));
 		break;
 	case 4:
-		model_flush(cpu);
+		if (rnd(2))
+			model_flush(cpu);
+		else
+			fuzz_shrink();
 		break;
 	case 5:
 		fuzz_access(cpu);
@@ -469,6 +480,8 @@ static void fuzz_step(void)
 		fuzz_update(cpu);
 	else if (what < 920)
 		model_speculate(cpu, some_gva(cpu));
+	else if (what < 922)
+		fuzz_shrink();
 	else if (what < 960)
 		fuzz_host();
 	else if (what < 985)
