@@ -117,7 +117,7 @@ bool exit_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 	case EXIT_INVLPG:
 		return invlpg_fast(vcpu, exit);
 	case EXIT_CR:
-		return cr3_write_fast(vcpu, exit);
+		return cr3_fast(vcpu, exit);
 	default:
 		return false;
 	}

@@ -179,24 +179,33 @@ bool cr3_write(struct vcpu *vcpu, u64 val)
 	return true;
 }
 
-bool cr3_write_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
+static bool cr3_write_fast(struct vcpu *vcpu, u64 val)
 {
+	hpa_t root = vcpu->mmu.root;
 	bool flush = true;
-	u64 val;
 
-	if (exit->cr.cr != 3 || exit->cr.op != CR_WRITE || !vcpu->vm->mmu.shadow || !exit->insn_len ||
-	    !regs_long_mode(vcpu))
-		return false;
-	val = gpr_get(vcpu, exit->cr.gpr);
 	if (cr4_get(vcpu) & X86_CR4_PCIDE) {
 		flush = !(val & CR3_NOFLUSH);
 		val &= ~CR3_NOFLUSH;
 	}
-	if (!regs_64bit(vcpu) || val & vcpu->arch.cr3_reserved || !shadow_switch_root(vcpu, val, flush))
+	if (val & vcpu->arch.cr3_reserved || !shadow_switch_root(vcpu, val, flush))
 		return false;
 	cr3_set(vcpu, val);
 	emulate_forget(vcpu);
-	backend.tlb_flush(vcpu, TLB_GUEST, 0);
+	if (vcpu->mmu.root == root)		/* the backend flushes when it loads another */
+		backend.tlb_flush(vcpu, TLB_GUEST, 0);
+	return true;
+}
+
+/* A kernel that isolates page tables reads and writes CR3 at each crossing. */
+bool cr3_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	if (exit->cr.cr != 3 || !vcpu->vm->mmu.shadow || !exit->insn_len || !regs_64bit(vcpu))
+		return false;
+	if (exit->cr.op == CR_READ)
+		gpr_set(vcpu, exit->cr.gpr, cr3_get(vcpu));
+	else if (exit->cr.op != CR_WRITE || !cr3_write_fast(vcpu, gpr_get(vcpu, exit->cr.gpr)))
+		return false;
 	return vcpu_skip_insn(vcpu) == RESUME;
 }
 

@@ -11,8 +11,8 @@
  * Context: vCPU loaded, vm->srcu held for reading (PDPTEs are read from guest memory).
  */
 bool cr0_write(struct vcpu *vcpu, u64 val);
-/** cr3_write_fast() - a plain write to CR3 under shadow paging, with interrupts off. Return: done */
-bool cr3_write_fast(struct vcpu *vcpu, struct vcpu_exit *exit);
+/** cr3_fast() - MOV from and to CR3 under shadow paging, with interrupts off. Return: done */
+bool cr3_fast(struct vcpu *vcpu, struct vcpu_exit *exit);
 bool cr3_write(struct vcpu *vcpu, u64 val);
 bool cr4_write(struct vcpu *vcpu, u64 val);
 bool cr8_write(struct vcpu *vcpu, u64 val);

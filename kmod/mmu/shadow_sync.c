@@ -605,8 +605,9 @@ bool shadow_switch_root(struct vcpu *vcpu, u64 cr3, bool flush)
 	if ((flush && !list_empty_careful(&s->unsync)) || !write_trylock(&vcpu->vm->mmu_lock))
 		return false;
 	old = mmu->roots[0];
+	/* In the same mode: another would have asked for a reload, which comes before the guest. */
 	if (old && !old->dead && old->role.level == 4)
-		sp = shadow_page_find(s, cr3_gfn(cr3), shadow_root_role(vcpu));
+		sp = shadow_page_find(s, cr3_gfn(cr3), old->role);
 	if (sp) {
 		old->roots--;
 		sp->roots++;
