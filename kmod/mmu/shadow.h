@@ -12,6 +12,7 @@
 #include <linux/list.h>
 #include "mmu/fmt.h"
 #include "mmu/gwalk.h"
+#include "mmu/tdp.h"
 
 struct slot;
 
@@ -173,6 +174,27 @@ bool shadow_sync_addr(struct vcpu *vcpu, gva_t gva);
 /** shadow_sync_fault() - the guest gets a page fault: what a processor has for the address goes */
 bool shadow_try_sync_fault(struct vcpu *vcpu, gva_t gva);	/* if the lock is free */
 void shadow_sync_fault(struct vcpu *vcpu, gva_t gva);
+/* A page-table entry that the guest has had written. */
+struct shadow_update {
+	gpa_t gpa;
+	u64 value;
+	struct tdp_fault page;		/* the page that it maps, if that may be mapped ahead; else no slot */
+};
+
+/** shadow_updated() - they have been, by the paravirtual MMU. Context: vm->srcu held */
+void shadow_updated(struct vcpu *vcpu, const struct shadow_update *updates, unsigned int n);
+/**
+ * shadow_try_update() - write the entry @u and follow it, if that is no effort, then drop what INVLPG
+ * of *@flush would, if any. Context: interrupts off, page faults too. @several: as sync_addr()
+ * Return: done; false: nothing has happened
+ */
+bool shadow_try_update(struct vcpu *vcpu, const struct shadow_update *u, unsigned int size,
+		       gva_t *flush, bool *several);
+/** shadow_find_ahead() - the page that @u would map, if there is one and no effort is needed */
+void shadow_find_ahead(struct vcpu *vcpu, struct shadow_update *u);
+/** shadow_map_ahead() - a page by the guest's entry @gpte before an access asks for it */
+void shadow_map_ahead(struct vcpu *vcpu, struct shadow_page *sp, unsigned int i, u64 gpte,
+		      const struct tdp_fault *page);
 /** shadow_written() - memory was written on behalf of the guest. Context: vm->srcu held */
 void shadow_written(struct vcpu *vcpu, gpa_t gpa, unsigned int len);
 
