@@ -34,7 +34,7 @@ struct vm_stats {
 	};
 	u64 mmu_invalidations;
 	u64 remote_tlb_flushes;
-	u64 irqfds_posted, irqfds_remapped;	/* now, of those a device signals: by whom delivered */
+	u64 irqfds_posted, irqfds_remapped;	/* of those a device signals, now */
 	struct list_head link;			/* all VMs, for the totals */
 };
 

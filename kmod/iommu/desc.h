@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The posted-interrupt descriptor: where interrupts of a vCPU wait that nobody carries to it. Senders
- * here, interrupt-remapping hardware and the processor in the guest write it at once, so that all
- * is atomic: the sender sets a bit of PIR, then ON if neither SN nor ON is set, and notifies NDST
- * with NV only if it was the one to set ON. Whoever clears ON takes all of PIR afterwards.
+ * The posted-interrupt descriptor: where interrupts of a vCPU wait that nobody carries to it.
+ * Senders here, interrupt-remapping hardware and the processor in the guest write it at once, so
+ * that all is atomic: the sender sets a bit of PIR, then ON if neither SN nor ON is set, and
+ * notifies NDST with NV only if it was the one to set ON. Whoever clears ON takes all of PIR
+ * afterwards.
  */
 #ifndef CORBEL_DESC_H
 #define CORBEL_DESC_H
@@ -43,7 +44,7 @@ static inline bool desc_on(const struct posted_desc *desc)
 	return READ_ONCE(desc->control) & BIT_ULL(POSTED_ON);
 }
 
-/** desc_point() - who is to be notified, and how, from now on; ON stays. Return: what it was before */
+/** desc_point() - who is to be notified, and how, from now on; ON stays. Return: what it was */
 static inline u64 desc_point(struct posted_desc *desc, u64 control)
 {
 	u64 seen, old = READ_ONCE(desc->control);

@@ -23,7 +23,7 @@
 static bool test_posting;
 module_param(test_posting, bool, 0444);
 MODULE_PARM_DESC(test_posting,
-		 "Post to any interrupt chip that takes it: for the tests' posting agent (default: no)");
+		 "Post to any chip that takes it: for the tests' posting agent (default: no)");
 #else
 #define test_posting	false
 #endif
@@ -41,8 +41,8 @@ static bool host_posts(void)
 }
 
 /*
- * The one vCPU a GSI's message goes to; NULL if there is none or are several, or if it takes software
- * to deliver it.
+ * The one vCPU a GSI's message goes to; NULL if there is none or are several, or if it takes
+ * software to deliver it.
  */
 static struct vcpu *postable(struct vm *vm, u32 gsi, u32 *vector)
 {
@@ -62,8 +62,9 @@ static struct vcpu *postable(struct vm *vm, u32 gsi, u32 *vector)
 }
 
 /*
- * vCPUs that sleep already must do so anew, to be woken by hardware, and find what it has posted until
- * then. There is no way back: looking whether it is still needed would cost more than it saves.
+ * vCPUs that sleep already must do so anew, to be woken by hardware, and find what it has posted
+ * until then. There is no way back: looking whether it is still needed would cost more than it
+ * saves.
  */
 static void posts_begin(struct vm *vm)
 {
@@ -73,7 +74,7 @@ static void posts_begin(struct vm *vm)
 	if (vm->irq.ir.posts)
 		return;
 	WRITE_ONCE(vm->irq.ir.posts, true);
-	smp_mb();	/* the flag before who sleeps; a vCPU says that it sleeps, then looks at it */
+	smp_mb();	/* flag before who sleeps; a vCPU says that it sleeps, then looks at it */
 	vm_for_each_vcpu(i, vcpu, vm)
 		vcpu_kick(vcpu);
 }
@@ -93,8 +94,8 @@ static bool post(struct ir_bypass *bypass)
 }
 
 /*
- * ir.lock held, vm->srcu too. Nothing has to stand still meanwhile: an interrupt goes either way, and
- * both lead to the vCPU.
+ * ir.lock held, vm->srcu too. Nothing has to stand still meanwhile: an interrupt goes either way,
+ * and both lead to the vCPU.
  */
 static void aim(struct ir_bypass *bypass)
 {
@@ -215,13 +216,14 @@ void ir_cpu_off(void)
 /* Not woken for what it cannot take: it would look, leave ON set, and be woken for ever. */
 static bool sleeps(struct vcpu *vcpu)
 {
-	return rcuwait_active(&vcpu->wait) && READ_ONCE(vcpu->irq.mp_state) == KVM_MP_STATE_HALTED &&
+	return rcuwait_active(&vcpu->wait) && vcpu->irq.mp_state == KVM_MP_STATE_HALTED &&
 	       lapic_mode(vcpu) != LAPIC_DISABLED && inject_irq_allowed(vcpu);
 }
 
 /*
- * The run queue's lock is held, so the thread cannot be woken from here: an interrupt does it as soon
- * as it is off the CPU. The nesting tells lockdep that no CPU waits for another's sleepers there.
+ * The run queue's lock is held, so the thread cannot be woken from here: an interrupt does it as
+ * soon as it is off the CPU. The nesting tells lockdep that no CPU waits for another's sleepers
+ * there.
  */
 static void fall_asleep(struct vcpu *vcpu, int cpu)
 {
@@ -275,8 +277,8 @@ void ir_vcpu_put(struct vcpu *vcpu, int cpu)
 		return;
 	if (sleeps(vcpu))
 		fall_asleep(vcpu, cpu);
-	else
-		set_bit(POSTED_SN, (unsigned long *)&desc->control);	/* it looks when it comes back */
+	else	/* it looks when it comes back */
+		set_bit(POSTED_SN, (unsigned long *)&desc->control);
 }
 
 /* Life */

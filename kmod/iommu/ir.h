@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Interrupts of assigned devices. Hardware that can post writes them into the vCPU's descriptor by
- * itself; otherwise the host takes them, remapped where its hardware does that, and signals an irqfd.
+ * Interrupts of assigned devices. Hardware that can post writes them into the vCPU's descriptor
+ * by itself; otherwise the host takes them, remapped where its hardware does that, and signals an
+ * irqfd.
  */
 #ifndef CORBEL_IR_H
 #define CORBEL_IR_H
@@ -16,7 +17,7 @@ struct posted_desc;
 struct vm_ir {
 	spinlock_t lock;		/* interrupts off: all of this, and what its bypasses say */
 	struct list_head bypasses;	/* of irqfds whose device has shown up */
-	bool posts;			/* hardware has posted to this VM: never cleared; read without lock */
+	bool posts;			/* hardware has posted to it: stays; read unlocked */
 };
 
 /* An irqfd's end of the way from a device. */
@@ -37,7 +38,7 @@ struct vcpu_ir {
 
 int ir_module_init(void);
 void ir_module_exit(void);
-void ir_cpu_off(void);			/* nobody is notified on this CPU any more. Interrupts off */
+void ir_cpu_off(void);		/* nobody is notified on this CPU any more. Interrupts off */
 void ir_vm_init(struct vm *vm);
 
 /**
@@ -48,7 +49,7 @@ void ir_vm_init(struct vm *vm);
 void ir_connect(struct ir_bypass *bypass, struct vm *vm, u32 gsi, void *token);
 void ir_disconnect(struct ir_bypass *bypass);	/* returns when nothing is posted for it any more */
 
-/** ir_update() - routes or APIC ids have changed, and are published. Context: any, no spinlock held */
+/** ir_update() - routes or APIC ids have changed, as published. Context: any, no spinlock held */
 void ir_update(struct vm *vm);
 
 /* The vCPU comes to a CPU, or leaves it. Preemption off; put: before the backend's. */

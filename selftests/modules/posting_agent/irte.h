@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What interrupt-remapping hardware reads and decides, by the Intel VT-d specification: entries of the
- * interrupt-remapping table in both formats ("Interrupt Remapping Table Entry (IRTE) for Remapped
- * Interrupts", "... for Posted Interrupts"), the posted-interrupt descriptor ("Posted Interrupt
- * Descriptor (PID)"), and "Interrupt-Posting Hardware Operation". Bit numbers are the specification's.
+ * What interrupt-remapping hardware reads and decides, by the Intel VT-d specification: entries
+ * of the interrupt-remapping table in both formats ("Interrupt Remapping Table Entry (IRTE) for
+ * Remapped Interrupts", "... for Posted Interrupts"), the posted-interrupt descriptor ("Posted
+ * Interrupt Descriptor (PID)"), and "Interrupt-Posting Hardware Operation". Bit numbers are the
+ * specification's.
  */
 #ifndef POSTING_AGENT_IRTE_H
 #define POSTING_AGENT_IRTE_H
@@ -41,7 +42,7 @@ struct irte {
 #define IRTE_RESERVED_HIGH		0xfffffffffff00000ull	/* 127:84 */
 #define IRTE_POSTED_RESERVED_LOW	0x0000003fff0030fcull	/* 7:2, 13:12, 37:24 */
 #define IRTE_POSTED_RESERVED_HIGH	0x00000000fff00000ull	/* 95:84 */
-#define PID_RESERVED			0x00000000ff00fffcull	/* of bits 319:256: 271:258, 287:280 */
+#define PID_RESERVED			0x00000000ff00fffcull	/* 271:258, 287:280 */
 
 /* The descriptor's second 64 bits from bit 256 on */
 #define PID_ON			(256 - 256)	/* outstanding notification */

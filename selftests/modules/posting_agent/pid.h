@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What interrupt-remapping hardware does to a posted-interrupt descriptor: "Interrupt-Posting Hardware
- * Operation" of the VT-d specification. What is one access to its cache line there is two here: the bit
- * of PIR, then ON. The order is what those who clear SN or ON rely on.
+ * What interrupt-remapping hardware does to a posted-interrupt descriptor: "Interrupt-Posting
+ * Hardware Operation" of the VT-d specification. What is one access to its cache line there is
+ * two here: the bit of PIR, then ON. The order is what those who clear SN or ON rely on.
  */
 #ifndef POSTING_AGENT_PID_H
 #define POSTING_AGENT_PID_H

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A software posting agent, for tests only: interrupt-remapping hardware, devices behind it, and the
- * driver that hands their interrupts to an eventfd, where there is no such hardware. The remapping
- * table has the layout of the VT-d specification. A device's interrupt goes by its entry: posted into
- * the descriptor that irq_set_vcpu_affinity() has named, by the specification's rules; or sent to a CPU
- * of the host, whose vector leads to the driver's handler as any interrupt's does.
+ * A software posting agent, for tests only: interrupt-remapping hardware, devices behind it, and
+ * the driver that hands their interrupts to an eventfd, where there is no such hardware. The
+ * remapping table has the layout of the VT-d specification. A device's interrupt goes by its
+ * entry: posted into the descriptor that irq_set_vcpu_affinity() has named, by the
+ * specification's rules; or sent to a CPU of the host, whose vector leads to the driver's handler
+ * as any interrupt's does.
  */
 #include <linux/eventfd.h>
 #include <linux/fs.h>

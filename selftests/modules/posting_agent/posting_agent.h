@@ -23,7 +23,7 @@ enum posting_agent_flags {
 	POSTING_AGENT_URGENT = 2,	/* posted entries have URG */
 };
 
-/* How it is from the next order on; signal this eventfd (-1: none) as a driver for assigned devices does. */
+/* From the next order on; and signal this eventfd (-1: none) as VFIO does. */
 #define POSTING_AGENT_SET_FLAGS		_IOW(0xbe, 0x80, __u32)
 #define POSTING_AGENT_SET_EVENTFD	_IOW(0xbe, 0x81, __s32)
 /* The device sends its interrupt: with its own requester id, or with one that is not its own. */

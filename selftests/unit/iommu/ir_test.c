@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What ir.c orders the host's interrupt chip to do, and whom a descriptor notifies. Catches: a message
- * posted that one descriptor cannot stand for, an order to hardware that cannot post, a device whose
- * interrupts go on being posted when they should not; a notification to the wrong CPU, one to a vCPU
- * that does not want any, or none to one that sleeps.
+ * What ir.c orders the host's interrupt chip to do, and whom a descriptor notifies. Catches: a
+ * message posted that one descriptor cannot stand for, an order to hardware that cannot post, a
+ * device whose interrupts go on being posted when they should not; a notification to the wrong
+ * CPU, one to a vCPU that does not want any, or none to one that sleeps.
  */
 #include <linux/irq.h>
 #include <linux/irqbypass.h>

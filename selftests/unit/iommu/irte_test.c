@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The posting agent's table entries and Corbel's descriptor against the tables of the VT-d
- * specification, bit by bit. Catches: a field at the wrong bit, or one bit too wide; a reserved bit that
- * is set, or not looked at; a notification that the specification does not order, or one left out.
+ * specification, bit by bit. Catches: a field at the wrong bit, or one bit too wide; a reserved
+ * bit that is set, or not looked at; a notification that the specification does not order, or one
+ * left out.
  */
 #include <linux/kernel.h>
 #include "../../modules/posting_agent/irte.h"
@@ -97,8 +98,9 @@ static void remapped(void)
 		EXPECT_EQ(R("DST", irte), dest);
 		EXPECT_EQ(R("SID", irte), sid);
 		EXPECT_EQ(R("SVT", irte), 1);
-		EXPECT_EQ(R("SQ", irte) + R("FPD", irte) + R("DM", irte) + R("RH", irte) + R("TM", irte) +
-			  R("DLM", irte) + R("AVAIL", irte) + R("reserved", irte), 0);
+		EXPECT_EQ(R("SQ", irte) + R("FPD", irte) + R("DM", irte) + R("RH", irte) +
+			  R("TM", irte) + R("DLM", irte) + R("AVAIL", irte) +
+			  R("reserved", irte), 0);
 		EXPECT(!irte_is_posted(irte));
 		EXPECT_EQ(irte_vector(irte), vector);
 		EXPECT_EQ(irte_dest(irte), dest);
@@ -125,7 +127,8 @@ static void posted(void)
 		EXPECT_EQ(P("PDAH", irte), pid >> 32);
 		EXPECT_EQ(P("SID", irte), sid);
 		EXPECT_EQ(P("SVT", irte), 1);
-		EXPECT_EQ(P("SQ", irte) + P("FPD", irte) + P("AVAIL", irte) + P("reserved", irte), 0);
+		EXPECT_EQ(P("SQ", irte) + P("FPD", irte) + P("AVAIL", irte) +
+			  P("reserved", irte), 0);
 		EXPECT(irte_is_posted(irte));
 		EXPECT_EQ(irte_is_urgent(irte), urgent);
 		EXPECT_EQ(irte_vector(irte), vector);

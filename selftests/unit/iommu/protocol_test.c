@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Senders and a vCPU on one descriptor, all at once on the CPUs of this machine, whose memory ordering is
- * the real one: the senders by the specification's rules, the vCPU as ir.c and the processor do it.
- * Catches: an interrupt that nobody carries, because sender and vCPU both rely on the other.
+ * Senders and a vCPU on one descriptor, all at once on the CPUs of this machine, whose memory
+ * ordering is the real one: the senders by the specification's rules, the vCPU as ir.c and the
+ * processor do it. Catches: an interrupt that nobody carries, because sender and vCPU both rely
+ * on the other.
  */
 #include <linux/kernel.h>
 #include <pthread.h>
@@ -40,7 +41,7 @@ static void *sender(void *arg)
 
 	for (i = 1; i <= per_sender && !__atomic_load_n(&lost, __ATOMIC_RELAXED); i++) {
 		__atomic_store_n(&sent[me], i, __ATOMIC_RELAXED);
-		if (pid_post((struct descriptor *)&desc, 64 * me + 0x31, false, &control) == PID_NOTIFY)
+		if (pid_post((void *)&desc, 64 * me + 0x31, false, &control) == PID_NOTIFY)
 			notify(control);
 		clock_gettime(CLOCK_MONOTONIC, &start);
 		while (__atomic_load_n(&seen[me], __ATOMIC_RELAXED) != i) {
@@ -66,13 +67,15 @@ static void collect(void)
 	for (i = 0; i < NR_SENDERS; i++)
 		if (READ_ONCE(desc.pir[i]) && test_and_clear_bit(0x31, &desc.pir[i])) {
 			taken[i]++;
-			__atomic_store_n(&seen[i], __atomic_load_n(&sent[i], __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+			__atomic_store_n(&seen[i], __atomic_load_n(&sent[i], __ATOMIC_RELAXED),
+					 __ATOMIC_RELAXED);
 		}
 }
 
 static bool over(void)
 {
-	return !__atomic_load_n(&senders_left, __ATOMIC_SEQ_CST) || __atomic_load_n(&lost, __ATOMIC_RELAXED);
+	return !__atomic_load_n(&senders_left, __ATOMIC_SEQ_CST) ||
+	       __atomic_load_n(&lost, __ATOMIC_RELAXED);
 }
 
 /* In the guest only notifications count. */
