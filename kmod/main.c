@@ -13,6 +13,7 @@
 #include "backend.h"
 #include "compat.h"
 #include "cpu/cpu.h"
+#include "iommu/ir.h"
 #include "main.h"
 #include "mem/mem.h"
 #include "mmu/mmu.h"
@@ -66,6 +67,7 @@ static int cpu_off(unsigned int cpu)
 	local_irq_save(flags);
 	if (this_cpu_read(virt_on)) {
 		this_cpu_write(virt_on, false);
+		ir_cpu_off();
 		backend.cpu_off();
 	}
 	local_irq_restore(flags);
@@ -229,6 +231,7 @@ static const struct {
 	{ mem_module_init, mem_module_exit },
 	{ cpu_module_init, cpu_module_exit },
 	{ virt_start, virt_stop },
+	{ ir_module_init, ir_module_exit },
 	{ nodes_register, nodes_deregister },
 };
 

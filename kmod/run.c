@@ -142,7 +142,7 @@ static bool must_leave(struct vcpu *vcpu)
 static bool enter_begin(struct vcpu *vcpu)
 {
 	smp_store_mb(vcpu->mode, VCPU_IN_GUEST);
-	if (vcpu->irq.apicv)
+	if (vcpu->irq.apicv || unlikely(READ_ONCE(vcpu->vm->irq.ir.posts)))
 		backend.apicv_sync(vcpu);
 	return !must_leave(vcpu);
 }

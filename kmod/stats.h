@@ -17,6 +17,7 @@ struct vcpu_stats {
 	u64 mmio_exits;		/* of those: KVM_EXIT_MMIO */
 	u64 irq_injections, nmi_injections, exceptions;
 	u64 halt_exits, halt_wakeups, halt_poll_success;
+	u64 posted_wakeups;	/* ended by a notification of hardware */
 	u64 host_irqs;
 	u64 tlb_flushes;
 	u64 pf_fixed, pf_mmio, insn_emulated;
@@ -33,6 +34,7 @@ struct vm_stats {
 	};
 	u64 mmu_invalidations;
 	u64 remote_tlb_flushes;
+	u64 irqfds_posted, irqfds_remapped;	/* of those a device signals, now */
 	struct list_head link;			/* all VMs, for the totals */
 };
 

@@ -33,6 +33,7 @@ static void load_here(struct vcpu *vcpu, int cpu)
 {
 	vcpu->cpu = cpu;
 	backend.vcpu_load(vcpu, cpu);
+	ir_vcpu_load(vcpu, cpu);
 	cpu_vcpu_load(vcpu);
 	vcpu->last_cpu = cpu;
 	vcpu->cache_tainted = true;
@@ -40,6 +41,7 @@ static void load_here(struct vcpu *vcpu, int cpu)
 
 static void put_here(struct vcpu *vcpu, bool preempted)
 {
+	ir_vcpu_put(vcpu, vcpu->cpu);
 	cpu_vcpu_put(vcpu, preempted);
 	backend.vcpu_put(vcpu);
 	vcpu->cpu = -1;

@@ -214,6 +214,7 @@ int irq_vm_init(struct vm *vm)
 {
 	spin_lock_init(&vm->irq.map_lock);
 	irqfd_vm_init(vm);
+	ir_vm_init(vm);
 	set_bit(APICV_NO_IRQCHIP, &vm->irq.apicv_inhibits);
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <linux/spinlock.h>
 #include "types.h"
 #include "irqfd.h"
+#include "iommu/ir.h"
 
 struct lapic;
 struct lapic_map;
@@ -32,6 +33,7 @@ struct vm_irq {
 	atomic_t routes_retired;		/* tables replaced and not yet freed */
 	struct hlist_head route_acks;		/* irq_lock; SRCU vm->srcu */
 	struct vm_irqfd irqfd;			/* irqfd.h */
+	struct vm_ir ir;			/* iommu/ir.h: interrupts that hardware may post */
 	u32 split_pins;			/* IOAPIC pins of userspace, KVM_CAP_SPLIT_IRQCHIP */
 	bool x2apic_32bit_ids;		/* KVM_CAP_X2APIC_API; under vm->lock */
 	bool x2apic_no_broadcast_quirk;
@@ -55,6 +57,7 @@ struct vcpu_irq {
 	u64 tpr_rip;
 	u64 eoi_exit[4];	/* vectors whose EOI somebody must hear of; EOI-exit bitmap */
 	unsigned int poll_ns;		/* how long a HLT may spin before it sleeps */
+	struct vcpu_ir ir;		/* iommu/ir.h: the descriptor, and whom it notifies */
 };
 
 #define IRQ_INIT_PENDING	0	/* bits of init_sipi */

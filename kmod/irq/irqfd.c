@@ -28,6 +28,7 @@ struct irqfd {
 	struct work_struct shutdown;
 	struct eventfd_ctx *resamplefd;	/* NULL: edge-triggered; else signalled at each EOI */
 	struct route_ack ack;
+	struct ir_bypass bypass;	/* edge-triggered: hardware may do without us */
 };
 
 void irqfd_vm_init(struct vm *vm)
@@ -114,6 +115,8 @@ static void irqfd_shutdown(struct work_struct *work)
 
 	/* Assignment may still be between publishing it and polling: it holds vm->srcu there. */
 	synchronize_srcu_expedited(&irqfd->vm->srcu);
+	if (!irqfd->resamplefd)
+		ir_disconnect(&irqfd->bypass);
 	eventfd_ctx_remove_wait_queue(irqfd->eventfd, &irqfd->wait, &count);
 	flush_work(&irqfd->inject);
 	irqfd_free(irqfd);
@@ -195,6 +198,8 @@ static int irqfd_assign_file(struct vm *vm, const struct kvm_irqfd *args, struct
 	/* What was signalled before is an interrupt too. */
 	if (!err && vfs_poll(file, &irqfd->pt) & EPOLLIN)
 		schedule_work(&irqfd->inject);
+	if (!err && !irqfd->resamplefd)
+		ir_connect(&irqfd->bypass, vm, irqfd->gsi, eventfd);
 	srcu_read_unlock(&vm->srcu, srcu);
 	if (err)
 		irqfd_free(irqfd);

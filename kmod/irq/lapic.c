@@ -102,9 +102,9 @@ int lapic_highest_irq(struct lapic *lapic)
 {
 	int vector;
 
+	lapic_collect(lapic);
 	if (!lapic_sw_enabled(lapic))
 		return -1;
-	lapic_collect(lapic);
 	vector = lapic_highest_irr(lapic);
 	return vector >= 0 && (vector & 0xf0) > (lapic_ppr(lapic) & 0xf0) ? vector : -1;
 }

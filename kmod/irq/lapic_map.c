@@ -100,6 +100,7 @@ void lapic_map_update(struct vm *vm)
 	spin_unlock_irqrestore(&vm->irq.map_lock, flags);
 	if (old)
 		kfree_rcu(old, rcu);
+	ir_update(vm);
 }
 
 void lapic_map_destroy(struct vm *vm)

@@ -118,6 +118,18 @@ bool route_send_gsi(struct vm *vm, u32 gsi)
 	return is_msi;
 }
 
+bool route_message(struct vm *vm, u32 gsi, struct lapic_irq *irq)
+{
+	const struct kvm_irq_routing_entry *entry;
+	const struct kvm_irq_routing_msi *msi;
+
+	if (!route_lookup(vm, gsi, &entry) || entry->type != KVM_IRQ_ROUTING_MSI)
+		return false;
+	msi = &entry->u.msi;
+	lapic_irq_from_msi(vm, msi->address_lo, msi->address_hi, msi->data, irq);
+	return true;
+}
+
 /* Acknowledgement: from the pin back to the GSI. */
 
 static u32 route_pin_gsi(struct vm *vm, unsigned int chip, unsigned int pin)
@@ -343,6 +355,7 @@ int route_set(struct vm *vm, const struct kvm_irq_routing_entry *entries, unsign
 	mutex_lock(&vm->irq_lock);
 	old = route_table(vm);
 	rcu_assign_pointer(vm->irq.routing, table);
+	ir_update(vm);
 	mutex_unlock(&vm->irq_lock);
 	if (old)
 		route_retire(vm, old);

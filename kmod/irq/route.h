@@ -6,6 +6,8 @@
 #include <linux/list.h>
 #include "types.h"
 
+struct lapic_irq;
+
 #define ROUTE_NR_GSIS	4096	/* KVM_CAP_IRQ_ROUTING */
 
 /* Who drives a line. A pin's level is the OR of its sources: one bit each, kept by the chip. */
@@ -50,6 +52,9 @@ int route_msi(struct vm *vm, const struct kvm_msi *msi);
  * Context: any, hard interrupt included. Return: false: no message; irq_set_gsi() drives its pins
  */
 bool route_send_gsi(struct vm *vm, u32 gsi);
+
+/** route_message() - what message a GSI stands for. Context: vm->srcu. Return: false: it is none */
+bool route_message(struct vm *vm, u32 gsi, struct lapic_irq *irq);
 
 /**
  * route_acked() - PIC: vector acknowledged (or EOI in AEOI); IOAPIC: EOI of a level interrupt

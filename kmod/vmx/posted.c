@@ -56,10 +56,12 @@ int vmx_posted_sync(struct vcpu *vcpu)
 	u16 status;
 	int irr;
 
-	if (caps.posted && test_bit(POSTED_ON, (unsigned long *)&vmx->pi.control)) {
+	if (caps.posted && desc_on(&vmx->pi)) {
 		clear_bit(POSTED_ON, (unsigned long *)&vmx->pi.control);
 		smp_mb__after_atomic();
 		pir_to_irr(vmx, vcpu->irq.lapic->regs);
+		if (!vcpu->irq.apicv)		/* hardware does not know that we switched it off */
+			vcpu_request(vcpu, REQ_EVENT);
 	}
 	irr = lapic_highest_irr(vcpu->irq.lapic);
 	if (!vcpu->irq.apicv)

@@ -232,7 +232,7 @@ void vmx_run_enter(struct vcpu *vcpu, bool again)
 
 	if (!again)
 		prepare(vcpu);
-	else if (vcpu->irq.apicv && test_bit(POSTED_ON, (unsigned long *)&vmx->pi.control))
+	else if (vcpu->irq.apicv && desc_on(&vmx->pi))
 		vmx_posted_sync(vcpu);	/* a self-IPI handled without leaving: nobody notifies us */
 	if (unlikely(vmx->root != vcpu->mmu.root))
 		root_load(vcpu, vmx);

@@ -155,6 +155,7 @@ static void vmx_vcpu_destroy(struct vcpu *vcpu)
 	free_page((unsigned long)vmx->pml);
 	stats_live(LIVE_PAGES, -1);
 	vpid_free(vmx->vpid);
+	vcpu->irq.ir.desc = NULL;
 	kfree(vmx);
 	vcpu->hw = NULL;
 }
@@ -167,6 +168,8 @@ static int vmx_vcpu_create(struct vcpu *vcpu)
 		return -ENOMEM;
 	vcpu->hw = vmx;
 	vmx->vcpu = vcpu;
+	if (caps.posted)
+		vcpu->irq.ir.desc = &vmx->pi;
 	vmx->cpu = -1;
 	vmx->root = INVALID_HPA;
 	vmx->timer_tsc = ~0ULL;

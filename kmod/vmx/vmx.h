@@ -5,6 +5,7 @@
 
 #include <asm/vmx.h>
 #include "backend.h"
+#include "iommu/desc.h"
 #include "vcpu.h"
 #include "vmx/caps.h"
 #include "vmx/enter.h"
@@ -15,13 +16,6 @@ struct vmcs {			/* SDM, "Format of the VMCS Region" */
 	u8 data[];
 };
 
-/* SDM, "Posted-Interrupt Descriptor": 64-byte aligned; control holds ON, SN, NV and NDST. */
-struct posted_desc {
-	u64 pir[4];
-	u64 control;
-	u64 reserved[3];
-} __aligned(64);
-
 /* CR0.TS may change without an exit; all else is ours to check. */
 #define VMX_CR0_GUEST_OWNED	X86_CR0_TS
 /* Where the guest has no paging of its own but needs some, CR3 is not what it has written. */
@@ -29,11 +23,6 @@ struct posted_desc {
 #define VMX_REASON_ENTRY_FAILED	0x80000000u
 #define VMX_REASON_VMFAIL	0xffffffffu	/* no exit happened: the entry instruction failed */
 #define VMX_PML_ENTRIES		512
-
-#define POSTED_ON		0	/* bit numbers in control */
-#define POSTED_SN		1
-#define POSTED_NV_SHIFT	16
-#define POSTED_NDST_SHIFT	32
 
 /* MSRs that only matter in user mode, restored when this CPU next goes there. */
 enum user_msr { USER_MSR_STAR, USER_MSR_LSTAR, USER_MSR_SFMASK, USER_MSR_EFER, USER_MSR_TSC_AUX,

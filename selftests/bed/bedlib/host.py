@@ -83,8 +83,8 @@ class Host:
 
     def _stock_modules(self):
         names = [name for name in self.options.modules.split(",") if name]
-        if self.options.module == "corbel":
-            names.append("irqbypass")
+        if self.options.module != "kvm":
+            names.append("irqbypass")  # corbel.ko needs it, when the command loads that too
         if self.options.module == "kvm":
             names.append(self._kvm_module())
         return self.kernel.load_order(names)

@@ -233,6 +233,14 @@ void irqfd_vm_init(struct vm *vm)
 {
 }
 
+void ir_vm_init(struct vm *vm)
+{
+}
+
+void ir_update(struct vm *vm)
+{
+}
+
 /* Life */
 
 struct vcpu *world_add_vcpu(u32 id)

@@ -12,6 +12,7 @@ typedef struct { int readers, writer; } rwlock_t;
 #define DEFINE_SPINLOCK(name)	spinlock_t name
 #define spin_lock_init(l)	((l)->held = 0)
 #define raw_spin_lock_init	spin_lock_init
+#define __RAW_SPIN_LOCK_UNLOCKED(name)	{}
 #define rwlock_init(l)		((l)->readers = (l)->writer = 0)
 
 static inline void spin_lock(spinlock_t *l)
@@ -63,6 +64,7 @@ static inline void write_unlock(rwlock_t *l)
 #define spin_lock_irqsave(l, f)	((void)((f) = 0), spin_lock(l))
 #define spin_unlock_irqrestore(l, f)	((void)(f), spin_unlock(l))
 #define raw_spin_lock	spin_lock
+#define raw_spin_lock_nested(l, n)	spin_lock(l)
 #define raw_spin_unlock	spin_unlock
 #define raw_spin_lock_irqsave	spin_lock_irqsave
 #define raw_spin_unlock_irqrestore	spin_unlock_irqrestore

@@ -1,0 +1,2 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+int irq_set_vcpu_affinity(unsigned int irq, void *info);
