@@ -240,7 +240,8 @@ static void parse_pci(struct config *c, const char *arg)
 	if (v->n == VFIO_MAX_FUNCTIONS)
 		bad("pci", arg, "there are too many PCI functions (16 at most)");
 	if (!pci_host_parse(arg, v->functions[v->n].name))
-		bad("pci", arg, "must be an address like 0000:01:00.0, as corbel pci list shows them");
+		bad("pci", arg,
+		    "must be an address like 0000:01:00.0, as corbel pci list shows them");
 	for (unsigned int i = 0; i < v->n; i++)
 		if (!strcmp(v->functions[i].name, v->functions[v->n].name))
 			bad("pci", arg, "is there twice");
@@ -331,7 +332,8 @@ static const struct option_row options[] = {
 	{ "net", "KIND", "user[,restrict], tap=IF or none, then [,mac=ADDRESS]; may be repeated",
 	  parse_net },
 	{ "hostfwd", "RULE", "tcp|udp:[ADDR]:PORT-[ADDR]:PORT into a user network", parse_hostfwd },
-	{ "pci", "ADDRESS", "PCI function of the host, bound to vfio-pci; may be repeated", parse_pci },
+	{ "pci", "ADDRESS", "PCI function of the host, bound to vfio-pci; may be repeated",
+	  parse_pci },
 	{ "console", "KIND", "serial, virtio, file:PATH or off (default: serial)", parse_console },
 	{ "rng", NULL, "add a virtio random number generator", parse_rng },
 	{ "balloon", "SIZE", "add a virtio balloon that takes SIZE away (0: only reports)",
@@ -389,9 +391,11 @@ static void finish(struct config *c)
 		error_die(EXIT_USAGE, "--merge needs --memory-backend anon; KSM merges nothing "
 			  "else");
 	if (c->merge && c->vfio.n)
-		error_die(EXIT_USAGE, "--merge merges nothing with --pci, whose DMA locks all memory");
+		error_die(EXIT_USAGE,
+			  "--merge merges nothing with --pci, whose DMA locks all memory");
 	if (c->balloon && c->vfio.n)
-		error_die(EXIT_USAGE, "--balloon gives nothing back with --pci, whose DMA locks all memory");
+		error_die(EXIT_USAGE,
+			  "--balloon gives nothing back with --pci, whose DMA locks all memory");
 	if (c->balloon_size >= c->memory)
 		error_die(EXIT_USAGE, "--balloon must be smaller than --memory");
 	if (c->nr_hostfwd && (!c->nr_nets || c->nets[0].kind != NET_USER))

@@ -38,7 +38,8 @@ static void attach(struct msix *x, struct msix_vector *v)
 		return;
 	if (v->gsi < 0)
 		v->gsi = vm_msi_alloc(vm);
-	if (v->gsi < 0 || vm_msi_route(vm, v->gsi, (uint64_t)v->addr_hi << 32 | v->addr_lo, v->data))
+	if (v->gsi < 0 ||
+	    vm_msi_route(vm, v->gsi, (uint64_t)v->addr_hi << 32 | v->addr_lo, v->data))
 		return;
 	if (v->wired || vm_irqfd(vm, v->eventfd, v->gsi, true))
 		return;

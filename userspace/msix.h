@@ -14,7 +14,7 @@ struct pci_dev;
 /* One entry, laid out as in the table that the guest sees; the rest is ours. */
 struct msix_vector {
 	uint32_t addr_lo, addr_hi, data, ctl;
-	bool pending;		/* without a source only: with one, what is pending is in @eventfd */
+	bool pending; /* without a source only: with one, what is pending is in @eventfd */
 	bool wired;		/* @eventfd is an interrupt of the guest's */
 	int gsi;		/* the route of @eventfd; -1: none yet, signal by ioctl */
 	int eventfd;

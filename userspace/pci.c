@@ -59,8 +59,10 @@ static uint64_t bar_address(const struct pci_dev *pd, unsigned int i)
 
 	if (bar->flags & PCI_BASE_ADDRESS_SPACE_IO) {
 		at &= PCI_BASE_ADDRESS_IO_MASK;
-		return command & PCI_COMMAND_IO && inside(at, bar->size, PCI_PORTS, 0x10000 - PCI_PORTS) ?
-		       at : 0;
+		return command & PCI_COMMAND_IO &&
+				       inside(at, bar->size, PCI_PORTS, 0x10000 - PCI_PORTS)
+			       ? at
+			       : 0;
 	}
 	if (!(command & PCI_COMMAND_MEMORY) || (i == PCI_ROM && !(at & PCI_ROM_ADDRESS_ENABLE)))
 		return 0;
@@ -197,7 +199,8 @@ static uint64_t take(uint64_t *next, uint64_t size, uint64_t end)
 	return at;
 }
 
-/* Returns: a free place for a BAR, 0: there is none. Large ones leave the window below 4 GiB to others. */
+/* Returns: a free place for a BAR, 0: there is none. Large ones leave the window below 4 GiB to
+ * others. */
 static uint64_t place_bar(struct pci *pci, uint64_t size, uint32_t flags)
 {
 	uint64_t at = 0;
@@ -212,8 +215,8 @@ static uint64_t place_bar(struct pci *pci, uint64_t size, uint32_t flags)
 }
 
 /*
- * A BAR, placed in a window; it answers once the guest enables decoding. @size is a power of two, @flags
- * are those of the register.
+ * A BAR, placed in a window; it answers once the guest enables decoding. @size is a power of two,
+ * @flags are those of the register.
  */
 void pci_add_bar(struct pci_dev *pd, unsigned int bar, uint64_t size, uint32_t flags, bus_fn fn,
 		 void *dev)

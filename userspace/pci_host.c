@@ -46,7 +46,7 @@ bool pci_host_exists(const char *name)
 }
 
 /* Returns: whether the link is there; @to is the last part of what it points to. */
-static bool link_to(const char *name, const char *attr, char *to, size_t size)
+bool pci_host_link(const char *name, const char *attr, char *to, size_t size)
 {
 	char path[PATH_MAX], target[PATH_MAX];
 	const char *last;
@@ -67,14 +67,14 @@ int pci_host_group(const char *name)
 {
 	char group[32];
 
-	return link_to(name, "iommu_group", group, sizeof(group)) ? atoi(group) : -1;
+	return pci_host_link(name, "iommu_group", group, sizeof(group)) ? atoi(group) : -1;
 }
 
 /* Returns: whether a driver holds the function. */
 bool pci_host_driver(const char *name, char *driver, size_t size)
 {
 	driver[0] = 0;
-	return link_to(name, "driver", driver, size);
+	return pci_host_link(name, "driver", driver, size);
 }
 
 static bool first_line(const char *path, char *value, size_t size)
@@ -149,8 +149,8 @@ void pci_host_group_functions(int group, struct pci_host_list *list)
 }
 
 /*
- * Returns: whether a group stays usable with this member under @driver ("": none), as VFIO sees it: a
- * driver of the host's would let the guest's DMA reach what that driver owns.
+ * Returns: whether a group stays usable with this member under @driver ("": none), as VFIO sees it:
+ * a driver of the host's would let the guest's DMA reach what that driver owns.
  */
 bool pci_host_harmless(const char *name, const char *driver)
 {
@@ -188,7 +188,7 @@ bool pci_host_unsafe_allowed(void)
 {
 	char path[PATH_MAX], value[8];
 
-	snprintf(path, sizeof(path), "%s/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts",
-		 pci_host_sysfs);
+	snprintf(path, sizeof(path),
+		 "%s/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts", pci_host_sysfs);
 	return first_line(path, value, sizeof(value)) && (*value == 'Y' || *value == '1');
 }

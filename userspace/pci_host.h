@@ -17,6 +17,7 @@ extern const char *pci_host_sysfs;	/* "/sys"; tests have another one */
 
 bool pci_host_parse(const char *text, char *name);
 bool pci_host_exists(const char *name);
+bool pci_host_link(const char *name, const char *attr, char *to, size_t size);
 int pci_host_group(const char *name);
 bool pci_host_driver(const char *name, char *driver, size_t size);
 bool pci_host_attr(const char *name, const char *attr, char *value, size_t size);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Which pages of a BAR a guest may have mapped: all but those that hold the MSI-X table or its PBA. */
+/* Which pages of a BAR a guest may have mapped: all but those that hold the MSI-X table or its PBA.
+ */
 #include "vfio_area.h"
 
 static unsigned int put(struct vfio_area *areas, unsigned int n, uint64_t start, uint64_t end)
@@ -15,8 +16,8 @@ static unsigned int put(struct vfio_area *areas, unsigned int n, uint64_t start,
 /**
  * vfio_area_cut - take a range out of areas
  *
- * Where one falls into two and there is no room for the second, that stays trapped: slower, and right.
- * Returns: how many there are then; parts of pages are gone.
+ * Where one falls into two and there is no room for the second, that stays trapped: slower, and
+ * right. Returns: how many there are then; parts of pages are gone.
  */
 unsigned int vfio_area_cut(struct vfio_area *areas, unsigned int n, uint64_t start, uint64_t size)
 {

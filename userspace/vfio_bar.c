@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * BARs of an assigned function. Pages that VFIO lets us map are the guest's own, as memory slots; the
- * pages of the MSI-X table and PBA, I/O ports, small BARs and the expansion ROM are trapped.
+ * BARs of an assigned function. Pages that VFIO lets us map are the guest's own, as memory slots;
+ * the pages of the MSI-X table and PBA, I/O ports, small BARs and the expansion ROM are trapped.
  */
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
@@ -31,7 +31,8 @@ static bool msix_access(struct vfio_bar *b, uint64_t off, void *data, unsigned i
 		return false;
 	table = pci_get32(&vp->pci, vp->cfg.msix + PCI_MSIX_TABLE);
 	pba = pci_get32(&vp->pci, vp->cfg.msix + PCI_MSIX_PBA);
-	if ((table & PCI_MSIX_TABLE_BIR) == b->index && within(off, table, x->n * PCI_MSIX_ENTRY_SIZE)) {
+	if ((table & PCI_MSIX_TABLE_BIR) == b->index &&
+	    within(off, table, x->n * PCI_MSIX_ENTRY_SIZE)) {
 		msix_table_access(x, off - (table & PCI_MSIX_TABLE_OFFSET), data, len, write);
 		return true;
 	}
@@ -141,8 +142,8 @@ static unsigned int mappable(const struct vfio_region_info *info, struct vfio_ar
 }
 
 /* The table is the launcher's: what the guest writes there must not reach the hardware. */
-static unsigned int without_msix(const struct vfio_pci *vp, unsigned int bar, struct vfio_area *areas,
-				 unsigned int n)
+static unsigned int without_msix(const struct vfio_pci *vp, unsigned int bar,
+				 struct vfio_area *areas, unsigned int n)
 {
 	uint32_t table, pba;
 
@@ -161,8 +162,8 @@ static unsigned int without_msix(const struct vfio_pci *vp, unsigned int bar, st
 static void map_windows(struct vfio_bar *b, const struct vfio_area *areas, unsigned int n)
 {
 	for (unsigned int i = 0; i < n; i++) {
-		void *hva = mmap(NULL, areas[i].size, PROT_READ | PROT_WRITE, MAP_SHARED, b->vp->f->fd,
-				 b->offset + areas[i].start);
+		void *hva = mmap(NULL, areas[i].size, PROT_READ | PROT_WRITE, MAP_SHARED,
+				 b->vp->f->fd, b->offset + areas[i].start);
 
 		if (hva != MAP_FAILED)
 			b->windows[b->nr_windows++] = (struct vfio_window){ areas[i], hva, -1 };
@@ -184,19 +185,23 @@ static uint32_t kind(const uint8_t *raw, unsigned int i)
 
 static void add_bar(struct vfio_pci *vp, unsigned int i, uint32_t flags)
 {
-	struct vfio_region_info *info = region_info(vp, i == PCI_ROM ? VFIO_PCI_ROM_REGION_INDEX : i);
+	struct vfio_region_info *info =
+		region_info(vp, i == PCI_ROM ? VFIO_PCI_ROM_REGION_INDEX : i);
 	struct vfio_area areas[VFIO_MAX_AREAS];
 	struct vfio_bar *b = &vp->bars[i];
 
 	if (info->size) {
-		*b = (struct vfio_bar){ .vp = vp, .index = i, .size = info->size, .offset = info->offset };
+		*b = (struct vfio_bar){
+			.vp = vp, .index = i, .size = info->size, .offset = info->offset
+		};
 		pci_add_bar(&vp->pci, i, info->size, flags, bar_access, b);
 		map_windows(b, areas, without_msix(vp, i, areas, mappable(info, areas)));
 	}
 	free(info);
 }
 
-/* @raw: the configuration space as VFIO shows it. What the MSI-X capability says is known by now. */
+/* @raw: the configuration space as VFIO shows it. What the MSI-X capability says is known by now.
+ */
 void vfio_bars_init(struct vfio_pci *vp, const uint8_t *raw)
 {
 	for (unsigned int i = 0; i < PCI_BARS; i++) {

@@ -14,7 +14,8 @@
 #define EXP_RC_END	(PCI_EXP_TYPE_RC_END << 4)
 
 /* Bytes that the guest reads as they are in pd->cfg, and writes where @writable says so. */
-static void own(struct vfio_cfg *c, struct pci_dev *pd, unsigned int off, unsigned int len, uint8_t writable)
+static void own(struct vfio_cfg *c, struct pci_dev *pd, unsigned int off, unsigned int len,
+		uint8_t writable)
 {
 	for (unsigned int i = off; i < off + len && i < PCI_CFG_SIZE; i++) {
 		c->ours[i] = true;

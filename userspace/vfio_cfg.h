@@ -7,7 +7,8 @@
 
 #include "pci.h"
 
-/* Which bytes of an assigned function's configuration space are the launcher's; the rest is VFIO's. */
+/* Which bytes of an assigned function's configuration space are the launcher's; the rest is VFIO's.
+ */
 struct vfio_cfg {
 	bool ours[PCI_CFG_SIZE];
 	unsigned int msi, msix;		/* offsets of the capabilities, 0: none */

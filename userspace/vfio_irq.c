@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Interrupts of an assigned function: the host's handler signals an eventfd, which is an interrupt of
- * the guest's. One kind at a time: INTx until the guest enables MSI or MSI-X. A vector that the guest
- * has masked is not wired: what comes meanwhile waits in its eventfd.
+ * Interrupts of an assigned function: the host's handler signals an eventfd, which is an interrupt
+ * of the guest's. One kind at a time: INTx until the guest enables MSI or MSI-X. A vector that the
+ * guest has masked is not wired: what comes meanwhile waits in its eventfd.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
@@ -24,8 +24,8 @@ static const uint32_t indexes[] = {
 };
 
 /* @fds: NULL to take all away. Returns: 0 or -errno. */
-static int set_irqs(const struct vfio_pci *vp, enum vfio_irq_mode mode, uint32_t action, unsigned int start,
-		    unsigned int n, const int32_t *fds)
+static int set_irqs(const struct vfio_pci *vp, enum vfio_irq_mode mode, uint32_t action,
+		    unsigned int start, unsigned int n, const int32_t *fds)
 {
 	size_t len = sizeof(struct vfio_irq_set) + (fds ? n * sizeof(*fds) : 0);
 	struct vfio_irq_set *set = calloc(1, len);
@@ -110,7 +110,8 @@ static int msi_route(struct vfio_pci *vp)
 
 static int msi_on(struct vfio_pci *vp)
 {
-	unsigned int want = (pci_get16(&vp->pci, vp->cfg.msi + PCI_MSI_FLAGS) & PCI_MSI_FLAGS_QSIZE) >> 4;
+	unsigned int want =
+		(pci_get16(&vp->pci, vp->cfg.msi + PCI_MSI_FLAGS) & PCI_MSI_FLAGS_QSIZE) >> 4;
 	struct vfio_msi *msi = &vp->msi;
 	int ret;
 
@@ -132,7 +133,8 @@ static void msi_off(struct vfio_pci *vp)
 	msi->used = 0;
 }
 
-/* All vectors at once, for most kernels cannot add one later; those not wired get no handler yet. */
+/* All vectors at once, for most kernels cannot add one later; those not wired get no handler yet.
+ */
 static int msix_on(struct vfio_pci *vp)
 {
 	struct msix *x = &vp->msix;
@@ -230,7 +232,8 @@ static const struct msix_source source = { .switched = msix_switched, .wired = m
 
 static void init_msix(struct vfio_pci *vp)
 {
-	unsigned int n = (pci_get16(&vp->pci, vp->cfg.msix + PCI_MSIX_FLAGS) & PCI_MSIX_FLAGS_QSIZE) + 1;
+	unsigned int n =
+		(pci_get16(&vp->pci, vp->cfg.msix + PCI_MSIX_FLAGS) & PCI_MSIX_FLAGS_QSIZE) + 1;
 
 	msix_init_at(&vp->msix, &vp->pci, n, vp->cfg.msix);
 	vp->msix.source = &source;
@@ -239,7 +242,8 @@ static void init_msix(struct vfio_pci *vp)
 		error_die(EXIT_ERROR, "out of memory");
 }
 
-/* Before the BARs, which leave out the MSI-X table. INTx begins when the slot is known: vfio_irq_start() */
+/* Before the BARs, which leave out the MSI-X table. INTx begins when the slot is known:
+ * vfio_irq_start() */
 void vfio_irq_init(struct vfio_pci *vp)
 {
 	vp->line.eventfd = vp->line.resamplefd = -1;

@@ -11,7 +11,8 @@
 #include "machine.h"
 #include "vfio_pci.h"
 
-/* What all functions share: the guest's memory as their DMA sees it, and the hypervisor's knowledge. */
+/* What all functions share: the guest's memory as their DMA sees it, and the hypervisor's
+ * knowledge. */
 struct dma {
 	struct device device;
 	struct machine *m;
@@ -39,7 +40,8 @@ static void cfg_written(struct pci_dev *pd, unsigned int off, unsigned int len)
 	vfio_irq_written(vp, off, len);
 }
 
-/* Of a function that cannot be reset, the guest gets what the last user left; VFIO stops its DMA. */
+/* Of a function that cannot be reset, the guest gets what the last user left; VFIO stops its DMA.
+ */
 static void reset(const struct vfio_pci *vp)
 {
 	struct vfio_device_info info = { .argsz = sizeof(info) };
@@ -47,8 +49,8 @@ static void reset(const struct vfio_pci *vp)
 
 	if (pwrite(vp->f->fd, &command, sizeof(command), vp->cfg_offset + PCI_COMMAND) < 0)
 		error_warn("%s does not take commands", vp->f->name);
-	if (!ioctl(vp->f->fd, VFIO_DEVICE_GET_INFO, &info) && info.flags & VFIO_DEVICE_FLAGS_RESET &&
-	    ioctl(vp->f->fd, VFIO_DEVICE_RESET))
+	if (!ioctl(vp->f->fd, VFIO_DEVICE_GET_INFO, &info) &&
+	    info.flags & VFIO_DEVICE_FLAGS_RESET && ioctl(vp->f->fd, VFIO_DEVICE_RESET))
 		error_warn("%s could not be reset", vp->f->name);
 }
 
@@ -64,7 +66,8 @@ static void vfio_pci_free(struct device *dev)
 
 static uint64_t config_offset(const struct vfio_function *f)
 {
-	struct vfio_region_info info = { .argsz = sizeof(info), .index = VFIO_PCI_CONFIG_REGION_INDEX };
+	struct vfio_region_info info = { .argsz = sizeof(info),
+					 .index = VFIO_PCI_CONFIG_REGION_INDEX };
 
 	if (ioctl(f->fd, VFIO_DEVICE_GET_REGION_INFO, &info) || info.size < PCI_CFG_SIZE)
 		error_die(EXIT_ERROR, "VFIO does not show the configuration space of %s", f->name);
@@ -125,7 +128,8 @@ static void vfio_pci_create(struct machine *m)
 	vfio_map(vfio, &m->ram);
 	dma->vm_fd = vfio_tell_vm(vfio, &m->vm);
 	machine_add_device(m, &dma->device, dma_free);
-	/* The last one that is added is the first one that is freed: no function outlives its memory. */
+	/* The last one that is added is the first one that is freed: no function outlives its
+	 * memory. */
 	for (unsigned int i = 0; i < vfio->n; i++)
 		add_function(m, &vfio->functions[i]);
 }
