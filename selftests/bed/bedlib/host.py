@@ -94,15 +94,14 @@ class Host:
         return hashes
 
     def _judge_disks(self):
-        """What the command says that a disk holds in the end is what its file here holds."""
-        good = True
-        for n, said in re.findall(r"^bed: disk(\d+) holds ([0-9a-f]{64})$",
-                                  self._text(self.output), re.M):
+        """What the command says last that a disk holds is what its file here holds."""
+        said = dict(re.findall(r"^bed: disk(\d+) holds ([0-9a-f]{64})$", self._text(self.output), re.M))
+        found = {}
+        for n in said:
             with open(os.path.join(self.directory, f"disk{n}"), "rb") as handle:
-                found = hashlib.sha256(handle.read()).hexdigest()
-            good = good and found == said
-            print(f"# the file behind disk{n} has hash {found}", flush=True)
-        return good
+                found[n] = hashlib.sha256(handle.read()).hexdigest()
+            print(f"# the file behind disk{n} has hash {found[n]}", flush=True)
+        return found == said
 
     def _kvm_module(self):
         return f"kvm_{self.bed.vendor(self.cpu)}"
