@@ -12,6 +12,8 @@ DEFAULT_CPU = "EPYC"
 PROGRAM = "qemu-system-x86_64"
 # QEMU raises the other CPUs slowly without it, and its TSC is not calibrated in a hurry.
 KERNEL_ARGS = "tsc=reliable"
+# With remapping, the kernel panics where it sees no timer interrupt within a tenth of a second.
+IOMMU_ARGS = KERNEL_ARGS + " no_timer_check"
 
 # What --device puts into the host. Disks are files "disk0" and up in the run's directory; a device that is
 # to have an IOMMU group for itself needs a port for itself.
@@ -76,7 +78,7 @@ def command(run, console):
     args = [PROGRAM, "-M", machine, *_processor(run.cpu), "-m", str(run.memory),
             "-smp", str(run.cpus), "-nodefaults", "-no-user-config", "-display", "none",
             "-no-reboot", "-kernel", run.kernel.image, "-initrd", run.initrd(),
-            "-append", f"{run.kernel_args()} {KERNEL_ARGS}"]
+            "-append", f"{run.kernel_args()} {IOMMU_ARGS if run.iommu else KERNEL_ARGS}"]
     if run.iommu:
         args += ["-device", "intel-iommu,intremap=on"]
     args += _devices(run)
