@@ -9,6 +9,7 @@
 #include <linux/vfio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@ static const uint32_t indexes[] = {
 	[VFIO_IRQ_INTX] = VFIO_PCI_INTX_IRQ_INDEX,
 	[VFIO_IRQ_MSI] = VFIO_PCI_MSI_IRQ_INDEX,
 	[VFIO_IRQ_MSIX] = VFIO_PCI_MSIX_IRQ_INDEX,
+	[VFIO_IRQ_REQUEST] = VFIO_PCI_REQ_IRQ_INDEX,
 };
 
 /* @fds: NULL to take all away. Returns: 0 or -errno. */
@@ -258,6 +260,27 @@ void vfio_irq_init(struct vfio_pci *vp)
 	}
 }
 
+/* Without it, who removes or unbinds the function would wait for the guest's end in silence. */
+static void requested(void *ctx, uint32_t events)
+{
+	struct vfio_pci *vp = ctx;
+
+	(void)events;
+	if (!vp->m->end)
+		error_warn("the host takes %s back, so the guest ends", vp->f->name);
+	machine_end(vp->m, END_TAKEN);
+}
+
+static void watch_request(struct vfio_pci *vp)
+{
+	int32_t eventfd = loop_eventfd();
+
+	vp->request = eventfd;
+	/* An old kernel without this has the host wait, as it does anyway. */
+	if (!set_irqs(vp, VFIO_IRQ_REQUEST, VFIO_IRQ_SET_ACTION_TRIGGER, 0, 1, &eventfd))
+		loop_add(&vp->m->loop, eventfd, EPOLLIN, requested, vp);
+}
+
 /* The slot, and with it the line, is known: the function may interrupt from now on. */
 void vfio_irq_start(struct vfio_pci *vp)
 {
@@ -267,11 +290,14 @@ void vfio_irq_start(struct vfio_pci *vp)
 		vp->line.gsi = PCI_GSI(vp->pci.slot);
 	}
 	irq_switch(vp, VFIO_IRQ_INTX);
+	watch_request(vp);
 }
 
 void vfio_irq_free(struct vfio_pci *vp)
 {
 	irq_off(vp);
+	set_irqs(vp, VFIO_IRQ_REQUEST, VFIO_IRQ_SET_ACTION_TRIGGER, 0, 0, NULL);
+	close(vp->request);
 	if (vp->cfg.msix)
 		msix_free(&vp->msix);
 	free(vp->triggers);

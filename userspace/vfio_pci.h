@@ -11,7 +11,8 @@
 
 #define VFIO_MAX_MSI	32
 
-enum vfio_irq_mode { VFIO_IRQ_OFF, VFIO_IRQ_INTX, VFIO_IRQ_MSI, VFIO_IRQ_MSIX };
+/* The last one is not the guest's: the host wants the function back. */
+enum vfio_irq_mode { VFIO_IRQ_OFF, VFIO_IRQ_INTX, VFIO_IRQ_MSI, VFIO_IRQ_MSIX, VFIO_IRQ_REQUEST };
 
 /* A part of a BAR that the guest accesses by itself, through a memory slot. */
 struct vfio_window {
@@ -52,6 +53,7 @@ struct vfio_pci {
 	struct vfio_msi msi;
 	struct msix msix;
 	bool *triggers;			/* vectors of MSI-X that the hardware knows */
+	int request;			/* eventfd */
 };
 
 void vfio_bars_init(struct vfio_pci *vp, const uint8_t *raw);
