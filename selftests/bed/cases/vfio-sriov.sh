@@ -58,7 +58,9 @@ before_two=$(part 48)
 untouched=$(part 0)
 start one "$one" 16
 start two "$two" 48
-says /tmp/guest.one '^tick 1[^0-9]' 120 && says /tmp/guest.two '^tick 1[^0-9]' 120 || fail "not both run"
+for guest in one two; do
+	says "/tmp/guest.$guest" '^tick 1[^0-9]' 120 || fail "guest $guest does not run"
+done
 # Both at once, and the host on the physical function.
 [ "$(part 0)" = "$untouched" ] || fail "the host reads something else"
 grep vfio-msix /proc/interrupts | tee /tmp/host.interrupts | sed 's/^/# host: /'
@@ -74,10 +76,10 @@ for function in "$one" "$two"; do
 		-gt 10 ] || fail "no remapped interrupts of $function"
 done
 echo 3 > /proc/sys/vm/drop_caches
-says /tmp/guest.one "^read: $before_one" 1 && says /tmp/guest.two "^read: $before_two" 1 ||
-	fail "the guests have read something else"
-says /tmp/guest.one "^written: $(part 16)" 1 && says /tmp/guest.two "^written: $(part 48)" 1 ||
-	fail "the disk has not what the guests wrote"
+says /tmp/guest.one "^read: $before_one" 1 || fail "guest one has read something else"
+says /tmp/guest.two "^read: $before_two" 1 || fail "guest two has read something else"
+says /tmp/guest.one "^written: $(part 16)" 1 || fail "the disk has not what guest one wrote"
+says /tmp/guest.two "^written: $(part 48)" 1 || fail "the disk has not what guest two wrote"
 grep nvme /tmp/guest.one /tmp/guest.two | tr -d '\r' | sed 's|^/tmp/|# |'
 echo "bed: disk0 holds $(sha256sum < "$disk" | cut -d' ' -f1)"
 corbel pci unbind "$one" "$two" || fail "corbel pci unbind"
