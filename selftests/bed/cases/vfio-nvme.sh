@@ -90,6 +90,7 @@ t_corbel() { disk "$own" 0 corbel_guest '' PCI-MSI IR-PCI-MSI; }
 t_corbel_bar0() { disk "$shared" 1 corbel_guest '' PCI-MSI IR-PCI-MSI; }
 t_corbel_lines() { disk "$own" 0 corbel_guest pci=nomsi IO-APIC IR-IO-APIC; }
 t_qemu() { disk "$own" 0 qemu_guest '' PCI-MSI IR-PCI-MSI; }
+t_qemu_bar0() { disk "$shared" 1 qemu_guest '' PCI-MSI IR-PCI-MSI; }
 
 own=$(pci_find 1b36:0010 1) || fail "no NVMe disk"
 shared=$(pci_find 1b36:0010 2) || fail "no second NVMe disk"
