@@ -5,6 +5,7 @@
  */
 #include <linux/entry-kvm.h>
 #include <linux/kvm_host.h>
+#include <linux/slab.h>
 
 #include <asm/mce.h>
 #include "compat.h"
@@ -27,5 +28,42 @@ void compat_machine_check(void)
 	};
 
 	do_machine_check(&regs);
+#endif
+}
+
+struct shrinker *compat_shrinker_register(unsigned long (*count)(struct shrinker *, struct shrink_control *),
+					  unsigned long (*scan)(struct shrinker *, struct shrink_control *),
+					  long batch, const char *name)
+{
+#if KERNEL_6_12
+	struct shrinker *shrinker = shrinker_alloc(0, "%s", name);
+#else
+	struct shrinker *shrinker = kzalloc(sizeof(*shrinker), GFP_KERNEL);
+#endif
+
+	if (!shrinker)
+		return NULL;
+	shrinker->count_objects = count;
+	shrinker->scan_objects = scan;
+	shrinker->batch = batch;
+	shrinker->seeks = DEFAULT_SEEKS;
+#if KERNEL_6_12
+	shrinker_register(shrinker);
+#else
+	if (register_shrinker(shrinker, "%s", name)) {
+		kfree(shrinker);
+		return NULL;
+	}
+#endif
+	return shrinker;
+}
+
+void compat_shrinker_unregister(struct shrinker *shrinker)
+{
+#if KERNEL_6_12
+	shrinker_free(shrinker);
+#else
+	unregister_shrinker(shrinker);
+	kfree(shrinker);
 #endif
 }

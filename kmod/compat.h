@@ -8,6 +8,7 @@
 #include <linux/eventfd.h>
 #include <linux/kvm.h>
 #include <linux/rcupdate.h>
+#include <linux/shrinker.h>
 #include <linux/syscore_ops.h>
 #include <linux/version.h>
 #include <asm/apic.h>
@@ -78,6 +79,15 @@ static inline bool compat_fred(void)
 #ifndef SECONDARY_EXEC_ENABLE_XSAVES
 #define SECONDARY_EXEC_ENABLE_XSAVES	SECONDARY_EXEC_XSAVES
 #endif
+
+/*
+ * A shrinker of @batch objects at a time. Its functions get shrinkers that they must not look into.
+ * Return: NULL, no memory
+ */
+struct shrinker *compat_shrinker_register(unsigned long (*count)(struct shrinker *, struct shrink_control *),
+					  unsigned long (*scan)(struct shrinker *, struct shrink_control *),
+					  long batch, const char *name);
+void compat_shrinker_unregister(struct shrinker *shrinker);
 
 static __always_inline void compat_rcu_virt_note_context_switch(void)
 {

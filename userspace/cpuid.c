@@ -4,6 +4,7 @@
  * topology. One package, @cpus cores, one thread each.
  */
 #include <errno.h>
+#include <linux/corbel.h>
 #include <linux/kvm.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -148,6 +149,25 @@ static void check_memory(struct kvm_cpuid2 *c, const struct machine *m)
 			  (unsigned long long)m->ram.size >> 20, bits);
 }
 
+static bool is_shadowed(const struct machine *m)
+{
+	struct corbel_info info;
+
+	if (m->config->mmu == CORBEL_MMU_AUTO)
+		return !ioctl(m->vm.sys_fd, CORBEL_GET_INFO, &info) &&
+		       !(info.features & CORBEL_FEATURE_TDP);
+	return m->config->mmu != CORBEL_MMU_TDP;
+}
+
+/* With nested paging a guest that asks for each change of its tables would only lose. */
+static void set_pv_mmu(struct kvm_cpuid2 *c, const struct machine *m)
+{
+	struct kvm_cpuid_entry2 *e = find(c, CORBEL_CPUID_FEATURES, 0);
+
+	if (e && !is_shadowed(m))
+		e->eax &= ~CORBEL_CPUID_PV_MMU;
+}
+
 static bool is_amd(struct kvm_cpuid2 *c)
 {
 	struct kvm_cpuid_entry2 *e = find(c, 0, 0);
@@ -168,6 +188,7 @@ void cpuid_set(struct vcpu *v)
 		set_amd(c, v->id, cpus);
 	else
 		set_caches(c, 4, cpus);
+	set_pv_mmu(c, v->m);
 	if (ioctl(v->fd, KVM_SET_CPUID2, c))
 		error_die(EXIT_ERROR, "the hypervisor refused vCPU %u's CPUID: %s", v->id,
 			  strerror(errno));

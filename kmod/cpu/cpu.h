@@ -46,6 +46,7 @@ struct vcpu_cpu {
 	struct cpuid_table *cpuid;	/* NULL before KVM_SET_CPUID2 */
 	u64 features;			/* bitmap of enum guest_feature, guest_has() */
 	u32 pv_features;		/* CPUID 0x40000001.EAX */
+	u32 corbel_features;		/* CPUID 0x40000101.EAX */
 	u8 maxphyaddr;			/* 32..52 */
 	bool has_run;			/* KVM_RUN was called: CPUID is final */
 	bool pv_enforce;		/* KVM_CAP_ENFORCE_PV_FEATURE_CPUID */

@@ -3,6 +3,7 @@
  * A guest's CPUID: the table userspace gave, the bits that mirror state, and lookup without a
  * search.
  */
+#include <linux/corbel.h>
 #include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -243,10 +244,12 @@ static void derive(struct vcpu *vcpu)
 	struct vcpu_cpu *arch = &vcpu->arch;
 	struct cpuid_table *table = arch->cpuid;
 	const struct kvm_cpuid_entry2 *leaf = find(table, 0xd, 0), *pv = find_pv(table);
+	const struct kvm_cpuid_entry2 *own = find(table, CORBEL_CPUID_FEATURES, 0);
 	u64 cr4, efer;
 
 	arch->features = cpuid_features(table->entries, table->nr);
 	arch->pv_features = pv ? pv->eax : 0;
+	arch->corbel_features = own ? own->eax : 0;
 	arch->maxphyaddr = derive_maxphyaddr(table);
 	arch->guest_xcr0_allowed =
 		leaf ? (leaf->eax | (u64)leaf->edx << 32) & cpuid_host.xcr0 : 0;

@@ -4,6 +4,7 @@
  * A bit that is not named is hidden. Left out on purpose: VMX, SVM, SGX, MPX, Intel PT, AMX, PDCM
  * and the PMU leaf, MONITOR, BUS_LOCK_DETECT, SEV, OSVW.
  */
+#include <linux/corbel.h>
 #include <linux/uaccess.h>
 #include <asm/cpufeature.h>
 #include <asm/fpu/xcr.h>
@@ -114,6 +115,7 @@ static const struct policy {
 	  PV(CLOCKSOURCE) | PV(NOP_IO_DELAY) | PV(CLOCKSOURCE2) | PV(STEAL_TIME) | PV(PV_EOI) |
 	  PV(PV_UNHALT) | PV(PV_TLB_FLUSH) | PV(PV_SEND_IPI) | PV(POLL_CONTROL) |
 	  PV(PV_SCHED_YIELD) | PV(CLOCKSOURCE_STABLE_BIT) },
+	{ CORBEL_CPUID_FEATURES, 0, EAX, ALWAYS, CORBEL_CPUID_PV_MMU },
 };
 
 /* Features the kernel or the CPU has but this backend cannot run a guest with. */
@@ -305,6 +307,10 @@ static void add_hypervisor(void)
 	memcpy(&regs[EBX], KVM_SIGNATURE, 3 * sizeof(u32));
 	add(KVM_CPUID_SIGNATURE, 0, regs);
 	add_policy(KVM_CPUID_FEATURES, 0);
+	regs[EAX] = CORBEL_CPUID_FEATURES;
+	memcpy(&regs[EBX], CORBEL_CPUID_NAME, 3 * sizeof(u32));
+	add(CORBEL_CPUID_SIGNATURE, 0, regs);
+	add_policy(CORBEL_CPUID_FEATURES, 0);
 }
 
 /*

@@ -3,6 +3,7 @@
 #include <linux/nospec.h>
 #include <linux/sched.h>
 #include <asm/apicdef.h>
+#include <linux/corbel.h>
 #include <linux/kvm_para.h>
 #include "spin.h"
 #include "vm.h"
@@ -14,6 +15,7 @@
 #include "irq/lapic.h"
 #include "mem/mem.h"
 #include "mmu/mmu.h"
+#include "mmu/pvmmu.h"
 
 struct hypercall {
 	unsigned long arg[4];
@@ -100,6 +102,14 @@ static const struct {
 	[KVM_HC_SCHED_YIELD] = { sched_yield_to, KVM_FEATURE_PV_SCHED_YIELD },
 };
 
+/* Corbel's own */
+static long corbel_call(struct vcpu *vcpu, unsigned long nr, const struct hypercall *call)
+{
+	if (nr != CORBEL_HC_MMU_UPDATE || !(vcpu->arch.corbel_features & CORBEL_CPUID_PV_MMU))
+		return -KVM_ENOSYS;
+	return pvmmu_update(vcpu, call->arg[0], call->arg[1], call->arg[2], call->arg[3]);
+}
+
 /* The table row of a call that this guest may make; -1: unknown, or not offered. */
 static int find(struct vcpu *vcpu, unsigned long nr)
 {
@@ -117,19 +127,32 @@ int hypercall_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	static const u8 args[4] = { GPR_RBX, GPR_RCX, GPR_RDX, GPR_RSI };
 	struct hypercall call = { .wide = regs_64bit(vcpu) };
-	unsigned long mask = call.wide ? ~0ul : U32_MAX;
-	long ret = -KVM_ENOSYS;
-	int row, i;
+	unsigned long mask = call.wide ? ~0ul : U32_MAX, nr = gpr_get(vcpu, GPR_RAX) & mask;
+	int row = find(vcpu, nr), i;
+	long ret;
 
-	row = find(vcpu, gpr_get(vcpu, GPR_RAX) & mask);
 	for (i = 0; i < 4; i++)
 		call.arg[i] = gpr_get(vcpu, args[i]) & mask;
 	if (regs_cpl(vcpu))
 		ret = -KVM_EPERM;
 	else if (row >= 0)
 		ret = hypercalls[row].handler(vcpu, &call);
+	else
+		ret = corbel_call(vcpu, nr, &call);
 	gpr_set(vcpu, GPR_RAX, ret & mask);
 	return vcpu_skip_insn(vcpu);
+}
+
+static bool update_fast(struct vcpu *vcpu)
+{
+	unsigned long *gpr = vcpu->regs.gpr;
+
+	if (!(vcpu->arch.corbel_features & CORBEL_CPUID_PV_MMU) || !regs_64bit(vcpu) ||
+	    regs_cpl(vcpu) ||
+	    !pvmmu_update_fast(vcpu, gpr[GPR_RBX], gpr[GPR_RCX], gpr[GPR_RDX], gpr[GPR_RSI]))
+		return false;
+	gpr[GPR_RAX] = 1;
+	return vcpu_skip_insn(vcpu) == RESUME;
 }
 
 bool hypercall_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
@@ -138,6 +161,8 @@ bool hypercall_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 
 	if (unlikely(vcpu->guest_debug || !exit->insn_len))
 		return false;
+	if (nr == CORBEL_HC_MMU_UPDATE)
+		return update_fast(vcpu);
 	if (nr < ARRAY_SIZE(hypercalls) || nr >> 32)
 		return false;
 	vcpu->regs.gpr[GPR_RAX] = regs_cpl(vcpu) ? -KVM_EPERM : -KVM_ENOSYS;

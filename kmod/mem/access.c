@@ -93,6 +93,18 @@ int guest_read_entry(struct vcpu *vcpu, gpa_t gpa, u64 *entry, unsigned int size
 	return ret;
 }
 
+int guest_write_entry(struct vcpu *vcpu, gpa_t gpa, u64 entry, unsigned int size)
+{
+	struct slot *slot = slots_find_cached(vcpu, slots_current(vcpu->vm), gpa >> PAGE_SHIFT);
+	hva_t hva = hva_in(slot, gpa, true);
+
+	if (!hva || (size == sizeof(entry) ? put_user(entry, (u64 __user *)hva) :
+					     put_user((u32)entry, (u32 __user *)hva)))
+		return -EFAULT;
+	slots_log_dirty(vcpu, slot, gpa >> PAGE_SHIFT);
+	return 0;
+}
+
 #define CMPXCHG_USER(type, hva, old, new)					\
 ({										\
 	type __user *ptr = (type __user *)(hva);				\

@@ -53,10 +53,11 @@ int guest_write(struct vcpu *vcpu, gpa_t gpa, const void *buf, unsigned int len)
 
 /*
  * For the emulator and the page walker, which come back to the same slot again and again: within a
- * page. guest_read_entry() reads 4 or 8 aligned bytes at once.
+ * page. guest_read_entry() and guest_write_entry() move 4 or 8 aligned bytes at once.
  */
 int guest_read_near(struct vcpu *vcpu, gpa_t gpa, void *buf, unsigned int len);
 int guest_read_entry(struct vcpu *vcpu, gpa_t gpa, u64 *entry, unsigned int size);
+int guest_write_entry(struct vcpu *vcpu, gpa_t gpa, u64 entry, unsigned int size);
 
 /**
  * guest_cmpxchg() - compare and exchange in guest memory, atomic against the guest

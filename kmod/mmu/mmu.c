@@ -60,11 +60,14 @@ int __init mmu_module_init(void)
 	if (default_mode != CORBEL_MMU_TDP && caps.any_mode_shadow)
 		caps.invpcid = false;
 	ret = shadow_module_init();
-	return ret || !caps.tdp ? ret : tdp_module_init();
+	if (!ret && caps.tdp)
+		ret = tdp_module_init();
+	return ret ?: shrink_module_init();
 }
 
 void mmu_module_exit(void)
 {
+	shrink_module_exit();
 	rcu_barrier();	/* tables on their way through table_free_rcu() */
 }
 

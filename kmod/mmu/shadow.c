@@ -292,25 +292,27 @@ static unsigned int page_limit(struct vm *vm)
 	return max_t(unsigned long, pages / PAGES_PART, MIN_PAGES);
 }
 
-static void reclaim(struct shadow_batch *b, unsigned int n)
+unsigned long shadow_give_up(struct shadow_batch *b, unsigned long n)
 {
 	struct shadow_page *sp, *next;
+	unsigned long done = 0;
 
 	list_for_each_entry_safe_reverse(sp, next, &b->vm->mmu.shadow->active, active) {
-		if (!n)
+		if (done == n)
 			break;
 		if (sp->roots)
 			continue;
 		shadow_zap_page(b, sp);
-		n--;
+		done++;
 	}
+	return done;
 }
 
 /* Context: vm->srcu held */
 void shadow_reclaim(struct shadow_batch *b)
 {
 	if (unlikely(b->vm->mmu.shadow->nr >= page_limit(b->vm)))
-		reclaim(b, RECLAIM_BATCH);
+		shadow_give_up(b, RECLAIM_BATCH);
 }
 
 /* The host */
@@ -425,7 +427,9 @@ int shadow_vm_init(struct vm *vm, bool lazy)
 	INIT_LIST_HEAD(&s->active);
 	INIT_LIST_HEAD(&s->unsync);
 	s->lazy = lazy;
+	s->vm = vm;
 	vm->mmu.shadow = s;
+	shrink_add(s);
 	return 0;
 }
 
@@ -436,6 +440,7 @@ void shadow_vm_destroy(struct vm *vm)
 	struct vcpu *vcpu;
 	int i;
 
+	shrink_del(vm->mmu.shadow);
 	shadow_batch_start(&b, vm);
 	write_lock(&vm->mmu_lock);
 	vm_for_each_vcpu(i, vcpu, vm)

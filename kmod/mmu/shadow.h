@@ -14,6 +14,7 @@
 #include "mmu/gwalk.h"
 
 struct slot;
+struct corbel_mmu_update;
 
 /*
  * x86-64 and PAE entries. Of PAE's only bits 11:9 are software's; in entries that map something
@@ -79,6 +80,8 @@ struct vm_shadow {
 	u16 regions[SHADOW_REGIONS];	/* guest tables in 2 MiB of memory; several share a counter */
 	struct list_head active, unsync;
 	unsigned int nr;
+	struct vm *vm;
+	struct list_head shrink;
 	bool lazy;
 	bool tlb_stale;			/* entries were dropped that a TLB may still have */
 };
@@ -107,6 +110,8 @@ struct shadow_page *shadow_page_get(struct vcpu *vcpu, struct shadow_batch *b, g
 			       union shadow_role role);
 void shadow_zap_page(struct shadow_batch *b, struct shadow_page *sp);
 void shadow_reclaim(struct shadow_batch *b);
+/** shadow_give_up() - zap @n pages, those least recently asked for. Return: how many could be */
+unsigned long shadow_give_up(struct shadow_batch *b, unsigned long n);
 void shadow_drop(struct shadow_page *sp, unsigned int i);
 void shadow_link(struct shadow_page *sp, unsigned int i, struct shadow_page *child);
 /** shadow_map_page() - the entry @new for the page @gfn, in place of whatever is there */
@@ -128,6 +133,12 @@ static inline unsigned int shadow_index(gva_t gva, int level)
 {
 	return gva >> (PAGE_SHIFT + (level - 1) * 9) & (ENTRIES - 1);
 }
+
+/* shrink.c */
+int shrink_module_init(void);
+void shrink_module_exit(void);
+void shrink_add(struct vm_shadow *s);
+void shrink_del(struct vm_shadow *s);
 
 /* shadow_sync.c: following the guest */
 bool shadow_entry_read(struct vcpu *vcpu, gpa_t gpa, unsigned int size, u64 *entry);
@@ -173,6 +184,17 @@ bool shadow_sync_addr(struct vcpu *vcpu, gva_t gva);
 /** shadow_sync_fault() - the guest gets a page fault: what a processor has for the address goes */
 bool shadow_try_sync_fault(struct vcpu *vcpu, gva_t gva);	/* if the lock is free */
 void shadow_sync_fault(struct vcpu *vcpu, gva_t gva);
+/** shadow_updated() - entries of tables were, by the paravirtual MMU. Context: vm->srcu held */
+void shadow_updated(struct vcpu *vcpu, const struct corbel_mmu_update *updates, unsigned int n);
+/**
+ * shadow_try_update() - write the entry @u and follow it, if that is no effort, then drop what INVLPG
+ * of *@flush would, if any. Context: interrupts off, page faults too. @several: as sync_addr()
+ * Return: done; false: nothing has happened
+ */
+bool shadow_try_update(struct vcpu *vcpu, const struct corbel_mmu_update *u, unsigned int size,
+		       gva_t *flush, bool *several);
+/** shadow_map_ahead() - the page of the guest's entry @gpte, if the host has it at hand. mmu_lock held */
+void shadow_map_ahead(struct vcpu *vcpu, struct shadow_page *sp, unsigned int i, u64 gpte);
 /** shadow_written() - memory was written on behalf of the guest. Context: vm->srcu held */
 void shadow_written(struct vcpu *vcpu, gpa_t gpa, unsigned int len);
 

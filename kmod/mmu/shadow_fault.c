@@ -148,9 +148,9 @@ static u64 make_leaf(const struct shadow_fault *f, int level, bool writable)
 	return entry;
 }
 
-static enum outcome install(struct vcpu *vcpu, const struct shadow_fault *f, struct shadow_page *sp)
+static enum outcome install(struct vcpu *vcpu, const struct shadow_fault *f, struct shadow_page *sp,
+			    unsigned int i)
 {
-	unsigned int i = shadow_index(f->w.gva, sp->role.level);
 	bool writable = f->rights & GPTE_W && f->dirty && f->t.pfn.writable &&
 			(f->t.write || !f->t.slot || !slot_logged(f->t.slot));
 
@@ -185,7 +185,7 @@ static enum outcome map_locked(struct vcpu *vcpu, struct shadow_batch *b,
 	}
 	if (!sp || (!sp->role.direct && !still_so(vcpu, f, sp->role.level)))
 		return RETRY;
-	return install(vcpu, f, sp);
+	return install(vcpu, f, sp, shadow_index(f->w.gva, sp->role.level));
 }
 
 static enum outcome map(struct vcpu *vcpu, const struct shadow_fault *f)
@@ -359,7 +359,16 @@ static bool map_fast(struct vcpu *vcpu, const struct shadow_fault *f)
 		gfn = child_of(f, sp, &role);
 		sp = below(f, sp, gfn, role);
 	}
-	return sp && (sp->role.direct || still_so(vcpu, f, goal)) && install(vcpu, f, sp) == DONE;
+	return sp && (sp->role.direct || still_so(vcpu, f, goal)) &&
+	       install(vcpu, f, sp, shadow_index(f->w.gva, goal)) == DONE;
+}
+
+/* The frame, if the host has it at hand. */
+static bool find_fast(struct vcpu *vcpu, struct tdp_fault *t)
+{
+	t->hva = slot_hva(t->slot, t->gfn);
+	t->seq = notifier_seq(vcpu->vm->mem.notifier);
+	return pfn_resolve_fast(t->hva, t->write, !(t->slot->flags & KVM_MEM_READONLY), &t->pfn);
 }
 
 static bool fill_fast(struct vcpu *vcpu, struct shadow_fault *f)
@@ -371,10 +380,7 @@ static bool fill_fast(struct vcpu *vcpu, struct shadow_fault *f)
 	find_slot(vcpu, t, f->w.gpa);
 	if (!t->slot || (t->write && (t->slot->flags & KVM_MEM_READONLY || !(f->rights & GPTE_W))))
 		return false;
-	t->hva = slot_hva(t->slot, t->gfn);
-	t->seq = notifier_seq(vm->mem.notifier);
-	if (!pfn_resolve_fast(t->hva, t->write, !(t->slot->flags & KVM_MEM_READONLY), &t->pfn) ||
-	    !write_trylock(&vm->mmu_lock))
+	if (!find_fast(vcpu, t) || !write_trylock(&vm->mmu_lock))
 		return false;
 	if (!fault_stale(vm, t))
 		done = map_fast(vcpu, f);
@@ -422,4 +428,20 @@ bool shadow_fault_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 	pagefault_enable();
 	srcu_read_unlock(&vcpu->vm->srcu, idx);
 	return done;
+}
+
+/* Ahead of any access, for the paravirtual MMU. Who zaps waits for the lock that we have. */
+void shadow_map_ahead(struct vcpu *vcpu, struct shadow_page *sp, unsigned int i, u64 gpte)
+{
+	struct shadow_fault f;
+
+	f.t.write = false;
+	f.t.exec = false;
+	f.marker = 0;
+	f.dirty = gpte & GPTE_D;
+	f.rights = (sp->role.w ? gpte & GPTE_W : 0) | (sp->role.u ? gpte & GPTE_U : 0) |
+		   (sp->role.x ? gpte & GPTE_NX : GPTE_NX);
+	find_slot(vcpu, &f.t, gpte & GPTE_ADDR);
+	if (f.t.slot && find_fast(vcpu, &f.t) && !fault_stale(vcpu->vm, &f.t))
+		install(vcpu, &f, sp, i);
 }

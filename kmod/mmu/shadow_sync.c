@@ -3,6 +3,7 @@
  * Shadow tables follow the guest's: roots, what its flushes ask for, and what is written to its
  * tables.
  */
+#include <linux/corbel.h>
 #include <linux/srcu.h>
 #include <linux/uaccess.h>
 #include <asm/processor-flags.h>
@@ -116,6 +117,8 @@ static bool leaf_stays(const struct gwalk *w, struct shadow_page *sp, unsigned i
 		if (leaf_writable(sp, i, old, gpte))
 			new |= SHADOW_W;
 	} while (new != old && !try_cmpxchg64(&sp->table[i], &old, new));
+	if (old & ~new & SHADOW_W)
+		sp->vm->mmu.shadow->tlb_stale = true;
 	return true;
 }
 
@@ -152,9 +155,11 @@ union shadow_role shadow_root_role(struct vcpu *vcpu)
 	return role;
 }
 
-static bool same_mode(union shadow_role a, union shadow_role b)
+/* Is @sp, made from a guest's table, of the mode that @root is for? Of none, without paging. */
+static bool same_mode(union shadow_role sp, union shadow_role root)
 {
-	return a.wide == b.wide && a.lma == b.lma && a.nx == b.nx && a.pse == b.pse;
+	return !root.direct && sp.wide == root.wide && sp.lma == root.lma && sp.nx == root.nx &&
+	       sp.pse == root.pse;
 }
 
 static void sync_entries(const struct gwalk *w, struct shadow_page *sp)
@@ -326,17 +331,37 @@ void shadow_unsync(struct vm *vm, gfn_t gfn)
 			list_add(&sp->unsync, &s->unsync);
 }
 
+/* The reverse of guest_entry(): the first entry made from the guest's at @gpa. Return: how many */
+static unsigned int entries_of(const struct shadow_page *sp, gpa_t gpa, unsigned int *i)
+{
+	unsigned int n = sp->role.level == 2 && !sp->role.wide ? 2 : 1;
+
+	*i = offset_in_page(gpa) / (sp->role.wide ? 8 : 4) * n - sp->role.quadrant * ENTRIES;
+	return *i < ENTRIES ? n : 0;
+}
+
+static void sync_guest_entry(const struct gwalk *w, struct shadow_page *sp, gpa_t gpa)
+{
+	unsigned int i, n;
+
+	for (n = entries_of(sp, gpa, &i); n; n--, i++)
+		if (test_bit(i, sp->used))
+			sync_entry(w, sp, i);
+}
+
+/* All that were made from the guest's table at @gfn; the body may zap them. */
+#define for_each_table_page(sp, next, vm, _gfn)						\
+	hlist_for_each_entry_safe(sp, next,						\
+				  &(vm)->mmu.shadow->pages[hash_64(_gfn, SHADOW_HASH_BITS)], hash) \
+		if ((sp)->gfn == (_gfn) && !(sp)->role.direct)
+
 /* Entries of @sp that the guest's bytes [first, last] of the table are in. */
 static void sync_bytes(const struct gwalk *w, struct shadow_page *sp, gpa_t first, gpa_t last)
 {
-	unsigned int i;
+	gpa_t gpa;
 
-	for_each_set_bit(i, sp->used, ENTRIES) {
-		gpa_t gpa = guest_entry(sp, i);
-
-		if (gpa <= last && gpa + w->size > first)
-			sync_entry(w, sp, i);
-	}
+	for (gpa = first & -(gpa_t)w->size; gpa <= last; gpa += w->size)
+		sync_guest_entry(w, sp, gpa);
 }
 
 static bool looks_like_data(struct shadow_page *sp, gpa_t gpa, unsigned int len)
@@ -346,7 +371,6 @@ static bool looks_like_data(struct shadow_page *sp, gpa_t gpa, unsigned int len)
 
 static void table_written(struct vcpu *vcpu, gpa_t gpa, unsigned int len)
 {
-	struct vm_shadow *s = vcpu->vm->mmu.shadow;
 	gfn_t gfn = gpa >> PAGE_SHIFT;
 	union shadow_role mode = shadow_root_role(vcpu);
 	struct shadow_batch b;
@@ -357,9 +381,7 @@ static void table_written(struct vcpu *vcpu, gpa_t gpa, unsigned int len)
 	gwalk_mode(&w, vcpu);
 	shadow_batch_start(&b, vcpu->vm);
 	write_lock(&vcpu->vm->mmu_lock);
-	hlist_for_each_entry_safe(sp, next, &s->pages[hash_64(gfn, SHADOW_HASH_BITS)], hash) {
-		if (sp->gfn != gfn || sp->role.direct)
-			continue;
+	for_each_table_page(sp, next, vcpu->vm, gfn) {
 		if (!same_mode(sp->role, mode) || looks_like_data(sp, gpa, len))
 			shadow_zap_page(&b, sp);
 		else
@@ -380,18 +402,85 @@ void shadow_written(struct vcpu *vcpu, gpa_t gpa, unsigned int len)
 		shadow_written(vcpu, gpa + n, len - n);
 }
 
+/* Nothing is there, and an access would set no bit of the guest's entry. */
+static bool maps_ahead(const struct gwalk *w, struct shadow_page *sp, unsigned int i, u64 gpte)
+{
+	u64 now;
+
+	return sp->role.level == 1 && !sp->table[i] && (gpte & (GPTE_P | GPTE_A)) == (GPTE_P | GPTE_A) &&
+	       !gwalk_has_reserved(w, 1, gpte) && shadow_entry_read(w->vcpu, guest_entry(sp, i), w->size, &now) &&
+	       now == gpte;
+}
+
+static void update_page(const struct gwalk *w, struct shadow_page *sp,
+			const struct corbel_mmu_update *u)
+{
+	unsigned int i, n = entries_of(sp, u->gpa, &i);
+
+	sp->writes = 0;
+	for (; n; n--, i++) {
+		if (test_bit(i, sp->used))
+			sync_entry(w, sp, i);
+		if (maps_ahead(w, sp, i, u->value))
+			shadow_map_ahead(w->vcpu, sp, i, u->value);
+	}
+}
+
+static void follow_updates(struct vcpu *vcpu, const struct corbel_mmu_update *u, unsigned int n)
+{
+	union shadow_role mode = shadow_root_role(vcpu);
+	struct shadow_batch b;
+	struct shadow_page *sp;
+	struct hlist_node *next;
+	struct gwalk w;
+
+	gwalk_mode(&w, vcpu);
+	shadow_batch_start(&b, vcpu->vm);
+	for (; n; n--, u++) {
+		for_each_table_page(sp, next, vcpu->vm, u->gpa >> PAGE_SHIFT) {
+			if (same_mode(sp->role, mode))
+				update_page(&w, sp, u);
+			else
+				shadow_zap_page(&b, sp);
+		}
+	}
+	shadow_batch_finish(&b);
+}
+
+void shadow_updated(struct vcpu *vcpu, const struct corbel_mmu_update *updates, unsigned int n)
+{
+	write_lock(&vcpu->vm->mmu_lock);
+	follow_updates(vcpu, updates, n);
+	write_unlock(&vcpu->vm->mmu_lock);
+}
+
+/* Written with the lock held, so that who does not get it has written nothing. */
+bool shadow_try_update(struct vcpu *vcpu, const struct corbel_mmu_update *u, unsigned int size,
+		       gva_t *flush, bool *several)
+{
+	bool done;
+
+	if (!write_trylock(&vcpu->vm->mmu_lock))
+		return false;
+	done = !guest_write_entry(vcpu, u->gpa, u->value, size);
+	if (done) {
+		follow_updates(vcpu, u, 1);
+		*several = flush && sync_addr(vcpu, *flush);
+	}
+	write_unlock(&vcpu->vm->mmu_lock);
+	return done;
+}
+
 void shadow_forget_table(struct vcpu *vcpu, gfn_t gfn)
 {
-	struct vm_shadow *s = vcpu->vm->mmu.shadow;
 	struct shadow_batch b;
 	struct shadow_page *sp;
 	struct hlist_node *next;
 
 	shadow_batch_start(&b, vcpu->vm);
 	write_lock(&vcpu->vm->mmu_lock);
-	hlist_for_each_entry_safe(sp, next, &s->pages[hash_64(gfn, SHADOW_HASH_BITS)], hash)
-		if (sp->gfn == gfn && !sp->role.direct)
-			shadow_zap_page(&b, sp);
+	for_each_table_page(sp, next, vcpu->vm, gfn)
+		shadow_zap_page(&b, sp);
 	shadow_batch_finish(&b);
 	write_unlock(&vcpu->vm->mmu_lock);
 }

@@ -30,6 +30,7 @@ struct shim_cpu boot_cpu_data = { .x86_phys_bits = 46 };
 unsigned int shim_c_bit;
 void (*shim_page_freed)(u64 phys);
 bool (*shim_swapped_out)(const void *p);
+void (*shim_user_written)(const void *p, unsigned long len);
 
 static char *arena;
 static struct page pages[ARENA_PAGES];

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Catches: a VM that cannot choose how its memory is translated, chooses when it is too late, or gets
- * something else than it asked for; a method that does not do what it is named for.
+ * something else than it asked for; a method that does not do what it is named for; tables that stay when the
+ * host needs the memory.
  */
+#include <fcntl.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
+
 #include "stats.h"
 #include "trap.h"
 #include "vcpu.h"
@@ -132,11 +136,66 @@ static void lazy(void)
 	CHECK_EQ(emulated, 0);
 }
 
+#define TABLES	64
+
+/* One page, mapped by so many tables. */
+static u64 counter[512] __attribute__((aligned(4096)));
+
+static void toucher(void)
+{
+	u64 i, round;
+
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i < TABLES; i++)
+			GUEST_CHECK_EQ((*(volatile u64 *)(VA + i * PAGE_2M))++, round * TABLES + i);
+		GUEST_SYNC(round);
+	}
+	guest_done();
+}
+
+/* The kernel asks all who can give memory back. */
+static void drop_caches(void)
+{
+	int fd = SYS(open("/proc/sys/vm/drop_caches", O_WRONLY));
+
+	CHECK_EQ(write(fd, "2", 1), 1);
+	close(fd);
+}
+
+static void shrinks(void)
+{
+	struct stats stats;
+	struct vcpu *vcpu;
+	struct vm *vm;
+	u64 i, pages;
+
+	need_corbel();
+	vm_mmu = SHADOW_LAZY;
+	vm = vm_create(0);
+	vm_mmu = AUTO;
+	vcpu = vcpu_create(vm, 0);
+	for (i = 0; i < TABLES; i++)
+		*vm_pte(vm, VA + i * PAGE_2M, 1) = (u64)counter | PTE_P | PTE_W;
+	vcpu_enter(vcpu, toucher, 0);
+	stats_open(&stats, vm->fd);
+	vcpu_run_sync(vcpu, 0);
+	pages = stats_value(&stats, "pages_4k");
+	CHECK_GE(pages, TABLES);
+	drop_caches();
+	CHECK_LT(stats_value(&stats, "pages_4k"), pages / 2);
+	vcpu_run_sync(vcpu, 1);
+	CHECK_GE(stats_value(&stats, "pages_4k"), TABLES);
+	vcpu_run_sync(vcpu, 2);
+	vcpu_run_done(vcpu);
+	vm_destroy(vm);
+}
+
 static const struct test_case cases[] = {
 	{ "errors", errors },
 	{ "tdp", tdp },
 	{ "write_protect", write_protect },
 	{ "lazy", lazy },
+	{ "shrinks", shrinks },
 };
 
 TEST_MAIN(cases)

@@ -59,4 +59,44 @@ struct corbel_info {
  */
 #define CORBEL_SET_MMU		_IOW(CORBELIO, 0x01, __u32)
 
+/*
+ * For guests. Corbel's CPUID leaves stand behind KVM's: at _SIGNATURE, EAX is the highest of them and
+ * EBX, ECX, EDX spell CORBEL_CPUID_NAME; at _FEATURES, EAX has CORBEL_CPUID_* bits. A guest has what
+ * its launcher passes on of KVM_GET_SUPPORTED_CPUID.
+ */
+#define CORBEL_CPUID_SIGNATURE	0x40000100
+#define CORBEL_CPUID_FEATURES	0x40000101
+#define CORBEL_CPUID_NAME	"CorbelCorbel"
+
+#define CORBEL_CPUID_PV_MMU	(1 << 0)	/* CORBEL_HC_MMU_UPDATE */
+
+/**
+ * struct corbel_mmu_update - one entry of a page table to be written
+ * @gpa: its guest-physical address, a multiple of its size: 8 bytes, or 4 in a guest with 32-bit paging
+ * @value: what it shall be; no more than 32 bits where an entry has 4 bytes
+ */
+struct corbel_mmu_update {
+	__u64 gpa;
+	__u64 value;
+};
+
+#define CORBEL_MMU_MAX_UPDATES	512
+
+/* Flags */
+#define CORBEL_MMU_FLUSH	(1 << 0)	/* then drop this CPU's translations, as INVPCID of all does */
+#define CORBEL_MMU_FLUSH_ADDR	(1 << 1)	/* then drop those of one linear address, as INVLPG does */
+
+/*
+ * Hypercall (KVM's convention: the number in RAX, arguments in RBX, RCX, RDX, RSI, the result in
+ * RAX): guest-physical address of an array of struct corbel_mmu_update, a multiple of 8; how many, at most
+ * CORBEL_MMU_MAX_UPDATES; flags; the address for CORBEL_MMU_FLUSH_ADDR. The entries are written in order, each by one store, as if the guest
+ * had done it; with shadow tables that takes one exit instead of many. A page whose entry has its
+ * accessed bit set may be mapped at once. Documentation/pvmmu.rst.
+ *
+ * Returns how many were written: fewer than asked for if the next one cannot be. If that is the first:
+ * -KVM_EINVAL, as for wrong arguments, or -KVM_EFAULT, it or the array is not in (writable) memory.
+ * Wrong arguments have no effect at all.
+ */
+#define CORBEL_HC_MMU_UPDATE	0x434f5201
+
 #endif

@@ -4,10 +4,14 @@
  * guest's tables: named situations, then shadow_random.c.
  */
 #include <stdlib.h>
+#include <linux/corbel.h>
+#include <linux/kvm_para.h>
 #include <linux/mmu_notifier.h>
 #include "ktap.h"
 #include "vm.h"
 #include "mem/slots.h"
+#include "compat.h"
+#include "mmu/pvmmu.h"
 #include "mmu/shadow.h"
 #include "mmu/tdp.h"
 #include "shadow_tables.h"
@@ -227,10 +231,12 @@ static void changes_that_need_no_flush(void)
 		four_tables();
 		set(22, 5, 24 << 12 | TABLE);
 		set(24, 0, 160 << 12 | PAGE);
+		set(24, 1, 163 << 12 | PAGE);
 		use_long(0, 20);
 		EXPECT_EQ(touch(0, 5ul << 21, user_writes), MEMORY);
 		store8(0, 24, 0, 161 << 12 | PAGE);
 		store8(0, 22, 6, 24 << 12 | TABLE);
+		EXPECT_EQ(touch(0, (6ul << 21) + 0x1000, user_writes), MEMORY);
 		EXPECT_EQ(touch(0, 6ul << 21, user_writes), MEMORY);
 		store8(0, 24, 0, 162 << 12 | PAGE);
 		store8(0, 21, 1, 22 << 12 | TABLE);
@@ -306,6 +312,16 @@ static void left_in_a_tlb(void)
 		model_flush(1);
 		store8(1, 22, 5, 24 << 12 | TABLE);
 		EXPECT_EQ(touch(1, 5ul << 21, user_writes), MEMORY);
+		EXPECT_EQ(model_access(0, 0xa000, user_writes, &entry, 8), FAULT);
+		set(25, 0, 160 << 12 | PAGE);
+		/* The guest has taken the right to write away, before it becomes a table. */
+		store8(1, 23, 10, 25 << 12 | PAGE);
+		model_flush(0);
+		EXPECT_EQ(touch(0, 0xa008, user_writes), MEMORY);
+		store8(1, 23, 10, 25 << 12 | (PAGE & ~W));
+		model_flush(1);
+		store8(1, 22, 6, 25 << 12 | TABLE);
+		EXPECT_EQ(touch(1, 6ul << 21, user_writes), MEMORY);
 		EXPECT_EQ(model_access(0, 0xa000, user_writes, &entry, 8), FAULT);
 		/* Its slot gets a log. */
 		EXPECT_EQ(touch(0, 0x4000, user_writes), MEMORY);
@@ -440,6 +456,34 @@ static void reclaim_at_the_limit(void)
 				EXPECT_EQ(touch(i & 1, (u64)i << 21, user_writes), MEMORY);
 		EXPECT(model_stats.freed > 300);
 		EXPECT(model_stats.most_pages <= 128 + 8);
+		model_check();
+		shadow_end();
+	}
+}
+
+/* The host wants memory back. */
+static void shrink(void)
+{
+	FOR_BOTH(lazy) {
+		struct shrink_control control = { .nr_to_scan = 3 };
+		unsigned long n;
+
+		start(lazy);
+		EXPECT_EQ(host_shrinker.count_objects(&host_shrinker, &control), SHRINK_EMPTY);
+		EXPECT_EQ(host_shrinker.scan_objects(&host_shrinker, &control), SHRINK_STOP);
+		four_tables();
+		use_long(0, 20);
+		EXPECT_EQ(touch(0, 0x3000, user_writes), MEMORY);
+		n = host_shrinker.count_objects(&host_shrinker, &control);
+		EXPECT_EQ(n, 4);
+		write_lock(&vm.mmu_lock);
+		EXPECT_EQ(host_shrinker.scan_objects(&host_shrinker, &control), SHRINK_STOP);
+		write_unlock(&vm.mmu_lock);
+		EXPECT_EQ(host_shrinker.scan_objects(&host_shrinker, &control), 3);
+		EXPECT_EQ(host_shrinker.count_objects(&host_shrinker, &control), 1);	/* the root */
+		EXPECT_EQ(host_shrinker.scan_objects(&host_shrinker, &control), SHRINK_STOP);
+		EXPECT_EQ(touch(0, 0x3000, user_writes), MEMORY);
+		EXPECT_EQ(host_shrinker.count_objects(&host_shrinker, &control), n);
 		model_check();
 		shadow_end();
 	}
@@ -635,6 +679,84 @@ static void modes_come_and_go(void)
 	}
 }
 
+/* A fork, by hypercall: what is mapped loses the right to be written, new pages come. */
+static void updates(void)
+{
+	FOR_BOTH(lazy) {
+		struct corbel_mmu_update list[16];
+		unsigned long faults;
+		unsigned int i;
+
+		start(lazy);
+		four_tables();
+		use_long(0, 20);
+		for (i = 0; i < 8; i++)
+			EXPECT_EQ(touch(0, (u64)i << 12, user_writes), MEMORY);
+		for (i = 0; i < 16; i++) {
+			host_populate(300 + i);
+			list[i].gpa = (23 << 12) + i * 8;
+			list[i].value = i < 8 ? (100 + i) << 12 | (PAGE & ~W) : (300 + i) << 12 | PAGE;
+		}
+		list[15].value &= ~A;
+		guest_update(0, list, 16, CORBEL_MMU_FLUSH, 0);
+		EXPECT_EQ(model_stats.emulated, 0);
+		EXPECT_EQ(touch(0, 0, user_writes), FAULT);
+		model_enter(0);
+		EXPECT_EQ(touch(0, 15 << 12, user_reads), MEMORY);
+		faults = model_stats.faults;
+		for (i = 0; i < 15; i++)
+			EXPECT_EQ(touch(0, (u64)i << 12, i < 8 ? user_reads : user_writes), MEMORY);
+		EXPECT_EQ(model_stats.faults, faults);
+		EXPECT_EQ(list_empty(&vm.mmu.shadow->unsync), 1);
+		model_check();
+		shadow_end();
+	}
+}
+
+static long update(gpa_t list, unsigned long n, unsigned long flags)
+{
+	int idx = srcu_read_lock(&vm.srcu);
+	long ret = pvmmu_update(&vcpus[0], list, n, flags, 0);
+
+	srcu_read_unlock(&vm.srcu, idx);
+	return ret;
+}
+
+/* set() of an entry by hypercall, and how that ends. */
+static long update_one(unsigned int at, gpa_t gpa, u64 value)
+{
+	set(UPDATES, 2 * at, gpa);
+	set(UPDATES, 2 * at + 1, value);
+	return update((gpa_t)UPDATES << 12, at + 1, 0);
+}
+
+static void wrong_updates(void)
+{
+	const gpa_t list = (gpa_t)UPDATES << 12;
+
+	start(true);
+	four_tables();
+	use_long(0, 20);
+	EXPECT_EQ(update(list, 0, CORBEL_MMU_FLUSH), 0);
+	EXPECT_EQ(update(list, 1, 4), -KVM_EINVAL);
+	EXPECT_EQ(update(list, CORBEL_MMU_MAX_UPDATES + 1, 0), -KVM_EINVAL);
+	EXPECT_EQ(update(list + 4, 1, 0), -KVM_EINVAL);
+	EXPECT_EQ(update(1500ull << 12, 1, 0), -KVM_EFAULT);
+	EXPECT_EQ(update_one(0, (23 << 12) + 4, 0), -KVM_EINVAL);
+	EXPECT_EQ(update_one(0, 1500ull << 12, 0), -KVM_EFAULT);
+	EXPECT_EQ(update_one(0, 4096ull << 12, 0), -KVM_EFAULT);	/* read-only */
+	EXPECT_EQ(update_one(0, (24 << 12) + 8, 1), 1);
+	EXPECT_EQ(update_one(1, (24 << 12) + 8, 2), 2);
+	EXPECT_EQ(update_one(1, 4096ull << 12, 3), 1);
+	EXPECT_EQ(get(24, 1), 1);
+	use_32(0, 20);
+	EXPECT_EQ(update_one(0, (24 << 12) + 4, 1ull << 32), -KVM_EINVAL);
+	EXPECT_EQ(update_one(0, (24 << 12) + 2, 1), -KVM_EINVAL);
+	EXPECT_EQ(update_one(0, (24 << 12) + 4, 5), 1);
+	EXPECT_EQ(get(24, 0), 5ull << 32);
+	shadow_end();
+}
+
 static void random_wp(void)
 {
 	random_histories(false, seed, steps / 2);
@@ -662,6 +784,7 @@ int main(int argc, char **argv)
 		{ "tables in read-only memory", tables_in_read_only_memory },
 		{ "devices, with and without markers", devices },
 		{ "shadow pages have a limit", reclaim_at_the_limit },
+		{ "shadow pages go back to the host", shrink },
 		{ "a root dies while others run on it", dead_roots },
 		{ "a table becomes data", recycled_as_data },
 		{ "dirty log", dirty_log },
@@ -669,6 +792,8 @@ int main(int argc, char **argv)
 		{ "without memory, -ENOMEM and no harm", no_memory_is_an_error },
 		{ "a slot that holds tables goes", slot_with_tables_goes },
 		{ "paging modes come and go", modes_come_and_go },
+		{ "entries by hypercall", updates },
+		{ "entries by hypercall that cannot be", wrong_updates },
 		{ "random, write-protected tables", random_wp },
 		{ "random, lazy", random_lazy },
 	};

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <linux/corbel.h>
 #include <linux/mmu_notifier.h>
+#include <linux/uaccess.h>
 #include "shadow_model.h"
 #include "backend.h"
 #include "cpu/regs.h"
@@ -436,7 +437,8 @@ int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit, bool slot)
 	MODEL(!guest_write(vcpu, gpa, c->data, c->len), "no write at %llx", gpa);
 	store(index, offset_in_page(gpa), c->data, c->len);
 	mmu_written(vcpu, gpa, c->len);
-	check_table_pages(gpa >> PAGE_SHIFT);
+	if (!shim_user_written)		/* then an update is not followed yet */
+		check_table_pages(gpa >> PAGE_SHIFT);
 	return RESUME;
 }
 

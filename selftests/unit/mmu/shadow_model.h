@@ -19,6 +19,7 @@ enum result { MEMORY, MMIO, FAULT };
 struct model_stats {
 	unsigned long faults, injected, emulated, mmio, flushes, addr_flushes, host_flushes, freed;
 	unsigned long fast, switches;	/* faults and roots, with interrupts off */
+	unsigned long updates;		/* entries by hypercall */
 	unsigned long large;		/* accesses through a large shadow entry */
 	unsigned int most_pages;
 };

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Random histories of guest tables that point anywhere, of what the host does, and of flushes. */
+#include <linux/corbel.h>
 #include <linux/mmu_notifier.h>
 #include <linux/uaccess.h>
+#include "compat.h"
 #include "ktap.h"
 #include "vm.h"
 #include "mem/slots.h"
@@ -159,6 +161,54 @@ static void fuzz_store(int cpu)
 	guest_store(cpu, gpa, data, len, rnd(2));
 }
 
+static void written_is_told(unsigned long index)
+{
+	MODEL(!host[index].hfn || !host[index].written || host[index].dirty,
+	      "page %lu was written, and nobody told", index);
+	host[index].written = false;
+}
+
+static void unmap(unsigned long index)
+{
+	written_is_told(index);
+	host_unmap(index);
+}
+
+/* A page that the entry maps goes, or another CPU changes the entry. */
+static void between_updates(gpa_t gpa, u64 value)
+{
+	unsigned long index;
+
+	if (rnd(8))
+		return;
+	if (rnd(2) && guest_find(value & 0xffffffffff000, &index, NULL))
+		host_invalidate(index, 1, unmap);
+	else if (gpa >> PAGE_SHIFT < regions[0].npages)
+		guest_store(rnd(MODEL_CPUS), gpa, &(u64){ value ^ (1 << 12) }, 4, rnd(2));
+}
+
+/* Entries by hypercall, of the size that the CPU's mode has. */
+static void fuzz_update(int cpu)
+{
+	bool is_wide = !paging(cpu) || wide(cpu);
+	struct corbel_mmu_update updates[20];
+	unsigned int size = is_wide ? 8 : 4, n = rnd(2) ? 1 : 1 + rnd(ARRAY_SIZE(updates)), k;
+
+	for (k = 0; k < n; k++) {
+		unsigned int i = rnd(POOL - 1);
+		gpa_t gpa = (pool_gfn(i) << 12) +
+			    (pool_wide[i] ? PICK(wide_index) * 8 : PICK(narrow_index) * 4);
+
+		gpa &= -(gpa_t)size;
+		updates[k].gpa = gpa;
+		updates[k].value = rnd(2) ? some_entry(is_wide) :
+					    changed_entry(guest_read_word(gpa, size), is_wide);
+	}
+	in_update = between_updates;
+	guest_update(cpu, updates, n, rnd(3), some_gva(cpu));
+	in_update = NULL;
+}
+
 /* A page gets another use: a table of another kind, or data for a while. */
 static void fuzz_recycle(int cpu)
 {
@@ -223,19 +273,6 @@ static void fuzz_access(int cpu)
 	model_access(cpu, gva, some_access(), &data, rnd(8) ? 8 : 1 << rnd(4));
 }
 
-static void written_is_told(unsigned long index)
-{
-	MODEL(!host[index].hfn || !host[index].written || host[index].dirty,
-	      "page %lu was written, and nobody told", index);
-	host[index].written = false;
-}
-
-static void unmap(unsigned long index)
-{
-	written_is_told(index);
-	host_unmap(index);
-}
-
 static void share(unsigned long index)
 {
 	written_is_told(index);
@@ -279,6 +316,13 @@ static void fuzz_host(void)
 		shim_notifier->ops->clear_flush_young(shim_notifier, NULL, model_hva(first),
 						      model_hva(first + n));
 	}
+}
+
+static void fuzz_shrink(void)
+{
+	struct shrink_control control = { .nr_to_scan = 1 + rnd(4) };
+
+	host_shrinker.scan_objects(&host_shrinker, &control);
 }
 
 static void everybody_flushes(void)
@@ -393,7 +437,10 @@ static void interfere(struct vcpu *vcpu)
 		model_invlpg(cpu, some_gva(cpu));
 		break;
 	case 4:
-		model_flush(cpu);
+		if (rnd(2))
+			model_flush(cpu);
+		else
+			fuzz_shrink();
 		break;
 	case 5:
 		fuzz_access(cpu);
@@ -429,8 +476,12 @@ static void fuzz_step(void)
 		fuzz_cr3(cpu);
 	else if (what < 862)
 		fuzz_mode(cpu);
+	else if (what < 880)
+		fuzz_update(cpu);
 	else if (what < 920)
 		model_speculate(cpu, some_gva(cpu));
+	else if (what < 922)
+		fuzz_shrink();
 	else if (what < 960)
 		fuzz_host();
 	else if (what < 985)
@@ -504,6 +555,7 @@ void random_histories(bool lazy, unsigned long seed, unsigned long steps)
 	}
 	printf("# %lu steps: %lu faults, %lu of them the guest's, %lu writes emulated, %lu devices\n",
 	       n, sum.faults, sum.injected, sum.emulated, sum.mmio);
+	printf("# %lu entries by hypercall\n", sum.updates);
 	printf("# with interrupts off: %lu faults, %lu roots\n", sum.fast, sum.switches);
 	printf("# %lu flushes, %lu of an address, %lu of the host, %lu accesses in large pages\n",
 	       sum.flushes, sum.addr_flushes, sum.host_flushes, sum.large);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/corbel.h>
+#include <linux/uaccess.h>
 #include "ktap.h"
+#include "mmu/pvmmu.h"
 #include "shadow_tables.h"
 
 const struct access reads = { .type = ACCESS_READ }, writes = { .type = ACCESS_WRITE },
@@ -121,4 +124,47 @@ void store8(int cpu, gfn_t table, unsigned int i, u64 entry)
 void store4(int cpu, gfn_t table, unsigned int i, u32 entry)
 {
 	guest_store(cpu, (table << PAGE_SHIFT) + i * 4, &entry, 4, false);
+}
+
+void (*in_update)(gpa_t gpa, u64 value);
+static const struct corbel_mmu_update *updating, *before;
+
+/* What happens meanwhile happens when the entry before this one has been dealt with. */
+static void written(const void *p, unsigned long len)
+{
+	unsigned long offset = (unsigned long)p - MODEL_HVA;
+
+	guest_note(offset >> PAGE_SHIFT, offset_in_page(offset), len);
+	model_truth[offset >> PAGE_SHIFT] = 1;
+	if (in_update && before)
+		in_update(before->gpa, before->value);
+	before = before ? before + 1 : updating;
+}
+
+void guest_update(int cpu, const struct corbel_mmu_update *updates, unsigned int n, u64 flags,
+		  gva_t gva)
+{
+	int idx = srcu_read_lock(&vm.srcu);
+	unsigned int i;
+	long done;
+
+	for (i = 0; i < n; i++) {
+		set(UPDATES, 2 * i, updates[i].gpa);
+		set(UPDATES, 2 * i + 1, updates[i].value);
+	}
+	updating = updates;
+	before = NULL;
+	shim_user_written = written;
+	if (rnd(2) && pvmmu_update_fast(&vcpus[cpu], (gpa_t)UPDATES << PAGE_SHIFT, n, flags, gva))
+		done = 1;
+	else
+		done = pvmmu_update(&vcpus[cpu], (gpa_t)UPDATES << PAGE_SHIFT, n, flags, gva);
+	shim_user_written = NULL;
+	srcu_read_unlock(&vm.srcu, idx);
+	MODEL(done == n, "%ld of %u updates are done", done, n);
+	model_stats.updates += n;
+	if (flags & CORBEL_MMU_FLUSH)
+		guest_flushed(cpu);
+	else if (flags & CORBEL_MMU_FLUSH_ADDR)
+		guest_flushed_addr(cpu, gva);
 }

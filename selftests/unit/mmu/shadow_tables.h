@@ -50,7 +50,7 @@ u64 get(gfn_t table, unsigned int i);
  * Tables of the kernel, which everything has: all of slot 0 with large pages and with small ones.
  * What each page that may be a root has at its end leads there, whatever the mode.
  */
-enum { K3 = 8, K2, K1, K1_HIGH, K1_32, PDPTS };
+enum { K3 = 8, K2, K1, K1_HIGH, K1_32, PDPTS, UPDATES };
 
 #define PAE_KERNEL	508	/* first index */
 #define LONG_KERNEL	510
@@ -80,6 +80,13 @@ gva_t kernel_gva(int cpu, gfn_t gfn, bool large);
 void guest_store(int cpu, gpa_t gpa, const void *data, unsigned int len, bool large);
 void store8(int cpu, gfn_t table, unsigned int i, u64 entry);
 void store4(int cpu, gfn_t table, unsigned int i, u32 entry);
+
+extern void (*in_update)(gpa_t gpa, u64 value);	/* something happens behind an entry that was written */
+
+struct corbel_mmu_update;
+/* By hypercall. @updates: none that can fail */
+void guest_update(int cpu, const struct corbel_mmu_update *updates, unsigned int n, u64 flags,
+		  gva_t gva);
 
 /* shadow_random.c */
 void random_histories(bool lazy, unsigned long seed, unsigned long steps);

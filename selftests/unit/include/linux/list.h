@@ -43,6 +43,12 @@ static inline bool list_empty(const struct list_head *head)
 	return head->next == head;
 }
 
+static inline void list_move_tail(struct list_head *entry, struct list_head *head)
+{
+	list_del(entry);
+	list_add_tail(entry, head);
+}
+
 static inline void list_move(struct list_head *item, struct list_head *head)
 {
 	list_del(item);
@@ -51,6 +57,7 @@ static inline void list_move(struct list_head *item, struct list_head *head)
 
 #define list_empty_careful	list_empty
 #define list_entry	container_of
+#define list_last_entry(head, type, member)	list_entry((head)->prev, type, member)
 #define list_first_entry(head, type, member)	list_entry((head)->next, type, member)
 #define list_for_each_entry(pos, head, member)					\
 	for (pos = list_entry((head)->next, __typeof__(*pos), member);		\

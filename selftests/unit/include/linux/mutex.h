@@ -10,5 +10,6 @@ struct mutex { spinlock_t lock; };
 #define mutex_init(m)	spin_lock_init(&(m)->lock)
 #define mutex_lock(m)	spin_lock(&(m)->lock)
 #define mutex_unlock(m)	spin_unlock(&(m)->lock)
+#define mutex_trylock(m)	(!(m)->lock.held && (mutex_lock(m), true))
 
 #endif

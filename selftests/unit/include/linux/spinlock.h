@@ -46,6 +46,8 @@ static inline void write_lock(rwlock_t *l)
 
 static inline bool write_trylock(rwlock_t *l)
 {
+	if (l->writer || l->readers)
+		return false;
 	write_lock(l);
 	return true;
 }

@@ -35,6 +35,18 @@ static inline unsigned long copy_to_user(void *to, const void *from, unsigned lo
 	got_left ? -EFAULT : 0;								\
 })
 extern bool (*shim_swapped_out)(const void *p);	/* may be NULL; for who cannot wait */
+extern void (*shim_user_written)(const void *p, unsigned long len);	/* one entry, by put_user() */
+
+#define put_user(x, ptr)								\
+({											\
+	typeof(*(ptr)) put_val = (x);							\
+	unsigned long put_left = copy_to_user(ptr, &put_val, sizeof(put_val));		\
+											\
+	if (!put_left && shim_user_written)						\
+		shim_user_written(ptr, sizeof(put_val));				\
+	put_left ? -EFAULT : 0;								\
+})
+
 #define __get_user(x, ptr)							\
 	(shim_swapped_out && shim_swapped_out(ptr) ? -EFAULT : get_user(x, ptr))
 #define __copy_from_user_inatomic	copy_from_user
