@@ -233,6 +233,21 @@ static void parse_hostfwd(struct config *c, const char *arg)
 	free(s);
 }
 
+static void parse_pci(struct config *c, const char *arg)
+{
+	struct vfio *v = &c->vfio;
+
+	if (v->n == VFIO_MAX_FUNCTIONS)
+		bad("pci", arg, "there are too many PCI functions (16 at most)");
+	if (!pci_host_parse(arg, v->functions[v->n].name))
+		bad("pci", arg,
+		    "must be an address like 0000:01:00.0, as corbel pci list shows them");
+	for (unsigned int i = 0; i < v->n; i++)
+		if (!strcmp(v->functions[i].name, v->functions[v->n].name))
+			bad("pci", arg, "is there twice");
+	v->n++;
+}
+
 static void parse_console(struct config *c, const char *arg)
 {
 	if (!strcmp(arg, "serial"))
@@ -317,6 +332,8 @@ static const struct option_row options[] = {
 	{ "net", "KIND", "user[,restrict], tap=IF or none, then [,mac=ADDRESS]; may be repeated",
 	  parse_net },
 	{ "hostfwd", "RULE", "tcp|udp:[ADDR]:PORT-[ADDR]:PORT into a user network", parse_hostfwd },
+	{ "pci", "ADDRESS", "PCI function of the host, bound to vfio-pci; may be repeated",
+	  parse_pci },
 	{ "console", "KIND", "serial, virtio, file:PATH or off (default: serial)", parse_console },
 	{ "rng", NULL, "add a virtio random number generator", parse_rng },
 	{ "balloon", "SIZE", "add a virtio balloon that takes SIZE away (0: only reports)",
@@ -373,6 +390,12 @@ static void finish(struct config *c)
 	if (c->merge && c->backend != RAM_ANON)
 		error_die(EXIT_USAGE, "--merge needs --memory-backend anon; KSM merges nothing "
 			  "else");
+	if (c->merge && c->vfio.n)
+		error_die(EXIT_USAGE,
+			  "--merge merges nothing with --pci, whose DMA locks all memory");
+	if (c->balloon && c->vfio.n)
+		error_die(EXIT_USAGE,
+			  "--balloon gives nothing back with --pci, whose DMA locks all memory");
 	if (c->balloon_size >= c->memory)
 		error_die(EXIT_USAGE, "--balloon must be smaller than --memory");
 	if (c->nr_hostfwd && (!c->nr_nets || c->nets[0].kind != NET_USER))
@@ -475,6 +498,7 @@ void config_open(struct config *c)
 	for (unsigned int i = 0; i < c->nr_nets; i++)
 		if (c->nets[i].kind == NET_TAP)
 			c->nets[i].fd = net_tap_open(c->nets[i].ifname);
+	vfio_open(&c->vfio);
 	if (c->console_file.path) {
 		c->console_file.fd = open(c->console_file.path,
 					  O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "ram.h"
+#include "vfio.h"
 
 #define CONFIG_MAX_DISKS	16
 #define CONFIG_MAX_NETS		8
@@ -52,6 +53,7 @@ struct config {
 	unsigned int nr_nets;
 	struct config_hostfwd hostfwd[CONFIG_MAX_HOSTFWD];
 	unsigned int nr_hostfwd;
+	struct vfio vfio;
 	enum console_kind console;
 	struct config_file console_file;
 	const char *name;

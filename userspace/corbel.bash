@@ -18,20 +18,45 @@ _corbel_value() {
 	esac
 }
 
+# Addresses have colons, at which bash splits words: put the pieces together, complete the last one.
+# Fails where what is before the address is none of $@ and no other address.
+_corbel_pci() {
+	local cur=${COMP_WORDS[COMP_CWORD]} whole='' i=$COMP_CWORD known
+
+	while [[ ${COMP_WORDS[i]} =~ ^[0-9a-f.:]*$ ]]; do
+		whole=${COMP_WORDS[i]}$whole
+		i=$((i - 1))
+		[[ ${COMP_WORDS[i]} == : || ${COMP_WORDS[i + 1]} == : ]] || break
+	done
+	[[ " $* " == *" ${COMP_WORDS[i]} "* ]] ||
+		{ [ "$1" != --pci ] && [[ ${COMP_WORDS[i]} =~ ^[0-9a-f.]+$ ]]; } || return 1
+	[ "$cur" != : ] || cur=
+	known=$("${COMP_WORDS[0]}" pci list 2>/dev/null | sed -n 's/^\([0-9a-f:.]*\) .*/\1/p')
+	mapfile -t COMPREPLY < <(compgen -W "$known" -- "$whole")
+	COMPREPLY=("${COMPREPLY[@]#"${whole%"$cur"}"}")
+}
+
 _corbel() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 
 	if [ "$COMP_CWORD" = 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W 'run check help --version' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'run check pci help --version' -- "$cur")
 		return
 	fi
 	_corbel_value "$prev" "$cur" && return
+	[ "${COMP_WORDS[1]}" != run ] || ! _corbel_pci --pci || return
 	case ${COMP_WORDS[1]} in
 	run)
 		mapfile -t COMPREPLY < <(compgen -W "$("${COMP_WORDS[0]}" run --help 2>/dev/null |
 			sed -n 's/^  \(--[a-z-]*\) .*/\1/p')" -- "$cur") ;;
 	check) mapfile -t COMPREPLY < <(compgen -W '--device' -- "$cur") ;;
-	help) mapfile -t COMPREPLY < <(compgen -W 'run' -- "$cur") ;;
+	pci)
+		if [ "$COMP_CWORD" = 2 ]; then
+			mapfile -t COMPREPLY < <(compgen -W 'list bind unbind vfs' -- "$cur")
+		else
+			_corbel_pci bind unbind vfs
+		fi ;;
+	help) mapfile -t COMPREPLY < <(compgen -W 'run pci' -- "$cur") ;;
 	esac
 }
 

@@ -25,6 +25,10 @@ DefinitionBlock ("dsdt.aml", "DSDT", 2, "CORBEL", "CORBELVM", 1)
 				DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed,
 					NonCacheable, ReadWrite,
 					0, 0xC0000000, 0xDFFFFFFF, 0, 0x20000000)
+				/* PCI_WINDOW64 */
+				QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed,
+					NonCacheable, ReadWrite,
+					0, 0x4000000000, 0x7FFFFFFFFF, 0, 0x4000000000)
 			})
 
 			/* One pin per slot, one IOAPIC line per pin: PCI_GSI() in pci.h */

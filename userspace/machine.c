@@ -124,6 +124,7 @@ static int exit_code(const struct machine *m)
 		[END_TRIPLE] = EXIT_TRIPLE,
 		[END_HYPERVISOR] = EXIT_HYPERVISOR,
 		[END_QUIT] = EXIT_QUIT,
+		[END_TAKEN] = EXIT_ERROR,
 	};
 
 	return m->end == END_SIGNAL ? EXIT_SIGNAL + m->signal : codes[m->end];

@@ -18,6 +18,7 @@ struct vcpu;
 /* Why a machine stopped; the first reason wins. */
 enum machine_end {
 	END_NONE, END_POWEROFF, END_RESET, END_TRIPLE, END_HYPERVISOR, END_QUIT, END_SIGNAL,
+	END_TAKEN,	/* the host has taken an assigned device back */
 };
 
 /* One guest from power-on to power-off or reset. A reset builds the next one from nothing. */

@@ -8,6 +8,7 @@
 #include "check.h"
 #include "config.h"
 #include "error.h"
+#include "pci_cmd.h"
 #include "run.h"
 
 #ifndef VERSION
@@ -20,9 +21,12 @@ static int help(int argc, char **argv)
 		config_usage();
 		return 0;
 	}
+	if (argc > 1 && !strcmp(argv[1], "pci"))
+		return pci_cmd_main(2, (char *[]){ "pci", "--help" });
 	printf("Usage: corbel run --kernel FILE [OPTION]...   boot a guest\n"
 	       "       corbel check [--device PATH]           is this host ready, and if not, why\n"
-	       "       corbel help [run]                      this text, or the options of run\n"
+	       "       corbel pci list|bind|unbind|vfs        devices of the host for guests\n"
+	       "       corbel help [run|pci]                  this text, or more about one\n"
 	       "       corbel --version\n");
 	return 0;
 }
@@ -39,8 +43,8 @@ static const struct {
 	const char *name;
 	int (*main)(int argc, char **argv);
 } commands[] = {
-	{ "run", run_main }, { "check", check_main }, { "help", help }, { "--help", help },
-	{ "version", version }, { "--version", version },
+	{ "run", run_main }, { "check", check_main }, { "pci", pci_cmd_main },	{ "help", help },
+	{ "--help", help },  { "version", version },  { "--version", version },
 };
 
 int main(int argc, char **argv)

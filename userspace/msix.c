@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* MSI-X: vectors as the guest programs them, sent by irqfd where there is one, else by ioctl. */
 #include <linux/pci_regs.h>
+#include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "error.h"
 #include "loop.h"
 #include "machine.h"
 #include "msix.h"
@@ -15,7 +18,7 @@ static struct vm *vm_of(struct msix *x)
 
 static void send(struct msix *x, struct msix_vector *v)
 {
-	if (v->gsi >= 0)
+	if (v->wired)
 		loop_kick(v->eventfd);
 	else
 		vm_msi_send(vm_of(x), (uint64_t)v->addr_hi << 32 | v->addr_lo, v->data);
@@ -30,43 +33,65 @@ static bool usable(const struct msix *x, const struct msix_vector *v)
 static void attach(struct msix *x, struct msix_vector *v)
 {
 	struct vm *vm = vm_of(x);
-	int gsi = v->gsi;
 
 	if (v->eventfd < 0 || (!v->addr_lo && !v->addr_hi))
 		return;
-	if (gsi < 0)
-		gsi = vm_msi_alloc(vm);
-	if (gsi < 0 || vm_msi_route(vm, gsi, (uint64_t)v->addr_hi << 32 | v->addr_lo, v->data))
+	if (v->gsi < 0)
+		v->gsi = vm_msi_alloc(vm);
+	if (v->gsi < 0 ||
+	    vm_msi_route(vm, v->gsi, (uint64_t)v->addr_hi << 32 | v->addr_lo, v->data))
 		return;
-	if (v->gsi < 0 && vm_irqfd(vm, v->eventfd, gsi, true))
+	if (v->wired || vm_irqfd(vm, v->eventfd, v->gsi, true))
 		return;
-	v->gsi = gsi;
+	v->wired = true;
+	if (x->source && x->enabled)
+		x->source->wired(x, v - x->v);
+}
+
+/* From here on the hardware's signals wait in the eventfd; to wire it again delivers them. */
+static void detach(struct msix *x, struct msix_vector *v)
+{
+	if (v->wired)
+		vm_irqfd(vm_of(x), v->eventfd, v->gsi, false);
+	v->wired = false;
 }
 
 /* What came while the vector was masked goes out as soon as it is not. Caller holds the lock. */
 static void update(struct msix *x, struct msix_vector *v)
 {
-	if (!usable(x, v))
+	if (!usable(x, v)) {
+		if (x->source)
+			detach(x, v);
 		return;
+	}
 	attach(x, v);
 	if (v->pending)
 		send(x, v);
 	v->pending = false;
 }
 
-void msix_init(struct msix *x, struct pci_dev *pd, unsigned int n, unsigned int bar,
-	       uint32_t table, uint32_t pba)
+/* For a function that has its capability, of @n vectors, at @cap already. */
+void msix_init_at(struct msix *x, struct pci_dev *pd, unsigned int n, unsigned int cap)
 {
 	memset(x, 0, sizeof(*x));
 	pthread_mutex_init(&x->lock, NULL);
 	x->pd = pd;
 	x->n = n;
+	x->cap = cap;
+	x->v = calloc(n, sizeof(*x->v));
+	if (!x->v)
+		error_die(EXIT_ERROR, "out of memory");
 	for (unsigned int i = 0; i < n; i++) {
 		x->v[i].ctl = PCI_MSIX_ENTRY_CTRL_MASKBIT;
 		x->v[i].gsi = -1;
 		x->v[i].eventfd = vm_of(x)->has_irqfd ? loop_eventfd() : -1;
 	}
-	x->cap = pci_add_cap(pd, PCI_CAP_ID_MSIX, PCI_CAP_MSIX_SIZEOF);
+}
+
+void msix_init(struct msix *x, struct pci_dev *pd, unsigned int n, unsigned int bar,
+	       uint32_t table, uint32_t pba)
+{
+	msix_init_at(x, pd, n, pci_add_cap(pd, PCI_CAP_ID_MSIX, PCI_CAP_MSIX_SIZEOF));
 	pci_set16(pd, x->cap + PCI_MSIX_FLAGS, n - 1);
 	pci_set32(pd, x->cap + PCI_MSIX_TABLE, table | bar);
 	pci_set32(pd, x->cap + PCI_MSIX_PBA, pba | bar);
@@ -77,21 +102,22 @@ void msix_init(struct msix *x, struct pci_dev *pd, unsigned int n, unsigned int 
 void msix_free(struct msix *x)
 {
 	for (unsigned int i = 0; i < x->n; i++) {
-		if (x->v[i].gsi >= 0)
-			vm_irqfd(vm_of(x), x->v[i].eventfd, x->v[i].gsi, false);
+		detach(x, &x->v[i]);
 		if (x->v[i].eventfd >= 0)
 			close(x->v[i].eventfd);
 	}
+	free(x->v);
 	pthread_mutex_destroy(&x->lock);
 }
 
 /* The specification allows dwords and qwords; anything else is ignored and reads as zero. */
 void msix_table_access(struct msix *x, uint32_t off, void *data, unsigned int len, bool write)
 {
-	struct msix_vector *v = &x->v[off / PCI_MSIX_ENTRY_SIZE % MSIX_MAX];
+	uint32_t i = off / PCI_MSIX_ENTRY_SIZE;
+	struct msix_vector *v = &x->v[i < x->n ? i : 0];
 	uint8_t *reg = (uint8_t *)v + off % PCI_MSIX_ENTRY_SIZE;
 
-	if (off / PCI_MSIX_ENTRY_SIZE >= x->n || off & (len - 1) || (len != 4 && len != 8)) {
+	if (i >= x->n || off & (len - 1) || (len != 4 && len != 8)) {
 		if (!write)
 			memset(data, 0, len);
 		return;
@@ -106,28 +132,37 @@ void msix_table_access(struct msix *x, uint32_t off, void *data, unsigned int le
 	pthread_mutex_unlock(&x->lock);
 }
 
+static bool is_pending(const struct msix *x, const struct msix_vector *v)
+{
+	struct pollfd p = { .fd = v->eventfd, .events = POLLIN };
+
+	return x->source ? !v->wired && poll(&p, 1, 0) > 0 : v->pending;
+}
+
 void msix_pba_read(struct msix *x, uint32_t off, void *data, unsigned int len)
 {
-	uint64_t bits = 0;
+	uint8_t *bits = data;
 
-	pthread_mutex_lock(&x->lock);
-	for (unsigned int i = 0; i < x->n; i++)
-		bits |= (uint64_t)x->v[i].pending << i;
-	pthread_mutex_unlock(&x->lock);
 	memset(data, 0, len);
-	if (off + len <= sizeof(bits))
-		memcpy(data, (uint8_t *)&bits + off, len);
+	pthread_mutex_lock(&x->lock);
+	for (unsigned int i = off * 8; i < (off + len) * 8 && i < x->n; i++)
+		bits[i / 8 - off] |= is_pending(x, &x->v[i]) << i % 8;
+	pthread_mutex_unlock(&x->lock);
 }
 
 void msix_cfg_written(struct msix *x)
 {
 	uint16_t flags = pci_get16(x->pd, x->cap + PCI_MSIX_FLAGS);
+	bool was = x->enabled, on = flags & PCI_MSIX_FLAGS_ENABLE;
 
 	pthread_mutex_lock(&x->lock);
-	x->enabled = flags & PCI_MSIX_FLAGS_ENABLE;
 	x->masked = flags & PCI_MSIX_FLAGS_MASKALL;
+	/* Hardware that is being switched on is told of all wired vectors at once. */
+	x->enabled = on;
 	for (unsigned int i = 0; i < x->n; i++)
 		update(x, &x->v[i]);
+	if (x->source && on != was)
+		x->source->switched(x, on);
 	pthread_mutex_unlock(&x->lock);
 }
 
@@ -143,7 +178,7 @@ bool msix_enabled(struct msix *x)
 
 void msix_notify(struct msix *x, unsigned int vector)
 {
-	struct msix_vector *v = &x->v[vector % MSIX_MAX];
+	struct msix_vector *v = x->v + vector;
 
 	if (vector >= x->n)
 		return;

@@ -12,6 +12,7 @@
 #define HOST_VENDOR	0x8086
 #define HOST_DEVICE	0x0d57
 #define CLASS_HOST	0x06000000
+#define PCI_LARGE	(64ULL << 20)
 
 void pci_set16(struct pci_dev *pd, unsigned int off, uint16_t value)
 {
@@ -39,23 +40,53 @@ uint32_t pci_get32(const struct pci_dev *pd, unsigned int off)
 	return value;
 }
 
-/* Bring the bus in line with one BAR and the memory-decoding bit. */
+static unsigned int bar_register(unsigned int i)
+{
+	return i == PCI_ROM ? PCI_ROM_ADDRESS : PCI_BASE_ADDRESS_0 + 4 * i;
+}
+
+static bool inside(uint64_t at, uint64_t size, uint64_t base, uint64_t window)
+{
+	return at >= base && at - base <= window && size <= window - (at - base);
+}
+
+/* Returns: where the guest wants the BAR, 0: nowhere, or where no BAR can be. */
+static uint64_t bar_address(const struct pci_dev *pd, unsigned int i)
+{
+	const struct pci_bar *bar = &pd->bars[i];
+	uint16_t command = pci_get16(pd, PCI_COMMAND);
+	uint64_t at = pci_get32(pd, bar_register(i));
+
+	if (bar->flags & PCI_BASE_ADDRESS_SPACE_IO) {
+		at &= PCI_BASE_ADDRESS_IO_MASK;
+		return command & PCI_COMMAND_IO &&
+				       inside(at, bar->size, PCI_PORTS, 0x10000 - PCI_PORTS)
+			       ? at
+			       : 0;
+	}
+	if (!(command & PCI_COMMAND_MEMORY) || (i == PCI_ROM && !(at & PCI_ROM_ADDRESS_ENABLE)))
+		return 0;
+	at &= i == PCI_ROM ? PCI_ROM_ADDRESS_MASK : PCI_BASE_ADDRESS_MEM_MASK;
+	if (bar->flags & PCI_BASE_ADDRESS_MEM_TYPE_64)
+		at |= (uint64_t)pci_get32(pd, bar_register(i) + 4) << 32;
+	/* Outside of the windows lie memory, ECAM and the APICs. */
+	return inside(at, bar->size, PCI_WINDOW, PCI_WINDOW_SIZE) ||
+	       inside(at, bar->size, PCI_WINDOW64, PCI_WINDOW64_SIZE) ? at : 0;
+}
+
+/* Bring the bus in line with one BAR and the decoding bits. */
 static void update_bar(struct pci_dev *pd, unsigned int i)
 {
 	struct pci_bar *bar = &pd->bars[i];
-	uint64_t from = bar->mapped, to = 0;
+	struct bus *bus = bar->flags & PCI_BASE_ADDRESS_SPACE_IO ? &pd->m->pio : &pd->m->mmio;
+	uint64_t from = bar->mapped, to = bar->size ? bar_address(pd, i) : 0;
 
-	if (pci_get16(pd, PCI_COMMAND) & PCI_COMMAND_MEMORY)
-		to = pci_get32(pd, PCI_BASE_ADDRESS_0 + 4 * i) & PCI_BASE_ADDRESS_MEM_MASK;
-	/* Outside of the window lie memory, ECAM and the APICs. */
-	if (to < PCI_WINDOW || to + bar->size > PCI_WINDOW + PCI_WINDOW_SIZE)
-		to = 0;
-	if (!bar->size || from == to)
+	if (from == to)
 		return;
 	if (from)
-		bus_remove(&pd->m->mmio, from, pd->dev);
+		bus_remove(bus, from, bar->dev);
 	/* Two BARs in one place: the first one answers, as good as any choice on a real bus. */
-	if (to && bus_add(&pd->m->mmio, to, bar->size, bar->fn, pd->dev))
+	if (to && bus_add(bus, to, bar->size, bar->fn, bar->dev))
 		to = 0;
 	bar->mapped = to;
 	if (pd->bar_moved && from != to)
@@ -76,7 +107,7 @@ static void dev_write(struct pci_dev *pd, unsigned int off, const uint8_t *data,
 
 		pd->cfg[off + i] = (pd->cfg[off + i] & ~mask) | (data[i] & mask);
 	}
-	if (off < PCI_BASE_ADDRESS_0 + 4 * PCI_BARS)
+	if (off < PCI_ROM_ADDRESS + 4)
 		for (unsigned int i = 0; i < PCI_BARS; i++)
 			update_bar(pd, i);
 	if (pd->cfg_written)
@@ -158,17 +189,51 @@ void pci_dev_init(struct pci_dev *pd, struct machine *m, uint16_t vendor, uint16
 	pd->wmask[PCI_CACHE_LINE_SIZE] = 0xff;
 }
 
-/* A 32-bit memory BAR, placed in the window; it answers once the guest enables decoding. */
-void pci_add_bar(struct pci_dev *pd, unsigned int bar, uint32_t size, bus_fn fn)
+static uint64_t take(uint64_t *next, uint64_t size, uint64_t end)
 {
-	struct pci *pci = &pd->m->pci;
-	uint32_t mask = ~(size - 1);
+	uint64_t at = (*next + size - 1) & ~(size - 1);
 
-	pci->next_bar = (pci->next_bar + size - 1) & ~(uint64_t)(size - 1);
-	pd->bars[bar] = (struct pci_bar){ .size = size, .fn = fn };
-	pci_set32(pd, PCI_BASE_ADDRESS_0 + 4 * bar, pci->next_bar);
-	memcpy(pd->wmask + PCI_BASE_ADDRESS_0 + 4 * bar, &mask, 4);
-	pci->next_bar += size;
+	if (at > end || size > end - at)
+		return 0;
+	*next = at + size;
+	return at;
+}
+
+/* Returns: a free place for a BAR, 0: there is none. Large ones leave the window below 4 GiB to
+ * others. */
+static uint64_t place_bar(struct pci *pci, uint64_t size, uint32_t flags)
+{
+	uint64_t at = 0;
+
+	if (flags & PCI_BASE_ADDRESS_SPACE_IO)
+		return take(&pci->next_port, size, 0x10000);
+	if (size <= PCI_LARGE || !(flags & PCI_BASE_ADDRESS_MEM_TYPE_64))
+		at = take(&pci->next_bar, size, PCI_WINDOW + PCI_WINDOW_SIZE);
+	if (!at && flags & PCI_BASE_ADDRESS_MEM_TYPE_64)
+		at = take(&pci->next_bar64, size, PCI_WINDOW64 + PCI_WINDOW64_SIZE);
+	return at;
+}
+
+/*
+ * A BAR, placed in a window; it answers once the guest enables decoding. @size is a power of two,
+ * @flags are those of the register.
+ */
+void pci_add_bar(struct pci_dev *pd, unsigned int bar, uint64_t size, uint32_t flags, bus_fn fn,
+		 void *dev)
+{
+	unsigned int reg = bar_register(bar), len = flags & PCI_BASE_ADDRESS_MEM_TYPE_64 ? 8 : 4;
+	uint64_t at = place_bar(&pd->m->pci, size, flags), mask = ~(size - 1), value = at | flags;
+
+	if (!at)
+		error_die(EXIT_ERROR, "no room for a PCI BAR of %llu KiB; leave a device out",
+			  (unsigned long long)size >> 10);
+	if (bar == PCI_ROM)
+		mask |= PCI_ROM_ADDRESS_ENABLE;
+	pd->bars[bar] = (struct pci_bar){ .size = size, .flags = flags, .fn = fn, .dev = dev };
+	memcpy(pd->cfg + reg, &value, len);
+	memcpy(pd->wmask + reg, &mask, len);
+	if (flags & PCI_BASE_ADDRESS_SPACE_IO)
+		pd->wmask[PCI_COMMAND] |= PCI_COMMAND_IO;
 }
 
 /* Returns: the configuration-space offset of a new, zeroed capability of @len bytes. */
@@ -206,6 +271,8 @@ void pci_init(struct machine *m)
 
 	pthread_mutex_init(&pci->lock, NULL);
 	pci->next_bar = PCI_WINDOW;
+	pci->next_bar64 = PCI_WINDOW64;
+	pci->next_port = PCI_PORTS;
 	pci_dev_init(&pci->host_bridge, m, HOST_VENDOR, HOST_DEVICE, CLASS_HOST);
 	pci_register(&pci->host_bridge);
 	bus_add(&m->mmio, PCI_ECAM_BASE, PCI_ECAM_SIZE, ecam_access, pci);

@@ -71,6 +71,7 @@ void ram_init(struct ram *ram, uint64_t size, enum ram_backend backend, bool mer
 	ram->size = size;
 	ram->low = size < RAM_HOLE_START ? size : RAM_HOLE_START;
 	ram->backend = backend;
+	ram->pinned = false;
 	ram->fd = open_backend(size, backend);
 	if (backend != RAM_HUGETLB)
 		flags |= MAP_NORESERVE;
@@ -129,7 +130,8 @@ void ram_discard(const struct ram *ram, uint64_t gpa, uint64_t len)
 	uint64_t end = (gpa + len) & ~(page - 1);
 	void *p;
 
-	if (gpa + len < gpa || start >= end)
+	/* A device would go on with the pages that the guest then no longer has. */
+	if (ram->pinned || gpa + len < gpa || start >= end)
 		return;
 	p = ram_ptr(ram, start, end - start);
 	if (p)

@@ -21,6 +21,7 @@ struct ram {
 	uint64_t low;
 	enum ram_backend backend;
 	int fd;
+	bool pinned;	/* devices may access all of it, at the host's addresses of today */
 };
 
 void ram_init(struct ram *ram, uint64_t size, enum ram_backend backend, bool merge);

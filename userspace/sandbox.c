@@ -22,6 +22,7 @@ static bool enabled;
 static const int *const allowed[] = {
 	[SANDBOX_VCPU] = ALL(
 		SCMP_SYS(ioctl), SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(poll),
+		SCMP_SYS(pread64), SCMP_SYS(pwrite64),	/* registers of assigned devices */
 		SCMP_SYS(futex), SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(brk),
 		SCMP_SYS(mprotect), SCMP_SYS(madvise), SCMP_SYS(rt_sigreturn),
 		SCMP_SYS(rt_sigprocmask), SCMP_SYS(sched_yield), SCMP_SYS(clock_gettime),
@@ -32,7 +33,7 @@ static const int *const allowed[] = {
 		SCMP_SYS(newfstatat), SCMP_SYS(close)),
 	[SANDBOX_DEVICE] = ALL(
 		SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(ppoll), SCMP_SYS(readv),
-		SCMP_SYS(pread64), SCMP_SYS(pwrite64), SCMP_SYS(preadv), SCMP_SYS(pwritev),
+		SCMP_SYS(preadv), SCMP_SYS(pwritev),
 		SCMP_SYS(preadv2), SCMP_SYS(pwritev2), SCMP_SYS(lseek), SCMP_SYS(fallocate),
 		SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(getrandom),
 		SCMP_SYS(clock_nanosleep)),

@@ -468,7 +468,7 @@ void virtio_init(struct virtio *v, struct machine *m, const struct virtio_ops *o
 	v->pci.cfg[PCI_INTERRUPT_PIN] = 1;
 	pci_set16(&v->pci, PCI_SUBSYSTEM_VENDOR_ID, VENDOR);
 	pci_set16(&v->pci, PCI_SUBSYSTEM_ID, DEVICE_BASE + ops->id);
-	pci_add_bar(&v->pci, 0, BAR_SIZE, bar_access);
+	pci_add_bar(&v->pci, 0, BAR_SIZE, 0, bar_access, v);
 	msix_init(&v->msix, &v->pci, ops->nr_queues + 1, 0, BAR_MSIX_TABLE, BAR_MSIX_PBA);
 	add_caps(v);
 	for (unsigned int i = 0; i < ops->nr_queues; i++) {

@@ -98,7 +98,7 @@ static void require(const struct vm *vm, long cap, const char *what)
 		error_die(EXIT_ERROR, "the hypervisor has no %s, which corbel needs", what);
 }
 
-static void set_slot(const struct vm *vm, unsigned int slot, uint64_t gpa, void *hva, uint64_t size)
+static int set_slot(const struct vm *vm, unsigned int slot, uint64_t gpa, void *hva, uint64_t size)
 {
 	struct kvm_userspace_memory_region region = {
 		.slot = slot,
@@ -107,9 +107,44 @@ static void set_slot(const struct vm *vm, unsigned int slot, uint64_t gpa, void 
 		.userspace_addr = (uintptr_t)hva,
 	};
 
-	if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region))
+	return ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region) ? -errno : 0;
+}
+
+/**
+ * vm_slot_add - show the guest a range of this process's memory
+ *
+ * Returns: the number of the slot, -ENOSPC where all are in use, or what the hypervisor says.
+ */
+int vm_slot_add(struct vm *vm, uint64_t gpa, void *hva, uint64_t size)
+{
+	int slot = 0, ret = -ENOSPC;
+
+	pthread_mutex_lock(&vm->lock);
+	while (slot < VM_NR_SLOTS && vm->slots[slot])
+		slot++;
+	if (slot < VM_NR_SLOTS)
+		ret = set_slot(vm, slot, gpa, hva, size);
+	if (!ret)
+		vm->slots[slot] = true;
+	pthread_mutex_unlock(&vm->lock);
+	return ret ? ret : slot;
+}
+
+void vm_slot_remove(struct vm *vm, int slot)
+{
+	pthread_mutex_lock(&vm->lock);
+	set_slot(vm, slot, 0, NULL, 0);
+	vm->slots[slot] = false;
+	pthread_mutex_unlock(&vm->lock);
+}
+
+static void add_memory(struct vm *vm, uint64_t gpa, void *hva, uint64_t size)
+{
+	int ret = vm_slot_add(vm, gpa, hva, size);
+
+	if (ret < 0)
 		error_die(EXIT_ERROR, "the hypervisor refused %llu MiB of guest memory: %s; lower "
-			  "--memory", (unsigned long long)size >> 20, strerror(errno));
+			  "--memory", (unsigned long long)size >> 20, strerror(-ret));
 }
 
 static void must(const struct vm *vm, unsigned long request, void *arg, const char *what)
@@ -211,9 +246,9 @@ void vm_create(struct vm *vm, int sys_fd, const struct ram *ram, uint32_t mmu)
 	create_fd(vm);
 	choose_mmu(vm, mmu);
 	create_irqchip(vm);
-	set_slot(vm, 0, 0, ram->base, ram->low);
+	add_memory(vm, 0, ram->base, ram->low);
 	if (ram->size > ram->low)
-		set_slot(vm, 1, RAM_HOLE_END, ram->base + ram->low, ram->size - ram->low);
+		add_memory(vm, RAM_HOLE_END, ram->base + ram->low, ram->size - ram->low);
 }
 
 void vm_destroy(struct vm *vm)
@@ -278,11 +313,22 @@ int vm_msi_route(struct vm *vm, int gsi, uint64_t addr, uint32_t data)
 
 int vm_irqfd(struct vm *vm, int eventfd, int gsi, bool on)
 {
+	return vm_irqfd_level(vm, eventfd, -1, gsi, on);
+}
+
+/* With @resamplefd the line stays up until the guest's EOI, which signals that. */
+int vm_irqfd_level(struct vm *vm, int eventfd, int resamplefd, int gsi, bool on)
+{
 	struct kvm_irqfd irqfd = {
 		.fd = eventfd,
 		.gsi = gsi,
 		.flags = on ? 0 : KVM_IRQFD_FLAG_DEASSIGN,
 	};
+
+	if (on && resamplefd >= 0) {
+		irqfd.resamplefd = resamplefd;
+		irqfd.flags |= KVM_IRQFD_FLAG_RESAMPLE;
+	}
 
 	return ioctl(vm->fd, KVM_IRQFD, &irqfd) ? -errno : 0;
 }

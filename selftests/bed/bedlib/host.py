@@ -2,6 +2,7 @@
 """One run of one emulated host, from its images to its verdict."""
 
 import glob
+import hashlib
 import os
 import re
 import subprocess
@@ -18,6 +19,7 @@ EXIT_LOG = 70
 EXIT_DIED = 71
 EXIT_SETUP = 72
 EXIT_UNLOAD = 73
+EXIT_DISK = 74
 EXIT_TIMEOUT = 124
 
 # What Bochs reports of a healthy host and its guests.
@@ -56,6 +58,7 @@ class Host:
         self.profile = options.bochs_profile and os.path.abspath(options.bochs_profile)
         self.emulator_args = options.emulator_arg
         self.locked_off = options.locked_off
+        self.devices = options.device
         self.kernel = kernels.find(options.kernel)
         self.klog = os.path.join(directory, "kernel.log")
         self.output = os.path.join(directory, "output")
@@ -73,10 +76,32 @@ class Host:
         values = {"CORBEL_DEV": self.device(), "CORBEL_MODULE": self.options.module,
                   "CORBEL_BED": self.options.bed, "CORBEL_CPU": self.cpu,
                   "BED_INTERACTIVE": "1" if self.options.interactive else ""}
+        values.update(self._make_disks())
         for pair in self.options.env:
             key, _, value = pair.partition("=")
             values[key] = value
         return values
+
+    def _make_disks(self):
+        """A disk of random bytes for each --device that has one: {DISKn: its hash}."""
+        hashes = {}
+        for n, name in enumerate(self.devices):
+            if "nvme" in name:
+                data = os.urandom(self.bed.DISK_SIZE)
+                with open(os.path.join(self.directory, f"disk{n}"), "wb") as handle:
+                    handle.write(data)
+                hashes[f"DISK{n}"] = hashlib.sha256(data).hexdigest()
+        return hashes
+
+    def _judge_disks(self):
+        """What the command says last that a disk holds is what its file here holds."""
+        said = dict(re.findall(r"^bed: disk(\d+) holds ([0-9a-f]{64})$", self._text(self.output), re.M))
+        found = {}
+        for n in said:
+            with open(os.path.join(self.directory, f"disk{n}"), "rb") as handle:
+                found[n] = hashlib.sha256(handle.read()).hexdigest()
+            print(f"# the file behind disk{n} has hash {found[n]}", flush=True)
+        return found == said
 
     def _kvm_module(self):
         return f"kvm_{self.bed.vendor(self.cpu)}"
@@ -202,6 +227,9 @@ class Host:
             self._explain(f"the kernel log has {len(found)} line(s) that fail the run:",
                           klog.region(log, found))
             return EXIT_LOG
+        if status == 0 and not self._judge_disks():
+            say("the file behind a disk is not what the command said")
+            return EXIT_DISK
         return status
 
     def show_report(self):

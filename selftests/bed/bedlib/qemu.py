@@ -12,6 +12,25 @@ DEFAULT_CPU = "EPYC"
 PROGRAM = "qemu-system-x86_64"
 # QEMU raises the other CPUs slowly without it, and its TSC is not calibrated in a hurry.
 KERNEL_ARGS = "tsc=reliable"
+# With remapping, the kernel panics where it sees no timer interrupt within a tenth of a second.
+IOMMU_ARGS = KERNEL_ARGS + " no_timer_check"
+
+# What --device puts into the host. Disks are files "disk0" and up in the run's directory; a device that is
+# to have an IOMMU group for itself needs a port for itself.
+PORT = "pcie-root-port,id=port{n},chassis={n}"
+DISK = "file=disk{n},format=raw,if=none,id=drive{n}"
+SRIOV = ("nvme,serial=bed{n},bus=port{n},subsys=subsys{n},msix_qsize=9,max_ioqpairs=8,sriov_max_vfs=2,"
+         "sriov_vq_flexible=4,sriov_vi_flexible=2")
+DEVICES = {
+    "edu": ["-device", "edu,dma_mask=0xffffffffffffffff"],
+    "nvme": ["-device", PORT, "-drive", DISK,
+             "-device", "nvme,serial=bed{n},drive=drive{n},bus=port{n},msix-exclusive-bar=on"],
+    "nvme-bar0": ["-device", PORT, "-drive", DISK,
+                  "-device", "nvme,serial=bed{n},drive=drive{n},bus=port{n}"],
+    "nvme-sriov": ["-device", PORT, "-drive", DISK, "-device", "nvme-subsys,id=subsys{n}",
+                   "-device", SRIOV, "-device", "nvme-ns,drive=drive{n},nsid=1"],
+}
+DISK_SIZE = 96 << 20
 
 
 def can_nest():
@@ -42,6 +61,15 @@ def _processor(cpu):
     return ["-accel", "tcg,thread=multi", "-cpu", "EPYC,+svm,+npt"]
 
 
+def _devices(run):
+    args = []
+    for n, name in enumerate(run.devices):
+        if name not in DEVICES:
+            raise BedError(f"no device {name}; there are {', '.join(DEVICES)}")
+        args += [arg.format(n=n) for arg in DEVICES[name]]
+    return args
+
+
 def command(run, console):
     """The emulator's command line. @console is the backend of the command's serial port."""
     if not shutil.which(PROGRAM):
@@ -50,9 +78,10 @@ def command(run, console):
     args = [PROGRAM, "-M", machine, *_processor(run.cpu), "-m", str(run.memory),
             "-smp", str(run.cpus), "-nodefaults", "-no-user-config", "-display", "none",
             "-no-reboot", "-kernel", run.kernel.image, "-initrd", run.initrd(),
-            "-append", f"{run.kernel_args()} {KERNEL_ARGS}"]
+            "-append", f"{run.kernel_args()} {IOMMU_ARGS if run.iommu else KERNEL_ARGS}"]
     if run.iommu:
         args += ["-device", "intel-iommu,intremap=on"]
+    args += _devices(run)
     for backend in (f"file:{run.klog}", console, f"file:{run.status}"):
         args += ["-serial", backend]
     return args + run.emulator_args

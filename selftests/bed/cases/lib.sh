@@ -150,6 +150,18 @@ says() {
 last_tick() { sed -n 's/^tick \([0-9]*\).*/\1/p' "/tmp/guest.$1" | tail -n 1; }
 ticks() { says "/tmp/guest.$1" "^tick ${2}[^0-9]*\$" "$3" && ! grep '^broken' "/tmp/guest.$1"; }
 
+# Prints the address of the host's PCI function number $2 (default: 1) of vendor:device $1.
+pci_find() {
+	local device n="${2:-1}"
+
+	for device in /sys/bus/pci/devices/*; do
+		[ "$(cut -c 3- "$device/vendor"):$(cut -c 3- "$device/device")" = "$1" ] || continue
+		n=$((n - 1))
+		[ "$n" -gt 0 ] || { echo "${device##*/}"; return; }
+	done
+	return 1
+}
+
 # Run the functions t_NAME of this file, or those that $2 names, as tests $1/NAME. $shown: files to show
 # of one that fails; after_test, if there is one, cleans up.
 run_tests() {

@@ -45,7 +45,7 @@ truncate -s 100 "$work/tiny"
 ln -s "$work/loop" "$work/loop"
 
 echo "KTAP version 1"
-echo "1..62"
+echo "1..75"
 t "no command" 2 ""
 t "help" 0 "" help
 t "help run" 0 "" help run
@@ -108,6 +108,20 @@ r "merge of what KSM does not see" 2 "needs --memory-backend anon" --merge --mem
 r "balloon larger than memory" 2 "must be smaller" --memory 64 --balloon 64
 r "on-reboot: unknown" 2 "must be restart or exit" --on-reboot halt
 r "sandbox: unknown" 2 "must be on or off" --sandbox yes
+r "pci: word" 2 "must be an address" --pci nvme
+r "pci: twice" 2 "is there twice" --pci 01:00.0 --pci 0000:01:00.0
+# shellcheck disable=SC2046 # many words
+r "17 pci functions" 2 "too many PCI functions" $(seq -f "--pci=%02g:00.0" 17)
+r "pci: no such function" 1 "there is no PCI function 0000:fe:1f.7" --pci fe:1f.7
+r "pci with a balloon" 2 "gives nothing back with --pci" --pci fe:1f.7 --balloon 0
+r "pci with KSM" 2 "merges nothing with --pci" --pci fe:1f.7 --merge
+t "pci without command" 2 "needs a command" pci
+t "pci: unknown command" 2 "no such command" pci steal
+t "pci --help" 0 "" pci --help
+t "pci list" 0 "" pci list
+t "pci bind: no address" 2 "no address" pci bind
+t "pci bind: no such function" 1 "there is no PCI function" pci bind fe:1f.7
+t "pci vfs: not a number" 2 "usage:" pci vfs fe:1f.7
 CORBEL_DEV=$work/kernel
 export CORBEL_DEV
 t "CORBEL_DEV names something else" 1 "does not speak" run --kernel "$work/kernel"

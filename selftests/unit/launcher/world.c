@@ -70,28 +70,29 @@ void vm_msi_send(struct vm *vm, uint64_t addr, uint32_t data)
 	world_messages[data & 0xff]++;
 }
 
+int world_irqfds[VM_NR_MSIS];
+uint64_t world_routes[VM_NR_MSIS];
+static int next_gsi;
+
 int vm_msi_alloc(struct vm *vm)
 {
-	(void)vm;
-	return -1;
+	return vm->has_irqfd && next_gsi < VM_NR_MSIS ? next_gsi++ : -1;
 }
 
 int vm_msi_route(struct vm *vm, int gsi, uint64_t addr, uint32_t data)
 {
 	(void)vm;
-	(void)gsi;
-	(void)addr;
 	(void)data;
-	return -1;
+	world_routes[gsi] = addr;
+	return 0;
 }
 
 int vm_irqfd(struct vm *vm, int eventfd, int gsi, bool on)
 {
-	(void)vm;
-	(void)eventfd;
-	(void)gsi;
-	(void)on;
-	return -1;
+	if (!vm->has_irqfd)
+		return -1;
+	world_irqfds[gsi] = on ? eventfd : 0;
+	return 0;
 }
 
 int vm_ioeventfd(struct vm *vm, int eventfd, uint64_t gpa, unsigned int len, bool on)
@@ -131,6 +132,8 @@ void world_init(struct world *w)
 	memset(w, 0, sizeof(*w));
 	memset(world_lines, 0, sizeof(world_lines));
 	memset(world_messages, 0, sizeof(world_messages));
+	memset(world_irqfds, 0, sizeof(world_irqfds));
+	next_gsi = 0;
 	m->config = &w->config;
 	w->config.console = CONSOLE_OFF;
 	loop_init(&m->loop);

@@ -16,6 +16,10 @@ struct world {
 /* Level of each line (shared ones: how many hold it), and messages sent by the low byte of data. */
 extern unsigned int world_lines[], world_messages[];
 
+/* With has_irqfd: the eventfd that each GSI of a message is wired to, 0: none; and the messages. */
+extern int world_irqfds[];
+extern uint64_t world_routes[];
+
 void world_init(struct world *w);
 void world_add_devices(struct world *w);
 void world_free(struct world *w);
