@@ -4,6 +4,7 @@
 #include <linux/hrtimer.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
+#include <linux/shrinker.h>
 #include <linux/srcu.h>
 #include <linux/workqueue.h>
 #include <asm/cpufeature.h>
@@ -141,4 +142,22 @@ void *page_address(const struct page *page)
 long shim_pages_used(void)
 {
 	return nr_used;
+}
+
+struct shrinker shim_shrinker;
+
+struct shrinker *compat_shrinker_register(unsigned long (*count)(struct shrinker *, struct shrink_control *),
+					  unsigned long (*scan)(struct shrinker *, struct shrink_control *),
+					  long batch, const char *name)
+{
+	(void)batch;
+	(void)name;
+	shim_shrinker.count_objects = count;
+	shim_shrinker.scan_objects = scan;
+	return &shim_shrinker;
+}
+
+void compat_shrinker_unregister(struct shrinker *shrinker)
+{
+	(void)shrinker;
 }

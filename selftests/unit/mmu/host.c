@@ -4,7 +4,6 @@
 #include <semaphore.h>
 #include <linux/mmu_notifier.h>
 #include <linux/uaccess.h>
-#include "compat.h"
 #include "host.h"
 #include "mem/notifier.h"
 #include "mem/pfn.h"
@@ -339,20 +338,4 @@ void emulate_vcpu_destroy(struct vcpu *vcpu)
 void emulate_forget(struct vcpu *vcpu)
 {
 	(void)vcpu;
-}
-
-struct shrinker host_shrinker;
-
-struct shrinker *compat_shrinker_register(unsigned long (*count)(struct shrinker *, struct shrink_control *),
-					  unsigned long (*scan)(struct shrinker *, struct shrink_control *),
-					  long batch, const char *name)
-{
-	host_shrinker.count_objects = count;
-	host_shrinker.scan_objects = scan;
-	return &host_shrinker;
-}
-
-void compat_shrinker_unregister(struct shrinker *shrinker)
-{
-	(void)shrinker;
 }

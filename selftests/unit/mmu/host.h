@@ -64,8 +64,4 @@ void host_end(unsigned long first, unsigned long n);
 int model_slot(u32 id, gpa_t gpa, u64 pages, hva_t hva, u32 flags);
 int model_get_dirty(u32 id, unsigned long *bitmap);
 
-/* The last one registered. */
-struct shrinker;
-extern struct shrinker host_shrinker;
-
 #endif

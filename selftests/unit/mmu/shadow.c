@@ -7,10 +7,10 @@
 #include <linux/corbel.h>
 #include <linux/kvm_para.h>
 #include <linux/mmu_notifier.h>
+#include <linux/shrinker.h>
 #include "ktap.h"
 #include "vm.h"
 #include "mem/slots.h"
-#include "compat.h"
 #include "mmu/pvmmu.h"
 #include "mmu/shadow.h"
 #include "mmu/tdp.h"
@@ -469,21 +469,21 @@ static void shrink(void)
 		unsigned long n;
 
 		start(lazy);
-		EXPECT_EQ(host_shrinker.count_objects(&host_shrinker, &control), SHRINK_EMPTY);
-		EXPECT_EQ(host_shrinker.scan_objects(&host_shrinker, &control), SHRINK_STOP);
+		EXPECT_EQ(shim_shrinker.count_objects(&shim_shrinker, &control), SHRINK_EMPTY);
+		EXPECT_EQ(shim_shrinker.scan_objects(&shim_shrinker, &control), SHRINK_STOP);
 		four_tables();
 		use_long(0, 20);
 		EXPECT_EQ(touch(0, 0x3000, user_writes), MEMORY);
-		n = host_shrinker.count_objects(&host_shrinker, &control);
+		n = shim_shrinker.count_objects(&shim_shrinker, &control);
 		EXPECT_EQ(n, 4);
 		write_lock(&vm.mmu_lock);
-		EXPECT_EQ(host_shrinker.scan_objects(&host_shrinker, &control), SHRINK_STOP);
+		EXPECT_EQ(shim_shrinker.scan_objects(&shim_shrinker, &control), SHRINK_STOP);
 		write_unlock(&vm.mmu_lock);
-		EXPECT_EQ(host_shrinker.scan_objects(&host_shrinker, &control), 3);
-		EXPECT_EQ(host_shrinker.count_objects(&host_shrinker, &control), 1);	/* the root */
-		EXPECT_EQ(host_shrinker.scan_objects(&host_shrinker, &control), SHRINK_STOP);
+		EXPECT_EQ(shim_shrinker.scan_objects(&shim_shrinker, &control), 3);
+		EXPECT_EQ(shim_shrinker.count_objects(&shim_shrinker, &control), 1);	/* the root */
+		EXPECT_EQ(shim_shrinker.scan_objects(&shim_shrinker, &control), SHRINK_STOP);
 		EXPECT_EQ(touch(0, 0x3000, user_writes), MEMORY);
-		EXPECT_EQ(host_shrinker.count_objects(&host_shrinker, &control), n);
+		EXPECT_EQ(shim_shrinker.count_objects(&shim_shrinker, &control), n);
 		model_check();
 		shadow_end();
 	}

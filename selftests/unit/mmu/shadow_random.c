@@ -2,8 +2,8 @@
 /* Random histories of guest tables that point anywhere, of what the host does, and of flushes. */
 #include <linux/corbel.h>
 #include <linux/mmu_notifier.h>
+#include <linux/shrinker.h>
 #include <linux/uaccess.h>
-#include "compat.h"
 #include "ktap.h"
 #include "vm.h"
 #include "mem/slots.h"
@@ -322,7 +322,7 @@ static void fuzz_shrink(void)
 {
 	struct shrink_control control = { .nr_to_scan = 1 + rnd(4) };
 
-	host_shrinker.scan_objects(&host_shrinker, &control);
+	shim_shrinker.scan_objects(&shim_shrinker, &control);
 }
 
 static void everybody_flushes(void)

@@ -14,4 +14,6 @@ struct shrinker {
 	unsigned long (*scan_objects)(struct shrinker *shrinker, struct shrink_control *control);
 };
 
+extern struct shrinker shim_shrinker;	/* the last one registered */
+
 #endif
