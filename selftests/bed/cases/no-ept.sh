@@ -26,7 +26,7 @@ for mmu in auto shadow-wp shadow-lazy; do
 	boots /dev/corbel "$mmu"
 	unload corbel
 done
-for module in irqbypass kvm kvm-intel; do
+for module in kvm kvm-intel; do
 	insmod "/lib/bed-modules/$module.ko" || fail "$module does not load afterwards"
 done
 boots /dev/kvm kvm
