@@ -415,15 +415,12 @@ static bool maps_ahead(const struct gwalk *w, struct shadow_page *sp, unsigned i
 static void update_page(const struct gwalk *w, struct shadow_page *sp,
 			const struct corbel_mmu_update *u)
 {
-	unsigned int i, n = entries_of(sp, u->gpa, &i);
+	unsigned int i;
 
 	sp->writes = 0;
-	for (; n; n--, i++) {
-		if (test_bit(i, sp->used))
-			sync_entry(w, sp, i);
-		if (maps_ahead(w, sp, i, u->value))
-			shadow_map_ahead(w->vcpu, sp, i, u->value);
-	}
+	sync_guest_entry(w, sp, u->gpa);
+	if (entries_of(sp, u->gpa, &i) && maps_ahead(w, sp, i, u->value))
+		shadow_map_ahead(w->vcpu, sp, i, u->value);
 }
 
 static void follow_updates(struct vcpu *vcpu, const struct corbel_mmu_update *u, unsigned int n)
