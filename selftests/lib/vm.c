@@ -153,6 +153,22 @@ void vm_enable_cap(struct vm *vm, u32 cap, u64 arg)
 
 u32 vm_mmu;
 
+int vm_set_mmu(struct vm *vm, const u32 *mode)
+{
+	return ioctl(vm->fd, _IOW(0xbd, 1, u32), mode);
+}
+
+bool vm_has_tdp(void)
+{
+	struct vm *vm = vm_create(VM_BARE);
+	u32 mode = VM_MMU_TDP;
+	int ret = vm_set_mmu(vm, &mode);
+
+	CHECK(!ret || errno == EOPNOTSUPP);
+	vm_destroy(vm);
+	return !ret;
+}
+
 struct vm *vm_create(unsigned int flags)
 {
 	u64 identity = 0xfeffc000;
@@ -167,7 +183,7 @@ struct vm *vm_create(unsigned int flags)
 	SYS(vm->fd);
 	close(dev);
 	if (vm_mmu)
-		SYS(ioctl(vm->fd, _IOW(0xbd, 1, u32), &vm_mmu));
+		SYS(vm_set_mmu(vm, &vm_mmu));
 	SYS(ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity));
 	SYS(ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xfeffd000UL));
 	if (flags & VM_IRQCHIP)

@@ -48,7 +48,12 @@ struct vm {
 	struct vcpu *vcpus[VM_MAX_VCPUS];
 };
 
-extern u32 vm_mmu;	/* CORBEL_SET_MMU's mode for VMs to be created, on Corbel only; 0: none */
+/* CORBEL_SET_MMU of <linux/corbel.h>, on Corbel only. */
+enum vm_mmu_mode { VM_MMU_AUTO, VM_MMU_TDP, VM_MMU_SHADOW_WP, VM_MMU_SHADOW_LAZY, VM_NR_MMUS };
+
+extern u32 vm_mmu;	/* for VMs to be created; VM_MMU_AUTO: as the module's parameter says */
+int vm_set_mmu(struct vm *vm, const u32 *mode);
+bool vm_has_tdp(void);
 
 struct vm *vm_create(unsigned int flags);
 /* With only the low memory, and raw code in it. */

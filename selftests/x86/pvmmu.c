@@ -7,7 +7,6 @@
  * The notes say what that costs, each way; ticks are instructions of host and guest in the Bochs bed.
  */
 #include <stdlib.h>
-#include <sys/ioctl.h>
 
 #include "stats.h"
 #include "trap.h"
@@ -23,8 +22,6 @@
 struct update {
 	u64 gpa, value;
 };
-
-enum { AUTO, TDP, SHADOW_WP, SHADOW_LAZY };
 
 #define PAGES		256ull
 #define ROUNDS		4
@@ -181,7 +178,7 @@ static struct vm *vm_in(u32 mode)
 
 	vm_mmu = mode;
 	vm = vm_create(0);
-	vm_mmu = AUTO;
+	vm_mmu = VM_MMU_AUTO;
 	return vm;
 }
 
@@ -221,17 +218,7 @@ static void tell(const char *name, struct cost cost)
 static void plain(void)
 {
 	vmcall = guest_is_intel();
-	tell(test_is_corbel() ? "corbel" : "kvm", cost_of(AUTO, false));
-}
-
-static bool has_tdp(void)
-{
-	struct vm *vm = vm_create(VM_BARE);
-	u32 mode = TDP;
-	int ret = ioctl(vm->fd, _IOW(0xbd, 1, u32), &mode);
-
-	vm_destroy(vm);
-	return !ret;
+	tell(test_is_corbel() ? "corbel" : "kvm", cost_of(VM_MMU_AUTO, false));
 }
 
 static void saves(void)
@@ -241,14 +228,14 @@ static void saves(void)
 	if (!test_is_corbel())
 		test_skip("not corbel");
 	vmcall = guest_is_intel();
-	if (has_tdp()) {
-		tell("tdp", cost_of(TDP, false));
-		tell("tdp, pv", cost_of(TDP, true));
+	if (vm_has_tdp()) {
+		tell("tdp", cost_of(VM_MMU_TDP, false));
+		tell("tdp, pv", cost_of(VM_MMU_TDP, true));
 	}
-	wp = cost_of(SHADOW_WP, false);
-	wp_pv = cost_of(SHADOW_WP, true);
-	lazy = cost_of(SHADOW_LAZY, false);
-	lazy_pv = cost_of(SHADOW_LAZY, true);
+	wp = cost_of(VM_MMU_SHADOW_WP, false);
+	wp_pv = cost_of(VM_MMU_SHADOW_WP, true);
+	lazy = cost_of(VM_MMU_SHADOW_LAZY, false);
+	lazy_pv = cost_of(VM_MMU_SHADOW_LAZY, true);
 	tell("wp", wp);
 	tell("wp, pv", wp_pv);
 	tell("lazy", lazy);
@@ -314,7 +301,7 @@ static void errors(void)
 	if (!test_is_corbel())
 		test_skip("not corbel");
 	vmcall = guest_is_intel();
-	for (mode = has_tdp() ? TDP : SHADOW_WP; mode <= SHADOW_LAZY; mode++) {
+	for (mode = vm_has_tdp() ? VM_MMU_TDP : VM_MMU_SHADOW_WP; mode <= VM_MMU_SHADOW_LAZY; mode++) {
 		struct vm *vm = vm_in(mode);
 		struct vcpu *vcpu = vcpu_create(vm, 0);
 

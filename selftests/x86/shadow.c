@@ -12,9 +12,6 @@
 #include "trap.h"
 #include "vcpu.h"
 
-enum { AUTO, TDP, SHADOW_WP, SHADOW_LAZY, NR_MODES };
-
-#define SET_MMU		_IOW(0xbd, 1, u32)	/* CORBEL_SET_MMU of <linux/corbel.h> */
 #define VA		0x400000000000ull
 #define CHANGES		64
 
@@ -26,17 +23,7 @@ static void need_corbel(void)
 
 static int set_mmu(struct vm *vm, u32 mode)
 {
-	return ioctl(vm->fd, SET_MMU, &mode);
-}
-
-static bool has_tdp(void)
-{
-	struct vm *vm = vm_create(VM_BARE);
-	int ret = set_mmu(vm, TDP);
-
-	CHECK(!ret || errno == EOPNOTSUPP);
-	vm_destroy(vm);
-	return !ret;
+	return vm_set_mmu(vm, &mode);
 }
 
 static void errors(void)
@@ -45,20 +32,20 @@ static void errors(void)
 
 	need_corbel();
 	vm = vm_create(VM_BARE);
-	CHECK_ERRNO(set_mmu(vm, NR_MODES), EINVAL);
-	CHECK_ERRNO(ioctl(vm->fd, SET_MMU, NULL), EFAULT);
-	SYS(set_mmu(vm, SHADOW_LAZY));
-	SYS(set_mmu(vm, AUTO));
-	SYS(set_mmu(vm, SHADOW_WP));
+	CHECK_ERRNO(set_mmu(vm, VM_NR_MMUS), EINVAL);
+	CHECK_ERRNO(vm_set_mmu(vm, NULL), EFAULT);
+	SYS(set_mmu(vm, VM_MMU_SHADOW_LAZY));
+	SYS(set_mmu(vm, VM_MMU_AUTO));
+	SYS(set_mmu(vm, VM_MMU_SHADOW_WP));
 	vm_add_anon(vm, 0, 0, 0, PAGE);
-	CHECK_ERRNO(set_mmu(vm, SHADOW_WP), EBUSY);
+	CHECK_ERRNO(set_mmu(vm, VM_MMU_SHADOW_WP), EBUSY);
 	vm_set_slot(vm, 0, 0, 0, 0, NULL);
-	SYS(set_mmu(vm, SHADOW_WP));
+	SYS(set_mmu(vm, VM_MMU_SHADOW_WP));
 	SYS(ioctl(vm->fd, KVM_CREATE_VCPU, 0UL));
-	CHECK_ERRNO(set_mmu(vm, AUTO), EBUSY);
+	CHECK_ERRNO(set_mmu(vm, VM_MMU_AUTO), EBUSY);
 	vm_destroy(vm);
 	vm = vm_create(VM_BARE | VM_IRQCHIP);
-	CHECK_ERRNO(set_mmu(vm, AUTO), EBUSY);
+	CHECK_ERRNO(set_mmu(vm, VM_MMU_AUTO), EBUSY);
 	vm_destroy(vm);
 }
 
@@ -91,7 +78,7 @@ static void run_in(u32 mode, u64 *guests, u64 *emulated)
 
 	vm_mmu = mode;
 	vm = vm_create(0);
-	vm_mmu = AUTO;
+	vm_mmu = VM_MMU_AUTO;
 	vcpu = vcpu_create(vm, 0);
 	pages[1][0] = 1;
 	pte = vm_pte(vm, VA, 1);
@@ -108,9 +95,9 @@ static void tdp(void)
 	u64 guests, emulated;
 
 	need_corbel();
-	if (!has_tdp())
+	if (!vm_has_tdp())
 		test_skip("no nested paging");
-	run_in(TDP, &guests, &emulated);
+	run_in(VM_MMU_TDP, &guests, &emulated);
 	CHECK_EQ(guests, 0);
 	CHECK_EQ(emulated, 0);
 }
@@ -121,7 +108,7 @@ static void write_protect(void)
 	u64 guests, emulated;
 
 	need_corbel();
-	run_in(SHADOW_WP, &guests, &emulated);
+	run_in(VM_MMU_SHADOW_WP, &guests, &emulated);
 	CHECK_EQ(guests, CHANGES);
 	CHECK_GE(emulated, CHANGES);
 }
@@ -131,7 +118,7 @@ static void lazy(void)
 	u64 guests, emulated;
 
 	need_corbel();
-	run_in(SHADOW_LAZY, &guests, &emulated);
+	run_in(VM_MMU_SHADOW_LAZY, &guests, &emulated);
 	CHECK_EQ(guests, CHANGES);
 	CHECK_EQ(emulated, 0);
 }
@@ -170,9 +157,9 @@ static void shrinks(void)
 	u64 i, pages;
 
 	need_corbel();
-	vm_mmu = SHADOW_LAZY;
+	vm_mmu = VM_MMU_SHADOW_LAZY;
 	vm = vm_create(0);
-	vm_mmu = AUTO;
+	vm_mmu = VM_MMU_AUTO;
 	vcpu = vcpu_create(vm, 0);
 	for (i = 0; i < TABLES; i++)
 		*vm_pte(vm, VA + i * PAGE_2M, 1) = (u64)counter | PTE_P | PTE_W;
