@@ -77,7 +77,8 @@ bool pci_host_driver(const char *name, char *driver, size_t size)
 	return pci_host_link(name, "driver", driver, size);
 }
 
-static bool first_line(const char *path, char *value, size_t size)
+/* Returns: whether the file could be read; @value is its first line. */
+bool pci_host_line(const char *path, char *value, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t len = fd < 0 ? -1 : read(fd, value, size - 1);
@@ -94,7 +95,7 @@ bool pci_host_attr(const char *name, const char *attr, char *value, size_t size)
 	char path[PATH_MAX];
 
 	path_of(path, name, attr);
-	return first_line(path, value, size);
+	return pci_host_line(path, value, size);
 }
 
 /* @path is relative to sysfs. Returns: 0 or -errno. */
@@ -177,7 +178,7 @@ bool pci_host_remapped(void)
 	dir = opendir(path);
 	while (dir && !found && (e = readdir(dir))) {
 		if (snprintf(file, sizeof(file), "%s/%s/chip_name", path, e->d_name) < PATH_MAX)
-			found = first_line(file, chip, sizeof(chip)) && !strncmp(chip, "IR-", 3);
+			found = pci_host_line(file, chip, sizeof(chip)) && !strncmp(chip, "IR-", 3);
 	}
 	if (dir)
 		closedir(dir);
@@ -190,5 +191,5 @@ bool pci_host_unsafe_allowed(void)
 
 	snprintf(path, sizeof(path),
 		 "%s/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts", pci_host_sysfs);
-	return first_line(path, value, sizeof(value)) && (*value == 'Y' || *value == '1');
+	return pci_host_line(path, value, sizeof(value)) && (*value == 'Y' || *value == '1');
 }

@@ -20,6 +20,7 @@ bool pci_host_exists(const char *name);
 bool pci_host_link(const char *name, const char *attr, char *to, size_t size);
 int pci_host_group(const char *name);
 bool pci_host_driver(const char *name, char *driver, size_t size);
+bool pci_host_line(const char *path, char *value, size_t size);
 bool pci_host_attr(const char *name, const char *attr, char *value, size_t size);
 int pci_host_write(const char *path, const char *value);
 void pci_host_functions(struct pci_host_list *list);

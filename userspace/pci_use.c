@@ -40,16 +40,10 @@ static bool block_busy(const char *dev)
 
 static bool net_up(const char *dev)
 {
-	char path[PATH_MAX], flags[32] = "";
-	FILE *f;
+	char path[PATH_MAX], flags[32];
 
 	snprintf(path, sizeof(path), "%s/class/net/%s/flags", pci_host_sysfs, dev);
-	f = fopen(path, "re");
-	if (f && !fgets(flags, sizeof(flags), f))
-		flags[0] = 0;
-	if (f)
-		fclose(f);
-	return strtoul(flags, NULL, 0) & IFF_UP;
+	return pci_host_line(path, flags, sizeof(flags)) && strtoul(flags, NULL, 0) & IFF_UP;
 }
 
 /* Returns: whether a device of @class that the function has is @busy; @dev is its name. */
