@@ -15,7 +15,7 @@
 #define TREE_SIZE	(1ull << 39)
 #define ADDR		0x000ffffffffff000ull
 
-static volatile u64 changes;	/* of both processors */
+static volatile u64 changes;	/* of both processors, odd while one is under way */
 static u64 steps;
 static bool gigabyte_pages;
 static bool tcg;		/* it forgets that an entry with reserved bits is present */
@@ -116,9 +116,20 @@ static void change(struct walker *w)
 	__atomic_add_fetch(&changes, 1, __ATOMIC_SEQ_CST);
 }
 
+/* What one processor writes, the other one may be about to compare: it counts as a change. */
+static struct guest_fault write_checked(u64 va)
+{
+	struct guest_fault f;
+
+	__atomic_add_fetch(&changes, 1, __ATOMIC_SEQ_CST);
+	f = write_safe((void *)va, va);
+	__atomic_add_fetch(&changes, 1, __ATOMIC_SEQ_CST);
+	return f;
+}
+
 static void check(struct walker *w)
 {
-	u64 va = random_address(w), value = 0, error, before, gpa, mask;
+	u64 va = random_address(w), value = va, error, before, gpa, mask, memory = 0;
 	bool write = !draw(w, 3);
 	struct guest_fault f;
 
@@ -133,9 +144,12 @@ static void check(struct walker *w)
 		return;
 	if (write && gpa != ~0ull && gpa - POOL < NR_TABLES * PAGE)
 		return;
-	f = write ? write_safe((void *)va, va) : read_safe((void *)va, &value);
-	if (changes != before || before & 1)
-		return;		/* the other processor was at the tables */
+	f = write ? write_checked(va) : read_safe((void *)va, &value);
+	if (gpa != ~0ull)
+		memory = *(volatile u64 *)gpa;
+	/* All that was compared must be of a time when the other processor changed nothing. */
+	if (changes != before + 2 * write || before & 1)
+		return;
 	if (gpa == ~0ull) {
 		GUEST_CHECK_EQ(f.vector, PF_VECTOR);
 		GUEST_CHECK_EQ(f.error | (tcg && error & 8), error);
@@ -145,7 +159,7 @@ static void check(struct walker *w)
 	GUEST_CHECK_EQ(f.vector, GUEST_NO_FAULT);
 	/* The other processor's accesses set bits in tables at any time. */
 	mask = gpa - POOL < NR_TABLES * PAGE ? ~(PTE_A | PTE_D) : ~0ull;
-	GUEST_CHECK_EQ((write ? va : value) & mask, *(volatile u64 *)gpa & mask);
+	GUEST_CHECK_EQ(value & mask, memory & mask);
 	w->pages++;
 }
 
