@@ -8,26 +8,25 @@
 /*
  * Fetch to the end of the page, or of the segment, but never behind what the longest
  * instruction could use: the next page may be absent and is asked for only when needed.
+ * @code holds @have bytes already. Return: how many came
  */
-static void decode_fetch(struct emul *e)
+static u32 decode_fetch(struct emul *e, u8 *code, u32 have)
 {
-	struct emul_decoded *d = &e->d;
-	u64 offset = e->state.regs.rip + d->fetched, linear;
-	u32 len = MAX_INSN_LEN - d->fetched, limit = e->state.seg[EMUL_CS].limit, room;
+	u64 offset = e->state.regs.rip + have, linear;
+	u32 len = MAX_INSN_LEN - have, limit = e->state.seg[EMUL_CS].limit, room;
 
 	if (!emul_is_64(e))
 		offset = (u32)offset;
 	linear = mem_linear(e, EMUL_CS, offset, 1, false);
 	if (e->result)
-		return;
+		return 0;
 	room = PAGE_BYTES - (u32)(linear & (PAGE_BYTES - 1));
 	if (len > room)
 		len = room;
 	if (!emul_is_64(e) && len > limit - offset)
 		len = limit - offset + 1;
-	e->result = e->ops->fetch(e, linear, d->bytes + d->fetched, len);
-	if (!e->result)
-		d->fetched += len;
+	e->result = e->ops->fetch(e, linear, code + have, len);
+	return e->result ? 0 : len;
 }
 
 /* Takes the next @bytes of code: where they are, or NULL after a failure. */
@@ -38,7 +37,7 @@ static const u8 *decode_take(struct emul *e, unsigned int bytes)
 	if (d->len + bytes > MAX_INSN_LEN)
 		mem_gp(e, 0);
 	while (!e->result && d->fetched < d->len + bytes)
-		decode_fetch(e);
+		d->fetched += decode_fetch(e, d->bytes, d->fetched);
 	if (e->result)
 		return NULL;
 	d->len += bytes;
@@ -357,13 +356,46 @@ static bool decode_undefined(const struct emul *e, u32 flags)
 	       (d->vex_len && d->vvvv);
 }
 
+/* All but the code bytes that decoding looks at. */
+static u8 decode_mode(const struct emul *e)
+{
+	bool db = !emul_is_64(e) && e->state.seg[EMUL_CS].db;
+
+	return e->state.mode << 1 | db;
+}
+
+/*
+ * Begin with a new instruction's bytes. Return: it is the one that was decoded last. A driver reaches
+ * its device by few instructions, often by one.
+ */
+static bool decode_begin(struct emul *e)
+{
+	const struct emul_insn *last = e->d.insn;
+	u8 code[MAX_INSN_LEN], mode = decode_mode(e);
+	u32 fetched;
+	bool same;
+
+	e->result = EMUL_CONTINUE;
+	e->d.insn = NULL;
+	fetched = decode_fetch(e, code, 0);
+	same = last && e->d.decoded_for == mode && fetched >= e->d.len && !memcmp(code, e->d.bytes, e->d.len);
+	if (!same)
+		memset(&e->d, 0, sizeof(e->d));
+	else
+		e->d.insn = last;
+	memcpy(e->d.bytes, code, fetched);
+	e->d.fetched = fetched;
+	e->d.decoded_for = mode;
+	return same;
+}
+
 int emul_decode(struct emul *e)
 {
 	const struct emul_insn *insn;
 	u8 byte;
 
-	memset(&e->d, 0, sizeof(e->d));
-	e->result = EMUL_CONTINUE;
+	if (decode_begin(e))
+		return e->result;
 	e->d.seg = EMUL_DS;
 	e->d.base = -1;
 	e->d.index = -1;

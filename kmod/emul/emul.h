@@ -146,11 +146,12 @@ struct emul_operand {
 	u64 orig;		/* value read from memory, for the locked write-back */
 };
 
-/* One decoded instruction: depends on code bytes and mode alone. */
+/* One decoded instruction: depends on code bytes and @decoded_for alone. */
 struct emul_decoded {
 	const struct emul_insn *insn;
 	u8 bytes[15];
 	u8 fetched;
+	u8 decoded_for;		/* enum emul_mode << 1 | CS.D */
 	u8 len;
 	u8 map;			/* 0: one byte, 1: 0F, 2: 0F 38 */
 	u8 opcode;
@@ -205,7 +206,7 @@ struct emul {
 
 /**
  * emul_decode - fetch and decode the instruction at CS:RIP
- * @e: state and ops filled in
+ * @e: state and ops filled in; @e->d zero, or what was decoded last
  *
  * Reads no page behind the instruction's last byte.
  * Returns EMUL_CONTINUE, EMUL_FAULT, EMUL_UNHANDLEABLE or what ops->fetch returned.

@@ -31,6 +31,38 @@ static void fetch_crosses_page(struct bed *b)
 	CHECK(b->e.exception.cr2 == 0x2000);
 }
 
+static void again(struct bed *b, enum emul_mode mode, u64 rip)
+{
+	b->e.state.mode = mode;
+	b->e.state.regs.rip = rip;
+}
+
+/* The last instruction is not decoded anew if it comes again; what only begins or looks like it is. */
+static void decoded_again(struct bed *b)
+{
+	bed_init(b, EMUL_MODE_64);
+	CHECK(bed_run(b, "\xb8\x01\x00\x00\x00", 5) == EMUL_CONTINUE && *bed_gpr(b, EMUL_RAX) == 1);
+	again(b, EMUL_MODE_64, 0x1100);
+	CHECK(bed_run(b, "\xb8\x01\x00\x00\x00", 5) == EMUL_CONTINUE && *bed_gpr(b, EMUL_RAX) == 1);
+	again(b, EMUL_MODE_64, 0x1100);
+	CHECK(bed_run(b, "\xb8\x01\x00\x00\x02", 5) == EMUL_CONTINUE && *bed_gpr(b, EMUL_RAX) == 0x2000001);
+	b->rights[2] = ABSENT;
+	again(b, EMUL_MODE_64, 0x1ffd);
+	CHECK(faulted(b, bed_run(b, "\xb8\x01\x00\x00\x02", 5), EMUL_PF_FAULT, 0));
+	again(b, EMUL_MODE_64, 0x1ffb);
+	CHECK(bed_run(b, "\xb8\x01\x00\x00\x02", 5) == EMUL_CONTINUE && b->e.d.fetched == 5);
+	again(b, EMUL_MODE_64, 0x1000);
+	CHECK(bed_run(b, "\x48\x90", 2) == EMUL_CONTINUE && b->e.state.regs.rip == 0x1002);
+	again(b, EMUL_MODE_PROT, 0x1000);
+	CHECK(bed_run(b, "\x48\x90", 2) == EMUL_CONTINUE && b->e.state.regs.rip == 0x1001);
+	b->e.state.seg[EMUL_CS].db = 1;
+	again(b, EMUL_MODE_PROT, 0x1000);
+	CHECK(bed_run(b, "\xb8\x01\x00\x00\x00", 5) == EMUL_CONTINUE && b->e.state.regs.rip == 0x1005);
+	b->e.state.seg[EMUL_CS].db = 0;
+	again(b, EMUL_MODE_PROT, 0x1000);
+	CHECK(bed_run(b, "\xb8\x01\x00\x00\x00", 5) == EMUL_CONTINUE && b->e.state.regs.rip == 0x1003);
+}
+
 static void too_long(struct bed *b)
 {
 	bed_init(b, EMUL_MODE_64);
@@ -184,6 +216,7 @@ static void wide_mmio(struct bed *b)
 const struct test fault_tests[] = {
 	{ "fetch stays in its page", fetch_stays_in_page },
 	{ "fetch crosses a page", fetch_crosses_page },
+	{ "an instruction that comes again", decoded_again },
 	{ "more than 15 bytes", too_long },
 	{ "code segment limit", code_limit },
 	{ "real-mode limits, no error codes", real_mode_limit },
