@@ -37,6 +37,7 @@ help:
 	@echo '  check-clients  unmodified clients, on real KVM and on Corbel in the same beds'
 	@echo '  sparse         no warning by sparse, W=1 or objtool, for 6.1 and 6.12'
 	@echo '  bench          what an exit and a boot cost, beside real KVM'
+	@echo '  bench-guard    the same beside what it was, for Corbel alone'
 	@echo '  bench-mmu      what page-table work of a guest costs, with nested and shadow paging'
 
 modules:
@@ -56,6 +57,9 @@ check check-all check-peer check-debug check-kvm-selftests check-clients sparse:
 
 bench:
 	$(MAKE) -C selftests/bench run
+
+bench-guard:
+	$(MAKE) -C selftests/bench guard
 
 bench-mmu:
 	selftests/bench/mmu
@@ -83,4 +87,4 @@ uninstall:
 	rm -f '$(DESTDIR)$(UDEVDIR)/60-corbel.rules' '$(DESTDIR)$(MODPROBEDIR)/corbel.conf'
 
 .PHONY: all help modules launcher deps demo check check-all check-peer check-debug \
-	check-kvm-selftests check-clients sparse bench bench-mmu clean install uninstall
+	check-kvm-selftests check-clients sparse bench bench-guard bench-mmu clean install uninstall

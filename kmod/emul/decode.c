@@ -364,6 +364,18 @@ static u8 decode_mode(const struct emul *e)
 	return e->state.mode << 1 | db;
 }
 
+/* Are the first @len bytes alike? Of fixed sizes, which needs neither loop nor call. */
+static bool decode_alike(const u8 *a, const u8 *b, unsigned int len)
+{
+	u64 x[2], y[2];
+
+	memcpy(x, a, sizeof(x));
+	memcpy(y, b, sizeof(y));
+	if (len <= 8)
+		return !((x[0] ^ y[0]) << (64 - 8 * len));
+	return x[0] == y[0] && !((x[1] ^ y[1]) << (128 - 8 * len));
+}
+
 /*
  * Begin with a new instruction's bytes. Return: it is the one that was decoded last. A driver reaches
  * its device by few instructions, often by one.
@@ -371,19 +383,19 @@ static u8 decode_mode(const struct emul *e)
 static bool decode_begin(struct emul *e)
 {
 	const struct emul_insn *last = e->d.insn;
-	u8 code[MAX_INSN_LEN], mode = decode_mode(e);
+	u8 code[sizeof(e->d.bytes)] = { 0 }, mode = decode_mode(e);
 	u32 fetched;
 	bool same;
 
 	e->result = EMUL_CONTINUE;
 	e->d.insn = NULL;
 	fetched = decode_fetch(e, code, 0);
-	same = last && e->d.decoded_for == mode && fetched >= e->d.len && !memcmp(code, e->d.bytes, e->d.len);
+	same = last && e->d.decoded_for == mode && fetched >= e->d.len && decode_alike(code, e->d.bytes, e->d.len);
 	if (!same)
 		memset(&e->d, 0, sizeof(e->d));
 	else
 		e->d.insn = last;
-	memcpy(e->d.bytes, code, fetched);
+	memcpy(e->d.bytes, code, sizeof(code));
 	e->d.fetched = fetched;
 	e->d.decoded_for = mode;
 	return same;

@@ -149,7 +149,7 @@ struct emul_operand {
 /* One decoded instruction: depends on code bytes and @decoded_for alone. */
 struct emul_decoded {
 	const struct emul_insn *insn;
-	u8 bytes[15];
+	u8 bytes[16];		/* 15 at most count */
 	u8 fetched;
 	u8 decoded_for;		/* enum emul_mode << 1 | CS.D */
 	u8 len;
