@@ -108,8 +108,12 @@ bool exit_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 		return exit->insn_len && cpuid_exit(vcpu, exit) == RESUME;
 	case EXIT_HYPERCALL:
 		return hypercall_fast(vcpu, exit);
+	case EXIT_MSR_READ:
+		return msr_read_fast(vcpu, exit);
 	case EXIT_MSR_WRITE:
 		return msr_write_fast(vcpu, exit);
+	case EXIT_IO:
+		return pio_fast(vcpu, exit);
 	case EXIT_TIMER:
 		return lapic_timer_fast(vcpu);
 	case EXIT_EXCEPTION:

@@ -87,6 +87,7 @@ struct vcpu_exit {
 			u8 size;		/* 1, 2, 4 */
 			bool in;
 			bool string;		/* INS/OUTS: the emulator takes it from here */
+			bool asked;		/* by pio_fast(): no device in the kernel takes it */
 		} io;
 		struct {			/* EXIT_PAGE_FAULT, EXIT_MISCONFIG */
 			gpa_t gpa;

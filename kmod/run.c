@@ -128,10 +128,13 @@ static int serve_events(struct vcpu *vcpu)
 	return inject_events(vcpu);
 }
 
-/* Somebody wants this thread, or this vCPU, out of the guest. Interrupts off. */
+/*
+ * Somebody wants this thread, or this vCPU, out of the guest. Interrupts off. Who kicks a vCPU that
+ * its own thread is serving sends no interrupt, so that the mode is all that tells.
+ */
 static bool must_leave(struct vcpu *vcpu)
 {
-	return READ_ONCE(vcpu->requests) || xfer_to_guest_mode_work_pending() ||
+	return READ_ONCE(vcpu->requests) || READ_ONCE(vcpu->mode) != VCPU_IN_GUEST || xfer_to_guest_mode_work_pending() ||
 	       compat_immediate_exit(vcpu->run);
 }
 

@@ -417,15 +417,20 @@ static noinline int get_guarded(struct vcpu *vcpu, u32 msr, u64 *val, bool host)
 	return get(vcpu, row, msr, val);
 }
 
-/* Most rows have no condition, and the hint is right: that is the short way. */
-int msr_get(struct vcpu *vcpu, u32 msr, u64 *val, bool host)
+/* Most rows have no condition, and the hint is right: that is the short way. Else NULL */
+static __always_inline const struct msr_row *find_plain(u32 msr, u16 without)
 {
 	const struct msr_row *row = READ_ONCE(hints[msr & 0xff]);
+	bool plain = covers(row, msr) && !(row->needs | (unsigned long)row->may) && !(row->flags & without);
 
-	if (covers(row, msr) && !(row->needs | (unsigned long)row->may) &&
-	    !(row->flags & (BACKEND | WRITE_ONLY)))
-		return get(vcpu, row, msr, val);
-	return get_guarded(vcpu, msr, val, host);
+	return plain ? row : NULL;
+}
+
+int msr_get(struct vcpu *vcpu, u32 msr, u64 *val, bool host)
+{
+	const struct msr_row *row = find_plain(msr, BACKEND | WRITE_ONLY);
+
+	return row ? get(vcpu, row, msr, val) : get_guarded(vcpu, msr, val, host);
 }
 
 static int store(struct vcpu *vcpu, const struct msr_row *row, u32 msr, u64 val, bool host)
@@ -609,33 +614,60 @@ int wrmsr_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 	return vcpu_skip_insn(vcpu);
 }
 
+bool msr_read_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	u32 msr = vcpu->regs.gpr[GPR_RCX];
+	const struct msr_row *row = find_plain(msr, BACKEND | WRITE_ONLY);
+	u64 val;
+
+	if (!row || msr_filter_present(vcpu) || !exit->insn_len || get(vcpu, row, msr, &val))
+		return false;
+	trace_corbel_msr(vcpu->id, false, msr, val, 0);
+	rdmsr_result(vcpu, val);
+	vcpu_skip_insn(vcpu);
+	return true;
+}
+
+/* What is only kept, and what its hook can do with interrupts off. */
+static bool store_fast(struct vcpu *vcpu, u32 msr, u64 val)
+{
+	const struct msr_row *row = find_plain(msr, BACKEND | READ_ONLY | USER_WRITES | LOST | CANONICAL);
+
+	if (!row || !row->where || row->check || (row->set && msr != MSR_IA32_TSC_ADJUST) ||
+	    val & (row->ignored | row->reserved) || msr_filter_present(vcpu))
+		return false;
+	return !store(vcpu, row, msr, val, false);
+}
+
+static bool write_fast(struct vcpu *vcpu, u32 msr, u64 val)
+{
+	bool lapic = vcpu->irq.lapic;
+
+	switch (msr) {
+	case MSR_IA32_TSC_DEADLINE:
+		if (!lapic || msr_filter_present(vcpu))
+			return false;
+		lapic_deadline_set(vcpu, val);
+		return true;
+	case X2APIC_ICR:
+		return lapic && lapic_icr_fast(vcpu, val);
+	case X2APIC_EOI:
+		return lapic && !val && lapic_eoi_fast(vcpu);
+	case X2APIC_SELF_IPI:
+		return lapic && lapic_self_ipi_fast(vcpu, val);
+	default:
+		return store_fast(vcpu, msr, val);
+	}
+}
+
 bool msr_write_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	u64 val = wrmsr_value(vcpu);
-	bool done = false;
+	u32 msr = vcpu->regs.gpr[GPR_RCX];
 
-	if (unlikely(vcpu->guest_debug || !exit->insn_len) || !vcpu->irq.lapic)
+	if (!exit->insn_len || !write_fast(vcpu, msr, val))
 		return false;
-	switch ((u32)vcpu->regs.gpr[GPR_RCX]) {
-	case MSR_IA32_TSC_DEADLINE:
-		if (msr_filter_present(vcpu))
-			return false;
-		lapic_deadline_set(vcpu, val);
-		done = true;
-		break;
-	case X2APIC_ICR:
-		done = lapic_icr_fast(vcpu, val);
-		break;
-	case X2APIC_EOI:
-		done = !val && lapic_eoi_fast(vcpu);
-		break;
-	case X2APIC_SELF_IPI:
-		done = lapic_self_ipi_fast(vcpu, val);
-		break;
-	}
-	if (!done)
-		return false;
-	trace_corbel_msr(vcpu->id, true, vcpu->regs.gpr[GPR_RCX], val, 0);
+	trace_corbel_msr(vcpu->id, true, msr, val, 0);
 	vcpu_skip_insn(vcpu);
 	return true;
 }

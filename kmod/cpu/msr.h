@@ -37,8 +37,13 @@ const u32 *msr_feature_list(u32 *count);
 int msr_feature_get(u32 msr, u64 *val);
 
 /**
- * msr_write_fast() - TSC deadline, x2APIC ICR, EOI, self-IPI. Context: interrupts off. True:
- * done, RIP moved.
+ * msr_read_fast() - RDMSR of what needs no more than a look. Context: interrupts off, nobody debugs the
+ * guest. True: done, RIP moved.
+ */
+bool msr_read_fast(struct vcpu *vcpu, struct vcpu_exit *exit);
+
+/**
+ * msr_write_fast() - WRMSR: TSC deadline, x2APIC ICR, EOI, self-IPI, values that are only kept. The same
  */
 bool msr_write_fast(struct vcpu *vcpu, struct vcpu_exit *exit);
 

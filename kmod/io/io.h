@@ -35,9 +35,8 @@ struct bus_dev {
 };
 
 /*
- * Callbacks: 0 handled, -EOPNOTSUPP not mine (or NULL). They run in a vCPU thread, interrupts on,
- * vm->srcu held for reading, and must not sleep: the fault path calls them without leaving the
- * vCPU.
+ * Callbacks: 0 handled, -EOPNOTSUPP not mine (or NULL). They run in a vCPU thread with vm->srcu held
+ * for reading, interrupts on or, for ports, off; they must not sleep nor switch interrupts on.
  */
 struct bus_dev_ops {
 	int (*read)(struct vcpu *vcpu, struct bus_dev *dev, u64 addr, int len, void *val);
@@ -73,6 +72,12 @@ void coalesced_vm_destroy(struct vm *vm);
 
 /* Exit handlers */
 int pio_exit(struct vcpu *vcpu, struct vcpu_exit *exit);		/* EXIT_IO */
+
+/**
+ * pio_fast() - let a device in the kernel serve IN or OUT with interrupts off
+ * Return: done, RIP advanced; false: exit_handle() goes on, and need not ask the devices again
+ */
+bool pio_fast(struct vcpu *vcpu, struct vcpu_exit *exit);
 
 /**
  * pio_user_exit() - describe a port access in kvm_run

@@ -55,29 +55,57 @@ static int pio_complete_in(struct vcpu *vcpu)
 	return vcpu_skip_insn(vcpu);
 }
 
-static int pio_in(struct vcpu *vcpu, u16 port, unsigned int size)
+static u32 pio_out_value(struct vcpu *vcpu, unsigned int size)
 {
-	u32 val = 0;
+	u32 val = gpr_get(vcpu, GPR_RAX);
 
-	if (!bus_read(vcpu, BUS_PIO, port, size, &val)) {
-		trace_corbel_pio(vcpu->id, false, port, size, val);
-		pio_set_rax(vcpu, val, size);
-		return vcpu_skip_insn(vcpu);
+	return size < 4 ? val & ((1u << size * 8) - 1) : val;
+}
+
+/* Ask the devices in the kernel. Return: one has taken it; all but RIP is done. */
+static bool pio_served(struct vcpu *vcpu, u16 port, unsigned int size, bool in)
+{
+	u32 val = in ? 0 : pio_out_value(vcpu, size);
+
+	if (!in) {
+		trace_corbel_pio(vcpu->id, true, port, size, val);
+		return !bus_write(vcpu, BUS_PIO, port, size, &val);
 	}
+	if (bus_read(vcpu, BUS_PIO, port, size, &val))
+		return false;
+	trace_corbel_pio(vcpu->id, false, port, size, val);
+	pio_set_rax(vcpu, val, size);
+	return true;
+}
+
+bool pio_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	struct srcu_struct *srcu = &vcpu->vm->srcu;
+	int index;
+
+	/* Where spinlocks sleep, devices want interrupts on. */
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) || exit->io.string || !exit->insn_len)
+		return false;
+	index = srcu_read_lock(srcu);
+	exit->io.asked = !pio_served(vcpu, exit->io.port, exit->io.size, exit->io.in);
+	srcu_read_unlock(srcu, index);
+	if (exit->io.asked)
+		return false;
+	vcpu_skip_insn(vcpu);
+	return true;
+}
+
+static int pio_in_to_user(struct vcpu *vcpu, u16 port, unsigned int size)
+{
 	vcpu->io = (struct vcpu_io){ .linear_rip = regs_linear_rip(vcpu), .size = size };
 	vcpu->complete = pio_complete_in;
 	return pio_user_exit(vcpu, true, port, size, 1, NULL);
 }
 
-static int pio_out(struct vcpu *vcpu, u16 port, unsigned int size)
+static int pio_out_to_user(struct vcpu *vcpu, u16 port, unsigned int size)
 {
-	u32 val = gpr_get(vcpu, GPR_RAX);
+	u32 val = pio_out_value(vcpu, size);
 
-	if (size < 4)
-		val &= (1u << size * 8) - 1;
-	trace_corbel_pio(vcpu->id, true, port, size, val);
-	if (!bus_write(vcpu, BUS_PIO, port, size, &val))
-		return vcpu_skip_insn(vcpu);
 	/* Firmware's way out to a debugger; clients expect RIP behind it. */
 	if (port == PORT_OUT_7E && cpu_quirk(&vcpu->vm->arch, KVM_X86_QUIRK_OUT_7E_INC_RIP)) {
 		int next = vcpu_skip_insn(vcpu);
@@ -91,9 +119,12 @@ static int pio_out(struct vcpu *vcpu, u16 port, unsigned int size)
 
 int pio_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
+	u16 port = exit->io.port;
+	unsigned int size = exit->io.size;
+
 	if (exit->io.string)
 		return emulate_insn(vcpu);
-	if (exit->io.in)
-		return pio_in(vcpu, exit->io.port, exit->io.size);
-	return pio_out(vcpu, exit->io.port, exit->io.size);
+	if (!exit->io.asked && pio_served(vcpu, port, size, exit->io.in))
+		return vcpu_skip_insn(vcpu);
+	return exit->io.in ? pio_in_to_user(vcpu, port, size) : pio_out_to_user(vcpu, port, size);
 }

@@ -415,6 +415,7 @@ static bool own_exit(const struct emul *e, struct vcpu_exit *exit)
 		exit->io.size = d->op_bytes;
 		exit->io.in = !(d->opcode & 2);
 		exit->io.string = false;
+		exit->io.asked = false;
 		return !e->state.cpl;		/* permission is for the emulator to check */
 	case 0x0f4:
 		exit->kind = EXIT_HLT;

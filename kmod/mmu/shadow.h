@@ -15,6 +15,7 @@
 
 struct slot;
 struct corbel_mmu_update;
+struct vcpu_exit;
 
 /*
  * x86-64 and PAE entries. Of PAE's only bits 11:9 are software's; in entries that map something

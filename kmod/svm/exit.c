@@ -205,6 +205,7 @@ static void decode_io(struct svm_vcpu *svm, struct vcpu_exit *exit)
 	exit->io.size = (info & SVM_IOIO_SIZE_MASK) >> SVM_IOIO_SIZE_SHIFT;
 	exit->io.in = info & SVM_IOIO_TYPE_MASK;
 	exit->io.string = info & SVM_IOIO_STR_MASK;
+	exit->io.asked = false;
 	exit->io.port = info >> 16;
 }
 

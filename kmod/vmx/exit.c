@@ -228,6 +228,7 @@ static void decode_io(struct vcpu_exit *exit)
 	exit->io.size = (qual & 7) + 1;
 	exit->io.in = qual & 8;
 	exit->io.string = qual & 16;
+	exit->io.asked = false;
 	exit->io.port = qual >> 16;
 }
 

@@ -45,6 +45,13 @@ u64 test_count(const char *name, u64 otherwise)
 	return test_option(name, by > 1 ? otherwise / by + 1 : otherwise);
 }
 
+unsigned int test_time_scale(void)
+{
+	const char *scale = getenv("TEST_TIME_SCALE");
+
+	return scale ? strtoul(scale, NULL, 0) : 1;
+}
+
 bool test_is_corbel(void)
 {
 	return strstr(dev_path(), "corbel") != NULL;
@@ -143,14 +150,11 @@ static int case_verdict(const struct test_case *tc, size_t nr, int status, bool 
 
 static int case_run(const struct test_case *tc, size_t nr)
 {
-	unsigned int seconds = tc->seconds ? tc->seconds : TEST_SECONDS;
-	const char *scale = getenv("TEST_TIME_SCALE");
+	unsigned int seconds = (tc->seconds ? tc->seconds : TEST_SECONDS) * test_time_scale();
 	int status, verdict;
 	bool late;
 	pid_t pid;
 
-	if (scale)
-		seconds *= strtoul(scale, NULL, 0);
 	fflush(stdout);
 	pid = fork();
 	if (pid < 0) {

@@ -39,6 +39,8 @@ struct test_case {
 int test_main(int argc, char **argv, const struct test_case *cases, size_t nr);
 u64 test_option(const char *name, u64 otherwise);
 u64 test_count(const char *name, u64 otherwise);
+/* How many times longer everything takes on this host. */
+unsigned int test_time_scale(void);
 bool test_is_corbel(void);
 void test_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void test_skip(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));

@@ -123,7 +123,7 @@ static void db_handler(struct trap_frame *frame)
 	trap_count_only(frame);
 }
 
-extern const char own_0[], own_step[];
+extern const char own_0[];
 
 static void own_guest(void)
 {
@@ -144,16 +144,34 @@ static void own_guest(void)
 	GUEST_CHECK_EQ(db_dr6, 0xffff0ff2);
 }
 
-/* TF over CPUID, which exits. */
+/* TF over one instruction that exits, with EAX, ECX and EDX as it wants them. */
+#define OWN_STEP(insn, a, c, d)								\
+	do {										\
+		u64 rip, rax = (a), rcx = (c), rdx = (d), was = trap_count[DB_VECTOR];	\
+											\
+		asm volatile("lea 1f(%%rip), %0\n pushfq\n orq $0x100, (%%rsp)\n popfq\n"	\
+			     insn "\n 1: nop\n"						\
+			     : "=&r" (rip), "+a" (rax), "+c" (rcx), "+d" (rdx) : : "rbx", "memory"); \
+		GUEST_CHECK_EQ(trap_count[DB_VECTOR], was + 1);				\
+		GUEST_CHECK_EQ(db_dr6, 0xffff4ff0);					\
+		GUEST_CHECK_EQ(db_rip, rip);						\
+	} while (0)
+
+#define PIC_MASK	0x21
+#define MSR_POWER_CTL	0x1fc
+
+/* One of each that may be served without leaving the loop around the guest, and a write that is not. */
 static void own_step_guest(void)
 {
 	trap_set(DB_VECTOR, db_handler);
-	asm volatile("pushfq\n orq $0x100, (%%rsp)\n xor %%eax, %%eax\n"
-		     "popfq\n cpuid\n own_step: nop\n"
-		     : : : "rax", "rbx", "rcx", "rdx", "memory");
-	GUEST_CHECK_EQ(trap_count[DB_VECTOR], 1);
-	GUEST_CHECK_EQ(db_dr6, 0xffff4ff0);
-	GUEST_CHECK_EQ(db_rip, (u64)own_step);
+	OWN_STEP("cpuid", 0, 0, 0);
+	OWN_STEP("rdmsr", 0, MSR_MISC_ENABLE, 0);
+	OWN_STEP("rdmsr", 0, MSR_APIC_BASE, 0);
+	OWN_STEP("wrmsr", 0, MSR_POWER_CTL, 0);
+	OWN_STEP("wrmsr", 0x1000, MSR_TSC_ADJUST, 0);
+	OWN_STEP("wrmsr", 0x06, MSR_PAT, 0);
+	OWN_STEP("in %%dx, %%al", 0, 0, PIC_MASK);
+	OWN_STEP("out %%al, %%dx", 0xff, 0, PIC_MASK);
 }
 
 /*
@@ -186,7 +204,7 @@ static void guests_own(void)
 
 static void guests_step(void)
 {
-	vcpu_run_done(vcpu_start(0, own_step_guest, 0, 0));
+	vcpu_run_done(vcpu_start(VM_IRQCHIP, own_step_guest, 0, 0));
 }
 
 /*

@@ -212,6 +212,15 @@ static void tick(int sig)
 	(void)sig;
 }
 
+/* Interrupt what runs, again and again; not the making of a VM, which could go on for ever. */
+static void ticks(bool on)
+{
+	long us = on ? 3000 * test_time_scale() : 0;
+	struct itimerval timer = { { 0, us }, { 0, us } };
+
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
 static void state_batch(u64 seed, u64 count)
 {
 	static const u32 sets[] = {
@@ -219,17 +228,16 @@ static void state_batch(u64 seed, u64 count)
 		KVM_SET_LAPIC, KVM_SET_MSRS, KVM_SET_FPU, KVM_SET_MP_STATE, KVM_SET_GUEST_DEBUG,
 	};
 	static u8 state[8192];
-	struct itimerval timer = { { 0, 3000 }, { 0, 3000 } };
 	struct sigaction action = { .sa_handler = tick };
 	u64 i, k;
 
 	random_state = seed * 0x9e3779b97f4a7c15 + 1;
 	arena = state;
 	sigaction(SIGALRM, &action, NULL);
-	setitimer(ITIMER_REAL, &timer, NULL);
 	for (i = 0; i < count; i++) {
 		struct vcpu *vcpu = vcpu_start(below(2) ? VM_IRQCHIP : 0, good_guest, 5, 0);
 
+		ticks(true);
 		for (k = 0; k < 4; k++) {
 			u32 cmd = sets[below(ARRAY_SIZE(sets))];
 
@@ -240,6 +248,7 @@ static void state_batch(u64 seed, u64 count)
 			ioctl(vcpu->fd, cmd, state);
 			vcpu_run_raw(vcpu);
 		}
+		ticks(false);
 		vm_destroy(vcpu->vm);
 	}
 	_exit(0);
