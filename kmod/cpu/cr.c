@@ -184,13 +184,14 @@ static bool cr3_write_fast(struct vcpu *vcpu, u64 val)
 	hpa_t root = vcpu->mmu.root;
 	bool flush = true;
 
-	if (cr4_get(vcpu) & X86_CR4_PCIDE) {
+	if (vcpu->regs.cr4 & X86_CR4_PCIDE) {	/* the cache is right: writes of this bit always exit */
 		flush = !(val & CR3_NOFLUSH);
 		val &= ~CR3_NOFLUSH;
 	}
 	if (val & vcpu->arch.cr3_reserved || !shadow_switch_root(vcpu, val, flush))
 		return false;
-	cr3_set(vcpu, val);
+	vcpu->regs.cr3 = val;		/* nothing to flush: what hardware has is the root's address */
+	vcpu->regs.avail |= BIT_ULL(REG_CR3);
 	emulate_forget(vcpu);
 	if (vcpu->mmu.root == root)		/* the backend flushes when it loads another */
 		backend.tlb_flush(vcpu, TLB_GUEST, 0);
