@@ -19,20 +19,34 @@ static u16 host_selector(u16 sel)
 	return sel & 7 ? 0 : sel;
 }
 
+/* The same thread runs a vCPU nearly always, and its FS and GS stay as they are. */
+static void host_fsgs_update(struct vmx_host_state *host)
+{
+	u16 fs, gs;
+
+	current_save_fsgs();
+	savesegment(fs, fs);
+	savesegment(gs, gs);
+	if (fs != host->fs_sel)
+		vmcs_write16(HOST_FS_SELECTOR, host_selector(fs));
+	if (gs != host->gs_sel)
+		vmcs_write16(HOST_GS_SELECTOR, host_selector(gs));
+	if (current->thread.fsbase != host->fs_base)
+		vmcs_writel(HOST_FS_BASE, current->thread.fsbase);
+	host->fs_sel = fs;
+	host->gs_sel = gs;
+	host->fs_base = current->thread.fsbase;
+}
+
 void vmx_host_save(struct vmx_vcpu *vmx)
 {
 	struct vmx_host_state *host = &vmx->host;
 
-	current_save_fsgs();
-	savesegment(fs, host->fs_sel);
-	savesegment(gs, host->gs_sel);
+	host_fsgs_update(host);
 	savesegment(ds, host->ds_sel);
 	savesegment(es, host->es_sel);
 	store_ldt(host->ldt_sel);
 	host->user_gs_base = current->thread.gsbase;
-	vmcs_write16(HOST_FS_SELECTOR, host_selector(host->fs_sel));
-	vmcs_writel(HOST_FS_BASE, current->thread.fsbase);
-	vmcs_write16(HOST_GS_SELECTOR, host_selector(host->gs_sel));
 
 	wrmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
 	vmx_user_msrs_load(vmx);

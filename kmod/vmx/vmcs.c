@@ -166,8 +166,6 @@ static void setup_host(struct vmx_vcpu *vmx)
 	vmcs_write16(HOST_SS_SELECTOR, __KERNEL_DS);
 	vmcs_write16(HOST_DS_SELECTOR, 0);	/* reloaded by hand if the user's were not null */
 	vmcs_write16(HOST_ES_SELECTOR, 0);
-	vmcs_write16(HOST_FS_SELECTOR, 0);
-	vmcs_write16(HOST_GS_SELECTOR, 0);
 	vmcs_write16(HOST_TR_SELECTOR, GDT_ENTRY_TSS * 8);
 	vmcs_writel(HOST_IDTR_BASE, vmx_host_idt);
 	vmcs_writel(HOST_RIP, (unsigned long)vmx_exit_point);

@@ -172,6 +172,8 @@ static int vmx_vcpu_create(struct vcpu *vcpu)
 		vcpu->irq.ir.desc = &vmx->pi;
 	vmx->cpu = -1;
 	vmx->root = INVALID_HPA;
+	vmx->host.fs_sel = vmx->host.gs_sel = VMX_NO_SELECTOR;
+	vmx->host.fs_base = ~0ul;
 	vmx->timer_tsc = ~0ULL;
 	rdmsrl(MSR_EFER, vmx->user_msrs[USER_MSR_EFER]);
 	vmx->vpid = vpid_alloc();

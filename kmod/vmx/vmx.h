@@ -28,9 +28,12 @@ struct vmcs {			/* SDM, "Format of the VMCS Region" */
 enum user_msr { USER_MSR_STAR, USER_MSR_LSTAR, USER_MSR_SFMASK, USER_MSR_EFER, USER_MSR_TSC_AUX,
 		NR_USER_MSRS };
 
+#define VMX_NO_SELECTOR	0xfff8		/* no thread has it: the host's GDT is not that long */
+
 struct vmx_host_state {
-	unsigned long cr3, cr4;			/* as last written to the VMCS */
-	u16 fs_sel, gs_sel, ldt_sel, ds_sel, es_sel;
+	unsigned long cr3, cr4, fs_base;	/* as last written to the VMCS */
+	u16 fs_sel, gs_sel;			/* the same, but for RPL and TI */
+	u16 ldt_sel, ds_sel, es_sel;
 	u64 user_gs_base;			/* MSR_KERNEL_GS_BASE while in the kernel */
 	u64 debugctl;
 	u64 pebs;				/* MSR_IA32_PEBS_ENABLE to put back after the exit */

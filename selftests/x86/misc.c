@@ -2,12 +2,14 @@
 /*
  * Catches: smaller promises of the API that nothing else holds: statistics descriptors,
  * asynchronous page faults, PAUSE loops, WBINVD and friends, the interrupt bitmap, a boot CPU
- * other than 0, a limit on vCPU ids.
+ * other than 0, a limit on vCPU ids, what a thread keeps when it takes over a vCPU.
  */
 #define _GNU_SOURCE
+#include <asm/prctl.h>
 #include <linux/kvm_para.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "apic.h"
@@ -211,6 +213,45 @@ static void promised_caps(void)
 	}
 }
 
+/* A vCPU that threads run in turn: each one's FS base is its own, and so is what it reaches by it. */
+static __thread u64 own_mark;
+
+static void sync_guest(void)
+{
+	u64 i;
+
+	for (i = 0; i < 12; i++)
+		GUEST_SYNC(i);
+}
+
+static void run_marked(struct vcpu *vcpu)
+{
+	u64 base, same, mark = own_mark + 1;
+	int i;
+
+	SYS(syscall(SYS_arch_prctl, ARCH_GET_FS, &base));
+	own_mark = mark;
+	for (i = 0; i < 2; i++) {
+		vcpu_run(vcpu);
+		CHECK_EQ(own_mark, mark);
+		SYS(syscall(SYS_arch_prctl, ARCH_GET_FS, &same));
+		CHECK_EQ(same, base);
+	}
+}
+
+static void threads_in_turn(void)
+{
+	struct vcpu *vcpu = vcpu_start(0, sync_guest, 0, 0);
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		run_marked(vcpu);
+		vcpu_thread_start(vcpu, run_marked);
+		vcpu_thread_join(vcpu);
+	}
+	CHECK_EQ(own_mark, 3);
+}
+
 static const struct test_case cases[] = {
 	{ "instructions", instructions },
 	{ "boot_cpu", boot_cpu },
@@ -219,6 +260,7 @@ static const struct test_case cases[] = {
 	{ "interrupt_bitmap", interrupt_bitmap },
 	{ "async_page_fault", async_page_fault },
 	{ "promised_caps", promised_caps },
+	{ "threads_in_turn", threads_in_turn },
 };
 
 TEST_MAIN(cases)
