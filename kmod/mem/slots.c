@@ -359,7 +359,7 @@ void slots_log_dirty(struct vcpu *vcpu, const struct slot *slot, gfn_t gfn)
 
 void slots_mark_dirty(struct vcpu *vcpu, gfn_t gfn)
 {
-	struct slot *slot = slots_find(slots_current(vcpu->vm), gfn);
+	struct slot *slot = slots_find_cached(vcpu, slots_current(vcpu->vm), gfn);
 
 	if (slot)
 		slots_log_dirty(vcpu, slot, gfn);

@@ -130,10 +130,12 @@ int pml_full_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 	return RESUME;
 }
 
-void tdp_log_dirty_gpa(struct vcpu *vcpu, gpa_t gpa)
+void tdp_log_dirty(struct vcpu *vcpu, const u64 *gpas, unsigned int nr)
 {
 	int idx = srcu_read_lock(&vcpu->vm->srcu);
+	unsigned int i;
 
-	slots_mark_dirty(vcpu, gpa >> PAGE_SHIFT);
+	for (i = 0; i < nr; i++)
+		slots_mark_dirty(vcpu, gpas[i] >> PAGE_SHIFT);
 	srcu_read_unlock(&vcpu->vm->srcu, idx);
 }

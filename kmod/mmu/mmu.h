@@ -119,11 +119,11 @@ int invlpg_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 int invpcid_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 
 /**
- * tdp_log_dirty_gpa() - one entry of the page-modification log
+ * tdp_log_dirty() - entries of the page-modification log: guest-physical addresses
  * Context: process context; takes vm->srcu itself. Whoever owns the log empties it whenever the
  * vCPU has left KVM_RUN, and on REQ_PML_DRAIN.
  */
-void tdp_log_dirty_gpa(struct vcpu *vcpu, gpa_t gpa);
+void tdp_log_dirty(struct vcpu *vcpu, const u64 *gpas, unsigned int nr);
 
 /*
  * Access by guest-virtual address with the vCPU's current paging mode and privilege.

@@ -369,14 +369,10 @@ void vmx_exit_decode(struct vcpu *vcpu, struct vcpu_exit *exit)
 /* The log is filled from the last entry down; the index wraps to 0xffff when it is full. */
 void vmx_exit_pml_drain(struct vcpu *vcpu)
 {
-	struct vmx_vcpu *vmx = vmx_of(vcpu);
-	u16 index;
-	int i;
+	u16 index = vmcs_read16(GUEST_PML_INDEX), first = index >= VMX_PML_ENTRIES ? 0 : index + 1;
 
-	index = vmcs_read16(GUEST_PML_INDEX);
-	if (index == VMX_PML_ENTRIES - 1)
+	if (first == VMX_PML_ENTRIES)
 		return;
-	for (i = index >= VMX_PML_ENTRIES ? 0 : index + 1; i < VMX_PML_ENTRIES; i++)
-		tdp_log_dirty_gpa(vcpu, vmx->pml[i]);
+	tdp_log_dirty(vcpu, vmx_of(vcpu)->pml + first, VMX_PML_ENTRIES - first);
 	vmcs_write16(GUEST_PML_INDEX, VMX_PML_ENTRIES - 1);
 }

@@ -12,50 +12,26 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sched.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "apic.h"
+#include "samples.h"
 #include "trap.h"
 #include "vcpu.h"
 
-#define MAX_SAMPLES	1000
 #define TIMER_VECTOR	0x41
 #define IPI_VECTOR	0x42
 #define FAULT_PAGES	512
+#define DOORBELL_GPA	(VM_HOLE_GPA + PAGE)	/* ioeventfds, as a virtio driver's notifications */
+#define DOORBELL_PORT	0x310
+#define IRQFD_GSI	5
 #define PROFILE_MSR	0x400000f2	/* of selftests/bed/instrument */
 
-static u64 samples[MAX_SAMPLES];
 static u64 iterations = 200;
 static int profile_msr = -1;
-
-static int compare_samples(const void *a, const void *b)
-{
-	u64 x = *(const u64 *)a, y = *(const u64 *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* Where one event serves several samples, as a fault that maps its neighbours, the mean is fair. */
-static void report_mean(const char *name, u64 n)
-{
-	u64 i, sum = 0, least = samples[0];
-
-	for (i = 0; i < n; i++) {
-		sum += samples[i];
-		least = samples[i] < least ? samples[i] : least;
-	}
-	printf("%s %llu %llu\n", name, (unsigned long long)(sum / n), (unsigned long long)least);
-	fflush(stdout);
-}
-
-static void report(const char *name, u64 n)
-{
-	qsort(samples, n, sizeof(samples[0]), compare_samples);
-	printf("%s %llu %llu\n", name, (unsigned long long)samples[n / 2],
-	       (unsigned long long)samples[0]);
-	fflush(stdout);
-}
 
 /* One guest function per figure: @body between two readings, the cost of the readings taken off. */
 static u64 rdtsc_cost;
@@ -100,6 +76,8 @@ GUEST_LOOP(mmio_user, , *(volatile u32 *)VM_HOLE_GPA)
 GUEST_LOOP(mmio_user_write, , *(volatile u32 *)VM_HOLE_GPA = 1)
 GUEST_LOOP(mmio_lapic, apic_enable(), xapic_read(APIC_ID))
 GUEST_LOOP(mmio_ioapic, , *(volatile u32 *)IOAPIC_BASE_GPA)
+GUEST_LOOP(mmio_doorbell, , *(volatile u32 *)DOORBELL_GPA = 1)
+GUEST_LOOP(port_doorbell, , outb(DOORBELL_PORT, 1))
 GUEST_LOOP(msr_read, , rdmsr(MSR_PAT))
 GUEST_LOOP(msr_write, , wrmsr(MSR_MCG_STATUS, 0))
 GUEST_LOOP(tsc_deadline_arm, (apic_enable_x2(), apic_write(APIC_LVTT,
@@ -228,10 +206,20 @@ struct loop {
 	void (*guest)(u64 n);
 };
 
+static void doorbell(struct vm *vm, int fd, u64 addr, u32 len, u32 flags)
+{
+	struct kvm_ioeventfd arg = { .addr = addr, .len = len, .fd = fd, .flags = flags };
+
+	SYS(ioctl(vm->fd, KVM_IOEVENTFD, &arg));
+}
+
 static void bench_loop(const struct loop *loop)
 {
 	struct vcpu *vcpu = vcpu_create(vm_create(VM_IRQCHIP | VM_PIT), 0);
+	int fd = SYS(eventfd(0, EFD_NONBLOCK));
 
+	doorbell(vcpu->vm, fd, DOORBELL_GPA, 4, 0);
+	doorbell(vcpu->vm, fd, DOORBELL_PORT, 1, KVM_IOEVENTFD_FLAG_PIO);
 	memset(samples, 0, sizeof(samples));
 	vcpu_enter(vcpu, loop->guest, iterations);
 	profile(1);
@@ -240,6 +228,7 @@ static void bench_loop(const struct loop *loop)
 	correct(iterations);
 	report(loop->name, iterations);
 	vm_destroy(vcpu->vm);
+	close(fd);
 }
 
 static const struct loop loops[] = {
@@ -254,6 +243,8 @@ static const struct loop loops[] = {
 	{ "mmio_write_user", mmio_user_write_guest },
 	{ "mmio_read_lapic", mmio_lapic_guest },
 	{ "mmio_read_ioapic", mmio_ioapic_guest },
+	{ "mmio_write_ioeventfd", mmio_doorbell_guest },
+	{ "port_write_ioeventfd", port_doorbell_guest },
 	{ "msr_read", msr_read_guest },
 	{ "msr_write", msr_write_guest },
 	{ "tsc_deadline_arm", tsc_deadline_arm_guest },
@@ -305,6 +296,69 @@ static void bench_ipi(void)
 	vcpu_thread_join(pong);
 	report("ipi_round_trip_halted", iterations);
 	vm_destroy(vm);
+}
+
+/* A device's interrupt: from the signal to the handler of a guest that sleeps in HLT, and back to whoever signalled. */
+static volatile u64 irqfd_taken, irqfd_stop;
+
+static void irqfd_handler(struct trap_frame *frame)
+{
+	(void)frame;
+	irqfd_taken++;
+	x2apic_write(APIC_EOI, 0);
+}
+
+static void irqfd_guest(void)
+{
+	apic_enable_x2();
+	pong_ready = 1;
+	while (!irqfd_stop)
+		sti_hlt_cli();
+}
+
+static void irqfd_route(struct vm *vm)
+{
+	struct {
+		struct kvm_irq_routing table;
+		struct kvm_irq_routing_entry entry;
+	} routes = {
+		.table.nr = 1,
+		.entry = { .gsi = IRQFD_GSI, .type = KVM_IRQ_ROUTING_MSI,
+			   .u.msi = { .address_lo = 0xfee00000, .data = IPI_VECTOR } },
+	};
+
+	SYS(ioctl(vm->fd, KVM_SET_GSI_ROUTING, &routes));
+}
+
+static void bench_irqfd(void)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(VM_IRQCHIP), 0);
+	struct kvm_irqfd arg = { .fd = SYS(eventfd(0, 0)), .gsi = IRQFD_GSI };
+	u64 i, start, was, one = 1;
+
+	irqfd_route(vcpu->vm);
+	SYS(ioctl(vcpu->vm->fd, KVM_IRQFD, &arg));
+	trap_set(IPI_VECTOR, irqfd_handler);
+	pong_ready = 0;
+	vcpu_enter(vcpu, irqfd_guest, 0);
+	vcpu_thread_start(vcpu, ping_thread);
+	while (!pong_ready)
+		sched_yield();
+	for (i = 0; i <= iterations; i++) {
+		usleep(1000);		/* until it sleeps */
+		was = irqfd_taken;
+		irqfd_stop = i == iterations;
+		start = rdtsc();
+		CHECK_EQ(write(arg.fd, &one, sizeof(one)), sizeof(one));
+		while (irqfd_taken == was)
+			sched_yield();
+		if (i < iterations)
+			samples[i] = rdtsc() - start;
+	}
+	vcpu_thread_join(vcpu);
+	report("irqfd_round_trip_halted", iterations);
+	vm_destroy(vcpu->vm);
+	close(arg.fd);
 }
 
 /* Creation and destruction as one, then the parts. */
@@ -404,6 +458,7 @@ static const struct {
 	{ "ept_fault", bench_faults },
 	{ "slot", bench_slots },
 	{ "ipi", bench_ipi },
+	{ "irqfd", bench_irqfd },
 	{ "vm_vcpu", bench_life },
 	{ "ioctl", bench_ioctls },
 };

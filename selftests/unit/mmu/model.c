@@ -140,7 +140,7 @@ static bool translate(int i, gfn_t gfn, unsigned int access, u64 *out, int *out_
 	if (!ptr || !perm(*ptr, access))
 		return false;
 	if ((*ptr & need) != need && model_kind == MODEL_EPT_PML)
-		tdp_log_dirty_gpa(&vcpus[i], gfn << PAGE_SHIFT);
+		tdp_log_dirty(&vcpus[i], (u64[]){ gfn << PAGE_SHIFT }, 1);
 	*ptr |= tdp_fmt.accessed | need;
 	*out = *ptr;
 	remember(cpu, gfn & ~(level_pages(*out_level) - 1), *out_level, *ptr);
