@@ -45,6 +45,7 @@ n=0
 while [ "$n" -lt "$kills" ]; do
 	n=$((n + 1))
 	corbel pci bind "$nvme" || fail "corbel pci bind, round $n"
+	: > /tmp/guest.out	# what the last one said is not to be taken for this one's
 	corbel run --kernel vmlinuz --initrd initrd --memory 128 --pci "$nvme" \
 		--append "$parameters" > /tmp/guest.out 2> /tmp/guest.err < /dev/null &
 	pid=$!
