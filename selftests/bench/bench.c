@@ -299,21 +299,10 @@ static void bench_ipi(void)
 }
 
 /* A device's interrupt: from the signal to the handler of a guest that sleeps in HLT, and back to whoever signalled. */
-static volatile u64 irqfd_taken, irqfd_stop;
-
 static void irqfd_handler(struct trap_frame *frame)
 {
-	(void)frame;
-	irqfd_taken++;
-	x2apic_write(APIC_EOI, 0);
-}
-
-static void irqfd_guest(void)
-{
-	apic_enable_x2();
-	pong_ready = 1;
-	while (!irqfd_stop)
-		sti_hlt_cli();
+	trap_count_only(frame);
+	x2apic_write(APIC_EOI, 0);	/* trap_count_irq() asks first which APIC it is, which is an exit */
 }
 
 static void irqfd_route(struct vm *vm)
@@ -339,18 +328,18 @@ static void bench_irqfd(void)
 	irqfd_route(vcpu->vm);
 	SYS(ioctl(vcpu->vm->fd, KVM_IRQFD, &arg));
 	trap_set(IPI_VECTOR, irqfd_handler);
-	pong_ready = 0;
-	vcpu_enter(vcpu, irqfd_guest, 0);
+	pong_ready = pong_stop = 0;
+	vcpu_enter(vcpu, pong_guest, 0);
 	vcpu_thread_start(vcpu, ping_thread);
 	while (!pong_ready)
 		sched_yield();
 	for (i = 0; i <= iterations; i++) {
 		usleep(1000);		/* until it sleeps */
-		was = irqfd_taken;
-		irqfd_stop = i == iterations;
+		was = trap_count[IPI_VECTOR];
+		pong_stop = i == iterations;
 		start = rdtsc();
 		CHECK_EQ(write(arg.fd, &one, sizeof(one)), sizeof(one));
-		while (irqfd_taken == was)
+		while (trap_count[IPI_VECTOR] == was)
 			sched_yield();
 		if (i < iterations)
 			samples[i] = rdtsc() - start;

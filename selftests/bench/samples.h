@@ -18,6 +18,12 @@ static inline int compare_samples(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+static inline void report_line(const char *name, u64 value, u64 least)
+{
+	printf("%s %llu %llu\n", name, (unsigned long long)value, (unsigned long long)least);
+	fflush(stdout);
+}
+
 /* Where one event serves several samples, as a fault that maps its neighbours, the mean is fair. */
 static inline void report_mean(const char *name, u64 n)
 {
@@ -27,16 +33,13 @@ static inline void report_mean(const char *name, u64 n)
 		sum += samples[i];
 		least = samples[i] < least ? samples[i] : least;
 	}
-	printf("%s %llu %llu\n", name, (unsigned long long)(sum / n), (unsigned long long)least);
-	fflush(stdout);
+	report_line(name, sum / n, least);
 }
 
 static inline void report(const char *name, u64 n)
 {
 	qsort(samples, n, sizeof(samples[0]), compare_samples);
-	printf("%s %llu %llu\n", name, (unsigned long long)samples[n / 2],
-	       (unsigned long long)samples[0]);
-	fflush(stdout);
+	report_line(name, samples[n / 2], samples[0]);
 }
 
 #endif
