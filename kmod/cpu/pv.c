@@ -5,6 +5,7 @@
 #include "vm.h"
 #include "cpu/cpuid.h"
 #include "cpu/pv.h"
+#include "irq/lapic.h"
 #include "mem/mem.h"
 
 static gpa_t pv_eoi_gpa(struct vcpu *vcpu)
@@ -49,6 +50,7 @@ int pv_eoi_msr_set(struct vcpu *vcpu, u64 val)
 {
 	if (val & 2)
 		return -EINVAL;
+	lapic_sync_exit(vcpu);		/* an EOI left at the old address would never be found */
 	vcpu->arch.pv_eoi_msr = val;
 	vcpu->arch.pv_eoi_pending = false;
 	return 0;

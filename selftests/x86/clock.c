@@ -397,12 +397,37 @@ static void eoi_guest(void)
 	GUEST_CHECK(!apic_pending(APIC_ISR, 0x61));
 }
 
-static void pv_eoi(void)
+/* As the handler of a call to another processor that leaves paravirtualization: EOI, then the MSR. */
+static void eoi_off_handler(struct trap_frame *frame)
+{
+	eoi_handler(frame);
+	wrmsr(MSR_KVM_PV_EOI_EN, 0);
+}
+
+static void eoi_off_guest(void)
+{
+	u64 i;
+
+	apic_enable();
+	trap_set(0x61, eoi_off_handler);
+	for (i = 1; i <= 20; i++) {
+		wrmsr(MSR_KVM_PV_EOI_EN, (u64)&eoi_word | 1);
+		apic_icr(0, APIC_DEST_SELF | 0x61);
+		sti_nop_cli();
+		GUEST_CHECK_EQ(trap_count[0x61], i);
+		GUEST_CHECK(!apic_pending(APIC_ISR, 0x61));
+	}
+}
+
+static void pv_eoi_with(void (*guest)(void))
 {
 	if (!dev_cpuid_has(0x40000001, 0, 'a', 6))
 		test_skip("no PV EOI");
-	vcpu_run_done(vcpu_start(VM_IRQCHIP, eoi_guest, 0, 0));
+	vcpu_run_done(vcpu_start(VM_IRQCHIP, guest, 0, 0));
 }
+
+static void pv_eoi(void) { pv_eoi_with(eoi_guest); }
+static void pv_eoi_off(void) { pv_eoi_with(eoi_off_guest); }
 
 /* KVM_HC_KICK_CPU wakes a vCPU in HLT whose interrupts are off. */
 static volatile u64 kick_ready, kick_woken;
@@ -464,6 +489,7 @@ static const struct test_case cases[] = {
 	{ "tsc", tsc },
 	{ "tsc_offset", tsc_offset },
 	{ "pv_eoi", pv_eoi },
+	{ "pv_eoi_off", pv_eoi_off },
 	{ "kick", kick },
 	{ "hypercalls", hypercalls },
 };
