@@ -12,6 +12,7 @@
 #include <asm/percpu.h>
 #include <asm/segment.h>
 #include "enter.h"
+#include "return_buffer.h"
 
 #define GPR(n)		((n) * 8)
 #define FIELD_HOST_RSP	0x6c14
@@ -120,7 +121,7 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	xor	%r14d, %r14d
 	xor	%r15d, %r15d
 
-	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, X86_FEATURE_RSB_VMEXIT_LITE
+	FILL_RETURNS
 
 	pop	%rdi
 	pop	%rsi
