@@ -14,22 +14,33 @@
 
 #define MAX_WRITES	3	/* to a table that nobody uses: it is none any more */
 
-/* Does not sleep: what is swapped out cannot be read. */
-bool shadow_entry_read(struct vcpu *vcpu, gpa_t gpa, unsigned int size, u64 *entry)
+/* Where the host has a page of the guest's. 0: nowhere */
+static hva_t page_hva(struct vcpu *vcpu, gfn_t gfn)
 {
-	struct slot *slot = slots_find_cached(vcpu, slots_current(vcpu->vm), gpa >> PAGE_SHIFT);
-	hva_t hva;
+	struct slot *slot = slots_find_cached(vcpu, slots_current(vcpu->vm), gfn);
+
+	return slot ? slot_hva(slot, gfn) : 0;
+}
+
+/* Does not sleep: what is swapped out cannot be read. */
+static bool entry_read(hva_t page, unsigned int offset, unsigned int size, u64 *entry)
+{
+	hva_t hva = page + offset;
 	int ret;
 
-	if (!slot)
+	if (!page)
 		return false;
-	hva = slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa);
 	*entry = 0;
 	pagefault_disable();
 	ret = size == sizeof(u64) ? __get_user(*entry, (u64 __user *)hva) :
 				    __get_user(*(u32 *)entry, (u32 __user *)hva);
 	pagefault_enable();
 	return !ret;
+}
+
+bool shadow_entry_read(struct vcpu *vcpu, gpa_t gpa, unsigned int size, u64 *entry)
+{
+	return entry_read(page_hva(vcpu, gpa >> PAGE_SHIFT), offset_in_page(gpa), size, entry);
 }
 
 /* Four bytes an entry: half as many fit into a shadow page, and at level 2 each takes two. */
@@ -122,11 +133,12 @@ static bool leaf_stays(const struct gwalk *w, struct shadow_page *sp, unsigned i
 	return true;
 }
 
-static void sync_entry(const struct gwalk *w, struct shadow_page *sp, unsigned int i)
+/* @table: where the guest's is */
+static void sync_entry(const struct gwalk *w, struct shadow_page *sp, unsigned int i, hva_t table)
 {
 	u64 old = READ_ONCE(sp->table[i]), gpte;
 
-	if (entry_present(old) && shadow_entry_read(w->vcpu, guest_entry(sp, i), w->size, &gpte) &&
+	if (entry_present(old) && entry_read(table, offset_in_page(guest_entry(sp, i)), w->size, &gpte) &&
 	    (gpte & (GPTE_P | GPTE_A)) == (GPTE_P | GPTE_A) &&
 	    !gwalk_has_reserved(w, sp->role.level, gpte) &&
 	    (entry_is_leaf(old, sp->role.level) ? leaf_stays(w, sp, i, gpte) :
@@ -164,10 +176,11 @@ static bool same_mode(union shadow_role sp, union shadow_role root)
 
 static void sync_entries(const struct gwalk *w, struct shadow_page *sp)
 {
+	hva_t table = page_hva(w->vcpu, sp->gfn);
 	unsigned int i;
 
 	for_each_set_bit(i, sp->used, ENTRIES)
-		sync_entry(w, sp, i);
+		sync_entry(w, sp, i, table);
 }
 
 /* In another paging mode the vCPU cannot tell what the page's entries mean. */
@@ -242,7 +255,7 @@ static bool sync_way(struct gwalk *w, struct vcpu *vcpu, gva_t gva)
 	while (sp) {
 		i = shadow_index(gva, sp->role.level);
 		if (!list_empty(&sp->unsync))
-			sync_entry(w, sp, i);
+			sync_entry(w, sp, i, page_hva(vcpu, sp->gfn));
 		if (!entry_is_table(sp->table[i], sp->role.level))
 			return sp->role.level > 1 || sp->role.direct;
 		sp = shadow_of(entry_table(sp->table[i]));
@@ -346,7 +359,7 @@ static void sync_guest_entry(const struct gwalk *w, struct shadow_page *sp, gpa_
 
 	for (n = entries_of(sp, gpa, &i); n; n--, i++)
 		if (test_bit(i, sp->used))
-			sync_entry(w, sp, i);
+			sync_entry(w, sp, i, page_hva(w->vcpu, sp->gfn));
 }
 
 /* All that were made from the guest's table at @gfn; the body may zap them. */
