@@ -22,6 +22,8 @@ struct config_file {
 	int fd;
 	uint64_t size;
 	bool ro;
+	bool external;			/* a disk's back-end listens at @path */
+	struct vhost_user *vhost;	/* and this is the connection to it */
 };
 
 struct config_hostfwd {
@@ -49,6 +51,7 @@ struct config {
 	unsigned int cpus;
 	struct config_file disks[CONFIG_MAX_DISKS];
 	unsigned int nr_disks;
+	bool shared;				/* back-ends map guest memory */
 	struct config_net nets[CONFIG_MAX_NETS];
 	unsigned int nr_nets;
 	struct config_hostfwd hostfwd[CONFIG_MAX_HOSTFWD];
