@@ -163,6 +163,17 @@ static void parse_disk(struct config *c, const char *arg)
 	f->path = path;
 }
 
+static void parse_serve(struct config *c, const char *arg)
+{
+	const char *path = vhost_user_path(arg);
+
+	if (c->nr_serves == CONFIG_MAX_SERVES)
+		bad("serve", arg, "there are too many sockets (4 at most)");
+	if (!path || !*path)
+		bad("serve", arg, "must be vhost-user=SOCKET");
+	c->serves[c->nr_serves++].path = path;
+}
+
 /* Every guest's first interface has the same address; on a user network it is alone anyway. */
 static void default_mac(struct config_net *n, unsigned int index)
 {
@@ -342,6 +353,8 @@ static const struct option_row options[] = {
 	{ "cpus", "N", "virtual CPUs (default: 1)", parse_cpus },
 	{ "disk", "FILE[,ro]", "raw image or block device, or vhost-user=SOCKET; may be repeated",
 	  parse_disk },
+	{ "serve", "vhost-user=SOCKET",
+	  "be a driver domain: serve a disk to another guest; may be repeated", parse_serve },
 	{ "net", "KIND", "user[,restrict], tap=IF or none, then [,mac=ADDRESS]; may be repeated",
 	  parse_net },
 	{ "hostfwd", "RULE", "tcp|udp:[ADDR]:PORT-[ADDR]:PORT into a user network", parse_hostfwd },
@@ -520,6 +533,8 @@ void config_open(struct config *c)
 	for (unsigned int i = 0; i < c->nr_nets; i++)
 		if (c->nets[i].kind == NET_TAP)
 			c->nets[i].fd = net_tap_open(c->nets[i].ifname);
+	for (unsigned int i = 0; i < c->nr_serves; i++)
+		c->serves[i].fd = vhost_user_listen(c->serves[i].path);
 	vfio_open(&c->vfio);
 	if (c->console_file.path) {
 		c->console_file.fd = open(c->console_file.path,

@@ -6,6 +6,7 @@ _corbel_value() {
 
 	case $1 in
 	--disk) mapfile -t COMPREPLY < <(compgen -W 'vhost-user=' -- "$cur"; compgen -f -- "$cur") ;;
+	--serve) mapfile -t COMPREPLY < <(compgen -W 'vhost-user=' -- "$cur") ;;
 	--kernel|--initrd|--device) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
 	--memory-backend) mapfile -t COMPREPLY < <(compgen -W 'anon memfd hugetlb' -- "$cur") ;;
 	--mmu) mapfile -t COMPREPLY < <(compgen -W 'auto tdp shadow-wp shadow-lazy' -- "$cur") ;;

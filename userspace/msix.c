@@ -203,3 +203,17 @@ void msix_notify(struct msix *x, unsigned int vector)
 		v->pending = true;
 	pthread_mutex_unlock(&x->lock);
 }
+
+/* From now on it is @eventfd, which is ours then, whose signals are the interrupt; -1: nobody's. */
+void msix_replace(struct msix *x, unsigned int vector, int eventfd)
+{
+	struct msix_vector *v = x->v + vector;
+
+	pthread_mutex_lock(&x->lock);
+	detach(x, v);
+	if (v->eventfd >= 0)
+		close(v->eventfd);
+	v->eventfd = eventfd;
+	update(x, v);
+	pthread_mutex_unlock(&x->lock);
+}

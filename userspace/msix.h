@@ -49,5 +49,6 @@ void msix_pba_read(struct msix *x, uint32_t off, void *data, unsigned int len);
 void msix_cfg_written(struct msix *x);
 bool msix_enabled(struct msix *x);
 void msix_notify(struct msix *x, unsigned int vector);
+void msix_replace(struct msix *x, unsigned int vector, int eventfd);
 
 #endif

@@ -38,10 +38,11 @@ static const int *const allowed[] = {
 		SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(getrandom),
 		SCMP_SYS(clock_nanosleep)),
 	[SANDBOX_VHOST] = ALL(	/* on sockets that are there already */
-		SCMP_SYS(sendmsg), SCMP_SYS(recvmsg), SCMP_SYS(fcntl), SCMP_SYS(shutdown)),
+		SCMP_SYS(accept4), SCMP_SYS(sendmsg), SCMP_SYS(recvmsg), SCMP_SYS(fcntl),
+		SCMP_SYS(shutdown)),
 	[SANDBOX_NET] = ALL(
 		SCMP_SYS(socket), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(listen),
-		SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(sendto), SCMP_SYS(sendmmsg),
+		SCMP_SYS(accept), SCMP_SYS(sendto), SCMP_SYS(sendmmsg),
 		SCMP_SYS(recvfrom), SCMP_SYS(recvmmsg), SCMP_SYS(getsockname),
 		SCMP_SYS(getpeername), SCMP_SYS(setsockopt), SCMP_SYS(getsockopt),
 		SCMP_SYS(uname)),

@@ -87,6 +87,16 @@ int vhost_user_receive(struct vhost_user_stream *s)
 	}
 }
 
+/* Returns: the first descriptor that came with the message, now the caller's; -1: none. */
+int vhost_user_take_fd(struct vhost_user_stream *s)
+{
+	int fd = s->nr_fds ? s->fds[0] : -1;
+
+	if (s->nr_fds)
+		memmove(s->fds, s->fds + 1, --s->nr_fds * sizeof(fd));
+	return fd;
+}
+
 /* Done with the message. Descriptors that nobody has taken are closed. */
 void vhost_user_next(struct vhost_user_stream *s)
 {
@@ -245,4 +255,31 @@ struct vhost_user *vhost_user_open(const char *path)
 	tell(u, (struct vhost_user_message){ .request = VU_SET_OWNER });
 	get_config(u);
 	return u;
+}
+
+/* A socket file that nobody listens at is what an earlier process has left behind. */
+static bool is_stale(const struct sockaddr_un *a)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool stale = connect(fd, (const struct sockaddr *)a, sizeof(*a)) && errno == ECONNREFUSED;
+
+	close(fd);
+	return stale;
+}
+
+/* Returns: a socket that waits for front-ends. Ends the process where that fails. */
+int vhost_user_listen(const char *path)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un a;
+	int ret;
+
+	if (!socket_address(&a, path))
+		error_die(EXIT_ERROR, "cannot listen at %s: the path is too long", path);
+	ret = bind(fd, (struct sockaddr *)&a, sizeof(a));
+	if (ret && errno == EADDRINUSE && is_stale(&a) && !unlink(path))
+		ret = bind(fd, (struct sockaddr *)&a, sizeof(a));
+	if (ret || listen(fd, 1))
+		error_die(EXIT_ERROR, "cannot listen at %s: %s", path, strerror(errno));
+	return fd;
 }

@@ -66,8 +66,10 @@ struct vhost_user_stream {
 };
 
 int vhost_user_receive(struct vhost_user_stream *s);
+int vhost_user_take_fd(struct vhost_user_stream *s);
 void vhost_user_next(struct vhost_user_stream *s);
 int vhost_user_send(int fd, struct vhost_user_message *m, const int *fds, unsigned int n);
+int vhost_user_listen(const char *path);
 
 /* A disk's back-end: the process that serves its queue. It stays connected over guest resets. */
 struct vhost_user {
