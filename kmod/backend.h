@@ -61,9 +61,8 @@ struct backend_ops {
 	void (*vcpu_reset)(struct vcpu *vcpu);
 	void (*vcpu_load)(struct vcpu *vcpu, int cpu);
 	void (*vcpu_put)(struct vcpu *vcpu);
-	/* One round trip, interrupts off from enter to host_events. */
+	/* One round trip, which fills vcpu->exit. Interrupts are off from here to host_events. */
 	void (*enter)(struct vcpu *vcpu, bool again);	/* again: since interrupts went off */
-	void (*decode)(struct vcpu *vcpu, struct vcpu_exit *exit);
 	void (*host_events)(struct vcpu *vcpu);	/* give the host its interrupt; outside guest context */
 	/* State. reg_fetch: vCPU loaded. */
 	void (*reg_fetch)(struct vcpu *vcpu, enum reg reg);

@@ -166,7 +166,6 @@ static bool enter_guest(struct vcpu *vcpu)
 		if (trace_corbel_entry_enabled())
 			trace_corbel_entry(vcpu->id, rip_get(vcpu));
 		backend.enter(vcpu, again);
-		backend.decode(vcpu, exit);
 		if (trace_corbel_exit_enabled())
 			trace_corbel_exit(vcpu->id, rip_get(vcpu), exit->kind, exit->hw_reason);
 		vcpu->stats.exits++;

@@ -128,17 +128,27 @@ static long stats_live_sum(enum live_object object)
 	return sum;
 }
 
-/* debugfs. A counter's file knows its counter, the folder around it the VM (none: totals). */
+/*
+ * debugfs. A file for each total; a VM and its vCPUs have one each, for with many VMs the inodes of
+ * a file for each counter would be half of the memory that a small one takes.
+ */
 
-static int stats_counter_show(struct seq_file *m, void *unused)
+static int stats_total_show(struct seq_file *m, void *unused)
 {
-	const struct stats_counter *counter = m->private;
-	struct vm *vm = d_inode(m->file->f_path.dentry->d_parent)->i_private;
-
-	seq_printf(m, "%llu\n", vm ? stats_vm_sum(vm, counter) : stats_total(counter));
+	seq_printf(m, "%llu\n", stats_total(m->private));
 	return 0;
 }
-DEFINE_SHOW_ATTRIBUTE(stats_counter);
+DEFINE_SHOW_ATTRIBUTE(stats_total);
+
+static int stats_vm_show(struct seq_file *m, void *unused)
+{
+	const struct stats_counter *counter;
+
+	for_each_counter(counter)
+		seq_printf(m, "%s %llu\n", counter->name, stats_vm_sum(m->private, counter));
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(stats_vm);
 
 static int stats_vcpu_show(struct seq_file *m, void *unused)
 {
@@ -158,14 +168,6 @@ static int stats_live_show(struct seq_file *m, void *unused)
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(stats_live);
-
-static void stats_create_counters(struct dentry *dir)
-{
-	struct stats_counter *counter;
-
-	for_each_counter(counter)
-		debugfs_create_file(counter->name, 0444, dir, counter, &stats_counter_fops);
-}
 
 /*
  * stats_lock held. A VM whose descriptor was closed but whose vCPUs live on may still own the
@@ -191,10 +193,7 @@ void stats_vm_create(struct vm *vm)
 	list_add_tail(&vm->stats.link, &stats_vms);
 	vm->debugfs = stats_create_dir(vm->name);
 	mutex_unlock(&stats_lock);
-	if (IS_ERR_OR_NULL(vm->debugfs))
-		return;
-	d_inode(vm->debugfs)->i_private = vm;
-	stats_create_counters(vm->debugfs);
+	debugfs_create_file("vm", 0444, vm->debugfs, vm, &stats_vm_fops);
 }
 
 void stats_vm_destroy(struct vm *vm)
@@ -368,7 +367,9 @@ int stats_module_init(void)
 			VCPU_SUM(stats_kind_names[i], exits_by_kind[i]);
 	}
 	stats_root = debugfs_create_dir("corbel", NULL);
-	stats_create_counters(stats_root);
+	for (i = 0; i < STATS_NR_COUNTERS; i++)
+		debugfs_create_file(stats_counters[i].name, 0444, stats_root, &stats_counters[i],
+				    &stats_total_fops);
 	for (i = 0; i < NR_LIVE_OBJECTS; i++)
 		debugfs_create_file(stats_live_names[i], 0444, stats_root, (void *)(long)i,
 				    &stats_live_fops);

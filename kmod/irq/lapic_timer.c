@@ -203,11 +203,22 @@ u64 lapic_deadline_get(struct vcpu *vcpu)
 	return lapic && lapic->timer.mode == LAPIC_DEADLINE ? lapic->timer.deadline : 0;
 }
 
+/* Most deadlines take the place of one that is in the hardware: no hrtimer is involved. */
+static bool replace_in_hw(struct lapic *lapic, u64 guest_tsc)
+{
+	struct lapic_timer *t = &lapic->timer;
+
+	if (!t->in_hw || !guest_tsc || !hw_usable(lapic) || atomic_read(&t->fired))
+		return false;
+	t->deadline = guest_tsc;
+	return !expired(lapic) && backend.timer_set(lapic->vcpu, guest_tsc);
+}
+
 void lapic_deadline_set(struct vcpu *vcpu, u64 guest_tsc)
 {
 	struct lapic *lapic = vcpu->irq.lapic;
 
-	if (!lapic || lapic->timer.mode != LAPIC_DEADLINE)
+	if (!lapic || lapic->timer.mode != LAPIC_DEADLINE || replace_in_hw(lapic, guest_tsc))
 		return;
 	stop(lapic);
 	lapic->timer.deadline = guest_tsc;

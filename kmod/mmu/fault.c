@@ -133,9 +133,17 @@ int pml_full_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 void tdp_log_dirty(struct vcpu *vcpu, const u64 *gpas, unsigned int nr)
 {
 	int idx = srcu_read_lock(&vcpu->vm->srcu);
+	const struct slots *slots = slots_current(vcpu->vm);
+	struct slot *slot = NULL;
 	unsigned int i;
 
-	for (i = 0; i < nr; i++)
-		slots_mark_dirty(vcpu, gpas[i] >> PAGE_SHIFT);
+	for (i = 0; i < nr; i++) {
+		gfn_t gfn = gpas[i] >> PAGE_SHIFT;
+
+		if (!slot || !slot_has_gfn(slot, gfn))
+			slot = slots_find(slots, gfn);
+		if (slot)
+			slots_log_dirty(vcpu, slot, gfn);
+	}
 	srcu_read_unlock(&vcpu->vm->srcu, idx);
 }

@@ -26,6 +26,19 @@ bool iter_next(struct iter *it);
 /** iter_restart() - begin again at the first gfn not yet done; after mmu_lock was dropped */
 void iter_restart(struct iter *it);
 
+/**
+ * iter_rest() - take the last-level entries behind this one along, as far as they are in its table
+ * Return: how many there are from @it->ptr on, this one included. The walk goes on behind them.
+ */
+static inline unsigned int iter_rest(struct iter *it)
+{
+	unsigned int nr = min_t(gfn_t, it->end - it->gfn, ENTRIES - (it->gfn & (ENTRIES - 1)));
+
+	it->want = it->gfn + nr;
+	it->gfn += nr - 1;
+	return nr;
+}
+
 #define for_each_entry(it, root, root_level, start, end, min_level)		\
 	for (iter_start(it, root, root_level, start, end, min_level); iter_next(it);)
 

@@ -441,16 +441,14 @@ void tdp_zap_all(struct vm *vm)
 	tdp_zap(vm, 0, level_pages(caps.tdp_levels + 1), true);
 }
 
-static bool clear_bits(struct iter *it, u64 bits)
+/* @entry: as it was read. Return: one of @bits was set */
+static bool clear_bits(u64 *ptr, u64 entry, u64 bits)
 {
-	u64 old = it->entry;
-
 	do {
-		if (!(old & bits))
-			break;
-	} while (!try_cmpxchg64(it->ptr, &old, old & ~bits));
-	it->entry = old & ~bits;
-	return old & bits;
+		if (!(entry & bits))
+			return false;
+	} while (!try_cmpxchg64(ptr, &entry, entry & ~bits));
+	return true;
 }
 
 bool tdp_age(struct vm *vm, gfn_t start, gfn_t end, bool clear, bool flush)
@@ -468,7 +466,7 @@ bool tdp_age(struct vm *vm, gfn_t start, gfn_t end, bool clear, bool flush)
 		young = true;
 		if (!clear || zap)
 			break;
-		clear_bits(&it, tdp_fmt.accessed);
+		clear_bits(it.ptr, it.entry, tdp_fmt.accessed);
 	}
 	if (young && flush && !zap)
 		tlb_flush_vm(vm);
@@ -481,16 +479,27 @@ bool tdp_age(struct vm *vm, gfn_t start, gfn_t end, bool clear, bool flush)
 /*
  * Have the next write noticed. Large pages are always write-protected: the write then splits them.
  */
-static bool rearm(struct iter *it)
+static bool rearm(u64 *ptr, int level)
 {
-	bool by_dirty = tdp_pml && it->level == 1;
-	u64 entry = it->entry;
+	bool by_dirty = tdp_pml && level == 1;
+	u64 entry = READ_ONCE(*ptr);
 
-	if (!clear_bits(it, by_dirty ? tdp_fmt.dirty : tdp_fmt.write))
+	if (!entry_is_leaf(entry, level) ||
+	    !clear_bits(ptr, entry, by_dirty ? tdp_fmt.dirty : tdp_fmt.write))
 		return false;
 	if (by_dirty && entry & ENTRY_PAGE)
 		pfn_set_dirty(entry_addr(entry) >> PAGE_SHIFT);
 	return true;
+}
+
+/* The small pages of @mask, bit 0 for that of @ptr. */
+static bool rearm_small(u64 *ptr, u64 mask)
+{
+	bool flush = false;
+
+	for (; mask; mask &= mask - 1)
+		flush |= rearm(ptr + __ffs64(mask), 1);
+	return flush;
 }
 
 bool tdp_log_rearm(struct vm *vm, gfn_t first, u64 mask)
@@ -499,10 +508,13 @@ bool tdp_log_rearm(struct vm *vm, gfn_t first, u64 mask)
 	bool flush = false;
 
 	for_each_entry(&it, vm->mmu.root_table, caps.tdp_levels, first, first + fls64(mask), 1) {
-		if (!entry_is_leaf(it.entry, it.level))
-			continue;
-		if (it.level > 1 || mask & BIT_ULL(it.gfn - first))
-			flush |= rearm(&it);
+		gfn_t gfn = it.gfn;
+
+		if (it.level > 1)
+			flush |= rearm(it.ptr, it.level);
+		else
+			flush |= rearm_small(it.ptr, mask >> (gfn - first) &
+						     GENMASK_ULL(iter_rest(&it) - 1, 0));
 	}
 	return flush;
 }
@@ -516,9 +528,15 @@ void tdp_log_start(struct vm *vm, const struct slot *slot)
 	write_lock(&vm->mmu_lock);
 	for_each_entry(&it, vm->mmu.root_table, caps.tdp_levels, slot->gfn,
 		       slot->gfn + slot->npages, 1) {
-		if (!entry_is_leaf(it.entry, it.level) || !rearm(&it))
+		unsigned int i, nr;
+
+		if (it.level > 1) {
+			gather.flush |= rearm(it.ptr, it.level);
 			continue;
-		gather.flush = true;
+		}
+		nr = iter_rest(&it);
+		for (i = 0; i < nr; i++)
+			gather.flush |= rearm(it.ptr + i, 1);
 		zap_yield(&gather, &it);
 	}
 	tlb_gather_finish(&gather);

@@ -11,6 +11,7 @@
 #include <asm/msr-index.h>
 #include <asm/nospec-branch.h>
 #include <asm/percpu.h>
+#include "return_buffer.h"
 #include "enter.h"
 
 #define GPR(n)		((n) * 8)
@@ -108,7 +109,7 @@ SYM_FUNC_START(svm_enter_guest)
 	_ASM_EXTABLE(.Lsave_guest, .Lload_host)
 	_ASM_EXTABLE(.Lload_host, .Lloaded_host)
 
-	FILL_RETURN_BUFFER %rax, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT
+	FILL_RETURNS
 
 	/* The host's SPEC_CTRL, before the first return. */
 	ALTERNATIVE_2 "jmp .Lspec_host", "", X86_FEATURE_MSR_SPEC_CTRL, \

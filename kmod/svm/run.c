@@ -217,6 +217,7 @@ void svm_run_enter(struct vcpu *vcpu, bool again)
 				       vmcb->save.spec_ctrl : svm->ctx.spec_ctrl;
 	regs_after(vcpu, &vmcb->save);
 	tpr_exit(vcpu);
+	svm_exit_decode(vcpu, &vcpu->exit);
 }
 
 /*

@@ -185,7 +185,6 @@ const struct backend_ops svm_backend = {
 	.vcpu_load = svm_vcpu_load,
 	.vcpu_put = svm_vcpu_put,
 	.enter = svm_run_enter,
-	.decode = svm_exit_decode,
 	.host_events = svm_run_host_events,
 	.reg_fetch = svm_reg_fetch,
 	.msr_get = svm_msr_get,

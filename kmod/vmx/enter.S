@@ -12,6 +12,7 @@
 #include <asm/percpu.h>
 #include <asm/segment.h>
 #include "enter.h"
+#include "return_buffer.h"
 
 #define GPR(n)		((n) * 8)
 #define FIELD_HOST_RSP	0x6c14
@@ -105,22 +106,19 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	xor	%ebx, %ebx
 
 .Lout:
-	/* No guest value may be left for the host to speculate with. RBX is the result. */
+	/*
+	 * No guest value may be left for the host to speculate with. RBX is the result; the others
+	 * that are missing here are popped below, before anything uses them.
+	 */
 	xor	%eax, %eax
 	xor	%ecx, %ecx
 	xor	%edx, %edx
-	xor	%ebp, %ebp
-	xor	%edi, %edi
 	xor	%r8d, %r8d
 	xor	%r9d, %r9d
 	xor	%r10d, %r10d
 	xor	%r11d, %r11d
-	xor	%r12d, %r12d
-	xor	%r13d, %r13d
-	xor	%r14d, %r14d
-	xor	%r15d, %r15d
 
-	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, X86_FEATURE_RSB_VMEXIT_LITE
+	FILL_RETURNS
 
 	pop	%rdi
 	pop	%rsi

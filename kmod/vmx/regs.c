@@ -267,9 +267,6 @@ static noinline void reg_flush(struct vcpu *vcpu, enum reg reg)
 	case GPR_RSP:
 		vmcs_writel(GUEST_RSP, regs->gpr[GPR_RSP]);
 		break;
-	case REG_RIP:
-		vmcs_writel(GUEST_RIP, regs->rip);
-		break;
 	case REG_RFLAGS:
 		vmcs_writel(GUEST_RFLAGS, regs->rflags | X86_EFLAGS_FIXED);
 		break;
@@ -311,20 +308,10 @@ static noinline void reg_flush(struct vcpu *vcpu, enum reg reg)
 	}
 }
 
-void vmx_regs_flush(struct vcpu *vcpu)
+void vmx_regs_flush(struct vcpu *vcpu, u64 dirty)
 {
-	u64 dirty = vcpu->regs.dirty;
-
-	/* Nearly every handled exit moved RIP and nothing else. */
-	if (dirty & BIT_ULL(REG_RIP)) {
-		vmcs_writel(GUEST_RIP, vcpu->regs.rip);
-		dirty &= ~BIT_ULL(REG_RIP);
-	}
-	while (dirty) {
+	for (; dirty; dirty &= dirty - 1)
 		reg_flush(vcpu, __ffs64(dirty));
-		dirty &= dirty - 1;
-	}
-	vcpu->regs.dirty = 0;
 }
 
 /* The reset values themselves are in the cache; here what has no place there. Context: loaded. */

@@ -226,6 +226,18 @@ static noinline void debug_restore(struct vmx_vcpu *vmx)
 	vmx->host.pebs = 0;
 }
 
+/* Nearly every exit that was served moved RIP and nothing else. */
+static void regs_flush(struct vcpu *vcpu)
+{
+	u64 dirty = vcpu->regs.dirty;
+
+	if (dirty & BIT_ULL(REG_RIP))
+		vmcs_writel(GUEST_RIP, vcpu->regs.rip);
+	if (unlikely(dirty & ~BIT_ULL(REG_RIP)))
+		vmx_regs_flush(vcpu, dirty & ~BIT_ULL(REG_RIP));
+	vcpu->regs.dirty = 0;
+}
+
 void vmx_run_enter(struct vcpu *vcpu, bool again)
 {
 	struct vmx_vcpu *vmx = vmx_of(vcpu);
@@ -238,7 +250,7 @@ void vmx_run_enter(struct vcpu *vcpu, bool again)
 		root_load(vcpu, vmx);
 	if (unlikely(vcpu->events.entry.type != EVENT_NONE))
 		inject(vcpu, &vcpu->events.entry);
-	vmx_regs_flush(vcpu);
+	regs_flush(vcpu);
 	timer_update(vmx);
 
 	round_trip(vcpu, vmx, again);
@@ -252,6 +264,7 @@ void vmx_run_enter(struct vcpu *vcpu, bool again)
 	 * enter.S saved.
 	 */
 	vcpu->regs.avail = ((BIT_ULL(16) - 1) & ~BIT_ULL(GPR_RSP)) | BIT_ULL(REG_EFER) | BIT_ULL(REG_DR7);
+	vmx_exit_decode(vcpu, &vcpu->exit);
 }
 
 /*

@@ -222,7 +222,6 @@ const struct backend_ops vmx_backend = {
 	.vcpu_load = vmx_vcpu_load,
 	.vcpu_put = vmx_vcpu_put,
 	.enter = vmx_run_enter,
-	.decode = vmx_exit_decode,
 	.host_events = vmx_run_host_events,
 	.reg_fetch = vmx_reg_fetch,
 	.msr_get = vmx_msr_get,

@@ -99,7 +99,7 @@ void vpid_free(u16 vpid);
 
 /* regs.c */
 void vmx_reg_fetch(struct vcpu *vcpu, enum reg reg);
-void vmx_regs_flush(struct vcpu *vcpu);
+void vmx_regs_flush(struct vcpu *vcpu, u64 dirty);	/* all but RIP */
 void vmx_regs_reset(struct vcpu *vcpu);
 u64 vmx_cr4_guest_owned(struct vcpu *vcpu);
 

@@ -158,19 +158,45 @@ static void binary_after_close(void)
 
 /* debugfs */
 
-static u64 debugfs_value(const char *dir, const char *name)
+static FILE *debugfs_open(const char *path)
+{
+	FILE *file = fopen(path, "r");
+
+	if (!file)
+		FAIL("%s: %s", path, strerror(errno));
+	return file;
+}
+
+/* A total, or what is as well a total. */
+static u64 debugfs_value(const char *name)
 {
 	char path[256];
 	u64 value;
 	FILE *file;
 
-	snprintf(path, sizeof(path), DEBUGFS "/corbel/%s/%s", dir, name);
-	file = fopen(path, "r");
-	if (!file)
-		FAIL("%s: %s", path, strerror(errno));
+	snprintf(path, sizeof(path), DEBUGFS "/corbel/%s", name);
+	file = debugfs_open(path);
 	CHECK_EQ(fscanf(file, "%lu", &value), 1);
 	fclose(file);
 	return value;
+}
+
+/* The line of that name in file @of of the folder @dir. */
+static u64 debugfs_line(const char *dir, const char *of, const char *name)
+{
+	char path[256], found[64];
+	FILE *file;
+	u64 value;
+
+	snprintf(path, sizeof(path), DEBUGFS "/corbel/%s/%s", dir, of);
+	file = debugfs_open(path);
+	while (fscanf(file, "%63s %lu\n", found, &value) == 2) {
+		if (strcmp(found, name))
+			continue;
+		fclose(file);
+		return value;
+	}
+	FAIL("%s: no %s", path, name);
 }
 
 static void debugfs_require(void)
@@ -186,24 +212,24 @@ static void debugfs_counts(void)
 {
 	struct vcpu *vcpu;
 	char dir[64], path[256];
-	u64 total;
+	u64 total, exits;
 
 	debugfs_require();
-	total = debugfs_value(".", "exits_io");
+	total = debugfs_value("exits_io");
 	vcpu = vcpu_start(0, read_ports, EXITS, 0);
 	snprintf(dir, sizeof(dir), "%d-%d", getpid(), vcpu->vm->fd);
-	CHECK_EQ(debugfs_value(dir, "exits_io"), 0);
+	CHECK_EQ(debugfs_line(dir, "vm", "exits_io"), 0);
 	run_ports(vcpu);
-	CHECK_GE(debugfs_value(dir, "exits_io"), EXITS);
-	CHECK_GE(debugfs_value(dir, "exits"), debugfs_value(dir, "exits_io"));
-	CHECK_GE(debugfs_value(dir, "user_exits"), EXITS);
-	CHECK_GE(debugfs_value(".", "exits_io"), total + EXITS);
-	snprintf(path, sizeof(path), DEBUGFS "/corbel/%s/vcpu0", dir);
-	CHECK(!access(path, R_OK));
+	CHECK_GE(debugfs_line(dir, "vm", "exits_io"), EXITS);
+	exits = debugfs_line(dir, "vm", "exits");
+	CHECK_GE(exits, EXITS);
+	CHECK_EQ(debugfs_line(dir, "vcpu0", "exits"), exits);
+	CHECK_GE(debugfs_line(dir, "vm", "user_exits"), EXITS);
+	CHECK_GE(debugfs_value("exits_io"), total + EXITS);
 	vm_destroy(vcpu->vm);
 	snprintf(path, sizeof(path), DEBUGFS "/corbel/%s", dir);
 	CHECK(access(path, F_OK) == -1);
-	CHECK_GE(debugfs_value(".", "exits_io"), total + EXITS);	/* past VMs count too */
+	CHECK_GE(debugfs_value("exits_io"), total + EXITS);	/* past VMs count too */
 }
 
 /* Page tables go back after a grace period: wait for the value, but not for ever. */
@@ -211,9 +237,9 @@ static void expect_live(const char *name, u64 value)
 {
 	int tries = 200;
 
-	while (debugfs_value(".", name) != value && tries--)
+	while (debugfs_value(name) != value && tries--)
 		usleep(10000);
-	CHECK_EQ(debugfs_value(".", name), value);
+	CHECK_EQ(debugfs_value(name), value);
 }
 
 /* A VM that its vCPU keeps alive keeps its name; the next with that descriptor gets another. */
@@ -231,9 +257,9 @@ static void debugfs_same_name(void)
 		CHECK_EQ(fd, first);
 		close(fd);
 		if (i == 1)
-			snprintf(path, sizeof(path), DEBUGFS "/corbel/%d-%d/exits", getpid(), fd);
+			snprintf(path, sizeof(path), DEBUGFS "/corbel/%d-%d/vm", getpid(), fd);
 		else
-			snprintf(path, sizeof(path), DEBUGFS "/corbel/%d-%d-%d/exits", getpid(), fd, i);
+			snprintf(path, sizeof(path), DEBUGFS "/corbel/%d-%d-%d/vm", getpid(), fd, i);
 		CHECK(!access(path, R_OK));
 	}
 }
@@ -251,10 +277,10 @@ static void debugfs_live(void)
 		expect_live(names[i], 0);	/* the VMs of earlier cases are gone */
 	vcpu = vcpu_start(VM_IRQCHIP | VM_PIT, read_ports, EXITS, 0);
 	run_ports(vcpu);
-	CHECK_EQ(debugfs_value(".", "live_vms"), 1);
-	CHECK_EQ(debugfs_value(".", "live_vcpus"), 1);
-	CHECK_GE(debugfs_value(".", "live_pages"), 4);
-	CHECK_GE(debugfs_value(".", "live_mms"), 1);
+	CHECK_EQ(debugfs_value("live_vms"), 1);
+	CHECK_EQ(debugfs_value("live_vcpus"), 1);
+	CHECK_GE(debugfs_value("live_pages"), 4);
+	CHECK_GE(debugfs_value("live_mms"), 1);
 	vm_destroy(vcpu->vm);
 	for (i = 0; i < ARRAY_SIZE(names); i++)
 		expect_live(names[i], 0);

@@ -225,6 +225,36 @@ static void backend_timer(void)
 	world_end();
 }
 
+/* A deadline in the place of one that the hardware has; and one that it must not keep. */
+static void backend_timer_replaced(void)
+{
+	start(TSC_DEADLINE_MODE);
+	caps.timer = true;
+	v->cpu = 0;
+	lapic_deadline_set(v, world.tsc + 5000);
+	lapic_deadline_set(v, world.tsc + 100);		/* earlier */
+	EXPECT_EQ(world.hw_timer, world.tsc + 100);
+	EXPECT_EQ(lapic_deadline_get(v), world.tsc + 100);
+	lapic_deadline_set(v, world.tsc + 300);		/* later */
+	world_advance(299);
+	lapic_timer_serve(v);
+	EXPECT(!fired());
+	world_advance(1);
+	lapic_timer_serve(v);
+	EXPECT(fired());
+	lapic_deadline_set(v, world.tsc + 5000);
+	lapic_deadline_set(v, world.tsc - 1);		/* in the past */
+	EXPECT(fired());
+	EXPECT_EQ(world.hw_timer, ~0ull);
+	lapic_deadline_set(v, world.tsc + 5000);
+	lapic_deadline_set(v, 0);			/* none */
+	EXPECT_EQ(world.hw_timer, ~0ull);
+	world_advance(10000);
+	lapic_timer_serve(v);
+	EXPECT(!fired());
+	world_end();
+}
+
 static void tsc_jump(void)
 {
 	start(TSC_DEADLINE_MODE);
@@ -270,6 +300,7 @@ static const struct ktap_case cases[] = {
 	{ "divisor changed while counting", divide_change_while_counting },
 	{ "an expiry survives re-arming", expiry_survives_rearming },
 	{ "backend's timer, hrtimer around a halt", backend_timer },
+	{ "a deadline replaced in the backend's timer", backend_timer_replaced },
 	{ "the guest's TSC jumps", tsc_jump },
 	{ "saved, reset, restored", restored },
 };

@@ -336,6 +336,31 @@ static void dirty_log(void)
 	}
 }
 
+/* A word of the log whose pages are in two tables; only some are written in a round. */
+static void dirty_log_over_two_tables(void)
+{
+	u64 first = M2 - 12, i, round;
+	unsigned long dirty[1], written;
+
+	FOR_EACH_MODEL(kind) {
+		model_start(kind);
+		model_slot(0, first << PAGE_SHIFT, 64, model_hva(0), 0);
+		for (i = 0; i < 64; i++)
+			EXPECT(model_access(0, (first + i) << PAGE_SHIFT, ACCESS_WRITE));
+		EXPECT_EQ(model_slot(0, first << PAGE_SHIFT, 64, model_hva(0), LOG), 0);
+		for (round = 1; round <= 8; round++) {
+			written = 0;
+			for (i = 0; i < 64; i += round) {
+				EXPECT(model_access(i & 1, (first + i) << PAGE_SHIFT, ACCESS_WRITE));
+				written |= 1ul << i;
+			}
+			EXPECT_EQ(model_get_dirty(0, dirty), 0);
+			EXPECT_EQ(dirty[0], written);
+		}
+		model_end();
+	}
+}
+
 static void manual_dirty_log(void)
 {
 	unsigned long dirty[M2 / 64], clear[1] = { 1ul << 7 };
@@ -727,6 +752,7 @@ int main(int argc, char **argv)
 		{ "an address beyond the tables is MMIO", beyond_the_tables },
 		{ "read-only slots: writes are MMIO", read_only_slot },
 		{ "dirty log, with large pages", dirty_log },
+		{ "dirty log over two tables", dirty_log_over_two_tables },
 		{ "dirty log with manual protection", manual_dirty_log },
 		{ "dirty ring", dirty_ring },
 		{ "a dirty ring that gets full", dirty_ring_gets_full },
