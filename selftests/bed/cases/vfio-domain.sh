@@ -68,13 +68,16 @@ start() {
 # Of process $1: bytes that it has read and written by system calls; how often its vCPUs have returned to it
 # for an access of a device's memory; how often its thread $2 has slept.
 used() {
-	local bytes slept task
+	local bytes exits slept task
 
 	bytes=$(awk '/char:/ { sum += $2 } END { print sum }' "/proc/$1/io")
 	for task in "/proc/$1"/task/*; do
 		[ "$(cat "$task/comm")" != "$2" ] || slept=$(awk '/^voluntary/ { print $2 }' "$task/status")
 	done
-	echo "$bytes $(cat "/sys/kernel/debug/$CORBEL_MODULE/$1"-*/mmio_exits) $slept"
+	# KVM has a file for it, Corbel a line.
+	set -- "/sys/kernel/debug/$CORBEL_MODULE/$1"-*
+	exits=$(awk '$1 == "mmio_exits" { print $2 }' "$1/vm" 2> /dev/null || cat "$1/mmio_exits")
+	echo "$bytes $exits $slept"
 }
 
 # What process $1, which is guest $3, has used since its line in /tmp/used.$3, for all that was moved.
