@@ -17,7 +17,7 @@ struct bus_range {
 struct bus {
 	struct rcu_head rcu;
 	int nr;
-	u32 max_len;		/* of any range: how far below an address its device may begin */
+	u32 reach;		/* the longest range: how far below an address its device may begin */
 	struct bus_range ranges[];
 };
 
@@ -54,13 +54,13 @@ static bool bus_covers(const struct bus_range *range, u64 addr, int len)
  * The device for an access, searching downwards from *@index; several may claim the same range.
  * A device further down than the longest range cannot reach the address.
  */
-static struct bus_dev *bus_next(struct bus *bus, int *index, u64 addr, int len)
+static __always_inline struct bus_dev *bus_next(struct bus *bus, int *index, u64 addr, int len)
 {
 	while (--*index >= 0) {
 		struct bus_range *range = &bus->ranges[*index];
 		struct bus_dev *dev;
 
-		if (addr - range->base >= max(bus->max_len, 1u))
+		if (addr - range->base >= bus->reach)
 			break;
 		dev = READ_ONCE(range->dev);
 		if (dev && bus_covers(range, addr, len))
@@ -111,7 +111,7 @@ static void bus_add(struct bus *bus, const struct bus_range *range)
 	if (!range->dev)
 		return;
 	bus->ranges[bus->nr++] = *range;
-	bus->max_len = max(bus->max_len, range->len);
+	bus->reach = max(bus->reach, max(range->len, 1u));
 }
 
 /* Copy without the holes, @dev behind all ranges that begin no higher. */

@@ -291,34 +291,42 @@ static void write_data(struct pic *pic, struct kvm_pic_state *s, u8 val)
 	}
 }
 
-static u8 chip_read(struct pic *pic, struct kvm_pic_state *s, unsigned int reg)
+/* After a poll command the read stands for an INTA cycle. */
+static u8 chip_poll(struct pic *pic, struct kvm_pic_state *s)
 {
-	if (s->poll) {		/* the read stands for an INTA cycle */
-		int pin = chip_inta(pic, s);
+	unsigned long flags;
+	int pin = -1;
 
+	spin_lock_irqsave(&pic->lock, flags);
+	if (s->poll) {
+		pin = chip_inta(pic, s);
 		s->poll = 0;
 		update_output(pic);
-		return pin < 0 ? 0 : 0x80 | pin;
 	}
+	pic_unlock(pic, flags);
+	return pin < 0 ? 0 : 0x80 | pin;
+}
+
+/* A register is a byte, which needs no lock to be read. */
+static u8 chip_read(struct pic *pic, struct kvm_pic_state *s, unsigned int reg)
+{
+	if (unlikely(READ_ONCE(s->poll)))
+		return chip_poll(pic, s);
 	if (reg)
-		return s->imr;
-	return s->read_reg_select ? s->isr : s->irr;
+		return READ_ONCE(s->imr);
+	return READ_ONCE(s->read_reg_select) ? READ_ONCE(s->isr) : READ_ONCE(s->irr);
 }
 
 static int pic_read(struct vcpu *vcpu, struct bus_dev *dev, u64 addr, int len, void *val)
 {
 	struct pic *pic = vcpu->vm->irq.pic;
-	unsigned long flags;
 
-	memset(val, 0, len);
 	if (len != 1)
-		return 0;
-	spin_lock_irqsave(&pic->lock, flags);
-	if (dev->base == PORT_ELCR)
-		*(u8 *)val = pic->chip[addr & 1].elcr;
+		memset(val, 0, len);
+	else if (dev->base == PORT_ELCR)
+		*(u8 *)val = READ_ONCE(pic->chip[addr & 1].elcr);
 	else
 		*(u8 *)val = chip_read(pic, &pic->chip[dev->base == PORT_SLAVE], addr & 1);
-	pic_unlock(pic, flags);
 	return 0;
 }
 
