@@ -101,11 +101,17 @@ static struct shadow_page *descend(struct vcpu *vcpu, struct shadow_batch *b,
 	return child;
 }
 
+/* A guest that changes the size of a page, and does not flush, must not have both fetched (iTLB multihit). */
+static bool too_large_to_fetch(struct vm *vm, const struct shadow_fault *f)
+{
+	return vm->mmu.nx_huge_pages && !(f->rights & GPTE_NX);
+}
+
 static int goal_level(struct vm *vm, const struct shadow_fault *f)
 {
 	const struct tdp_fault *t = &f->t;
 
-	if (f->level == 1 || !t->slot || slot_logged(t->slot) || shadow_region_used(vm->mmu.shadow, t->gfn) ||
+	if (f->level == 1 || too_large_to_fetch(vm, f) || !t->slot || slot_logged(t->slot) || shadow_region_used(vm->mmu.shadow, t->gfn) ||
 	    pfn_host_level(vm->mm, t->hva) < 2 || !slot_fits(t->slot, t->gfn, 2))
 		return 1;
 	return 2;

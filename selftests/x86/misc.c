@@ -2,7 +2,8 @@
 /*
  * Catches: smaller promises of the API that nothing else holds: statistics descriptors,
  * asynchronous page faults, PAUSE loops, WBINVD and friends, the interrupt bitmap, a boot CPU
- * other than 0, a limit on vCPU ids, what a thread keeps when it takes over a vCPU.
+ * other than 0, a limit on vCPU ids, what a thread keeps when it takes over a vCPU, an
+ * instruction in two pages.
  */
 #define _GNU_SOURCE
 #include <asm/prctl.h>
@@ -252,6 +253,59 @@ static void threads_in_turn(void)
 	CHECK_EQ(own_mark, 3);
 }
 
+#define SPLIT	(VM_TEST_GPA + PAGE - 2)
+
+/* An instruction that cannot be fetched raises #UD besides the exit; then it runs again. */
+static void split_guest(void)
+{
+	trap_set(UD_VECTOR, trap_count_only);
+	for (;;) {
+		GUEST_CHECK_EQ(((u64 (*)(void))SPLIT)(), 0x11111111);
+		GUEST_SYNC(0);
+	}
+}
+
+/* Code that nothing has run before. */
+static void run_fresh_code(u8 *page)
+{
+	memcpy(page, "\x31\xc0\xc3", 3);		/* xor %eax, %eax; ret */
+	CHECK_EQ(((int (*)(void))page)(), 0);
+}
+
+/*
+ * An instruction in two pages, the second of which is not there at times. An emulator that decodes it may
+ * take the place where it broke off for free.
+ */
+static void split_fetch(void)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(0), 0);
+	u8 *mem = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	u8 *fresh = mmap(NULL, 20 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	int i, second = VM_SLOT_TEST + 1;
+
+	CHECK(mem != MAP_FAILED && fresh != MAP_FAILED);
+	memcpy(mem + PAGE - 2, "\xb8\x11\x11\x11\x11\xc3", 6);	/* mov $0x11111111, %eax; ret */
+	vm_set_slot(vcpu->vm, VM_SLOT_TEST, 0, VM_TEST_GPA, PAGE, mem);
+	vm_set_slot(vcpu->vm, second, 0, VM_TEST_GPA + PAGE, PAGE, mem + PAGE);
+	vcpu_enter(vcpu, split_guest, 0);
+	for (i = 0; i < 20; i++) {
+		vcpu_run_sync(vcpu, 0);
+		*(volatile u8 *)(mem + PAGE - 2) = 0xb8;
+		vm_set_slot(vcpu->vm, second, 0, VM_TEST_GPA + PAGE, 0, NULL);
+		vcpu_run(vcpu);
+		CHECK(vcpu->run->exit_reason != KVM_EXIT_IO);
+		run_fresh_code(fresh + i * PAGE);
+		*(volatile u8 *)(mem + PAGE) = 0x11;
+		run_fresh_code(fresh + i * PAGE);
+		vm_set_slot(vcpu->vm, second, 0, VM_TEST_GPA + PAGE, PAGE, mem + PAGE);
+	}
+	vcpu_run_sync(vcpu, 0);
+	vm_destroy(vcpu->vm);
+	munmap(fresh, 20 * PAGE);
+	munmap(mem, 2 * PAGE);
+}
+
 static const struct test_case cases[] = {
 	{ "instructions", instructions },
 	{ "boot_cpu", boot_cpu },
@@ -261,6 +315,7 @@ static const struct test_case cases[] = {
 	{ "async_page_fault", async_page_fault },
 	{ "promised_caps", promised_caps },
 	{ "threads_in_turn", threads_in_turn },
+	{ "split_fetch", split_fetch },
 };
 
 TEST_MAIN(cases)
