@@ -237,7 +237,7 @@ static void follow_queue(unsigned int i, const struct port_queue *now)
 
 static void follow_memory(const struct port_regs *now)
 {
-	const struct port_region *last = &now->regions[now->nr_regions - 1];
+	const struct port_region *last;
 
 	if (!memcmp(regions, now->regions, sizeof(regions)) && !memory == !now->connected)
 		return;
@@ -249,6 +249,7 @@ static void follow_memory(const struct port_regs *now)
 		printf("disconnected after %llu requests\n", (unsigned long long)requests);
 		return;
 	}
+	last = &now->regions[now->nr_regions - 1];
 	memory_size = last->offset + last->size;
 	memory = map(1, memory_size);
 	memcpy(regions, now->regions, sizeof(regions));
