@@ -17,6 +17,7 @@
 #include "config.h"
 #include "error.h"
 #include "net_tap.h"
+#include "vhost_user.h"
 
 #define MIB		(1ULL << 20)
 #define MIN_MEMORY	(16 * MIB)
@@ -135,20 +136,42 @@ static char *copy(const char *s)
 	return p;
 }
 
+/* Returns: the socket that @arg names, NULL where it names something else. */
+static const char *vhost_user_path(const char *arg)
+{
+	static const char kind[] = "vhost-user=";
+
+	return strncmp(arg, kind, sizeof(kind) - 1) ? NULL : arg + sizeof(kind) - 1;
+}
+
 static void parse_disk(struct config *c, const char *arg)
 {
 	struct config_file *f = &c->disks[c->nr_disks];
-	char *path = copy(arg), *comma = strrchr(path, ',');
+	const char *external = vhost_user_path(arg);
+	char *path = copy(external ? external : arg), *comma = strrchr(path, ',');
 
 	if (c->nr_disks++ == CONFIG_MAX_DISKS)
 		bad("disk", arg, "there are too many disks (16 at most)");
+	f->external = external;
+	c->shared |= f->external;
 	if (comma && !strcmp(comma, ",ro")) {
 		f->ro = true;
 		*comma = 0;
 	}
-	if (!*path)
-		bad("disk", arg, "must be FILE or FILE,ro");
+	if (!*path || (external && f->ro))
+		bad("disk", arg, "must be FILE, FILE,ro or vhost-user=SOCKET");
 	f->path = path;
+}
+
+static void parse_serve(struct config *c, const char *arg)
+{
+	const char *path = vhost_user_path(arg);
+
+	if (c->nr_serves == CONFIG_MAX_SERVES)
+		bad("serve", arg, "there are too many sockets (4 at most)");
+	if (!path || !*path)
+		bad("serve", arg, "must be vhost-user=SOCKET");
+	c->serves[c->nr_serves++].path = path;
 }
 
 /* Every guest's first interface has the same address; on a user network it is alone anyway. */
@@ -328,7 +351,10 @@ static const struct option_row options[] = {
 	{ "mmu", "HOW", "auto, tdp, shadow-wp or shadow-lazy (default: auto, the module's choice)",
 	  parse_mmu },
 	{ "cpus", "N", "virtual CPUs (default: 1)", parse_cpus },
-	{ "disk", "FILE[,ro]", "raw image or block device; may be repeated", parse_disk },
+	{ "disk", "FILE[,ro]", "raw image or block device, or vhost-user=SOCKET; may be repeated",
+	  parse_disk },
+	{ "serve", "vhost-user=SOCKET",
+	  "be a driver domain: serve a disk to another guest; may be repeated", parse_serve },
 	{ "net", "KIND", "user[,restrict], tap=IF or none, then [,mac=ADDRESS]; may be repeated",
 	  parse_net },
 	{ "hostfwd", "RULE", "tcp|udp:[ADDR]:PORT-[ADDR]:PORT into a user network", parse_hostfwd },
@@ -387,6 +413,9 @@ static void finish(struct config *c)
 {
 	if (!c->kernel.path)
 		error_die(EXIT_USAGE, "--kernel is missing; see corbel run --help");
+	if (c->merge && c->shared)
+		error_die(EXIT_USAGE, "--merge merges nothing with --disk vhost-user, whose "
+			  "back-end shares all memory");
 	if (c->merge && c->backend != RAM_ANON)
 		error_die(EXIT_USAGE, "--merge needs --memory-backend anon; KSM merges nothing "
 			  "else");
@@ -400,6 +429,8 @@ static void finish(struct config *c)
 		error_die(EXIT_USAGE, "--balloon must be smaller than --memory");
 	if (c->nr_hostfwd && (!c->nr_nets || c->nets[0].kind != NET_USER))
 		error_die(EXIT_USAGE, "--hostfwd needs --net user as the first network");
+	if (c->shared && c->backend == RAM_ANON)
+		c->backend = RAM_MEMFD;
 	if (!c->append)
 		c->append = c->console == CONSOLE_VIRTIO ? "console=hvc0" : "console=ttyS0";
 }
@@ -466,6 +497,10 @@ static void open_disk(struct config_file *f)
 {
 	struct stat st;
 
+	if (f->external) {
+		f->vhost = vhost_user_open(f->path);
+		return;
+	}
 	f->fd = open(f->path, (f->ro ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 	if (f->fd < 0 && (errno == EACCES || errno == EROFS) && !f->ro)
 		cannot("disk", f, "no permission to write; append ,ro to only read it");
@@ -498,6 +533,8 @@ void config_open(struct config *c)
 	for (unsigned int i = 0; i < c->nr_nets; i++)
 		if (c->nets[i].kind == NET_TAP)
 			c->nets[i].fd = net_tap_open(c->nets[i].ifname);
+	for (unsigned int i = 0; i < c->nr_serves; i++)
+		c->serves[i].fd = vhost_user_listen(c->serves[i].path);
 	vfio_open(&c->vfio);
 	if (c->console_file.path) {
 		c->console_file.fd = open(c->console_file.path,

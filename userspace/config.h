@@ -12,6 +12,7 @@
 #define CONFIG_MAX_DISKS	16
 #define CONFIG_MAX_NETS		8
 #define CONFIG_MAX_HOSTFWD	16
+#define CONFIG_MAX_SERVES	4
 
 enum console_kind { CONSOLE_SERIAL, CONSOLE_VIRTIO, CONSOLE_FILE, CONSOLE_OFF };
 enum net_kind { NET_USER, NET_TAP };
@@ -22,6 +23,14 @@ struct config_file {
 	int fd;
 	uint64_t size;
 	bool ro;
+	bool external;			/* a disk's back-end listens at @path */
+	struct vhost_user *vhost;	/* and this is the connection to it */
+};
+
+/* A socket that another guest's disk is served at. */
+struct config_serve {
+	const char *path;
+	int fd;
 };
 
 struct config_hostfwd {
@@ -49,6 +58,9 @@ struct config {
 	unsigned int cpus;
 	struct config_file disks[CONFIG_MAX_DISKS];
 	unsigned int nr_disks;
+	bool shared;				/* back-ends map guest memory */
+	struct config_serve serves[CONFIG_MAX_SERVES];
+	unsigned int nr_serves;
 	struct config_net nets[CONFIG_MAX_NETS];
 	unsigned int nr_nets;
 	struct config_hostfwd hostfwd[CONFIG_MAX_HOSTFWD];

@@ -5,7 +5,9 @@ _corbel_value() {
 	local cur=$2
 
 	case $1 in
-	--kernel|--initrd|--disk|--device) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+	--disk) mapfile -t COMPREPLY < <(compgen -W 'vhost-user=' -- "$cur"; compgen -f -- "$cur") ;;
+	--serve) mapfile -t COMPREPLY < <(compgen -W 'vhost-user=' -- "$cur") ;;
+	--kernel|--initrd|--device) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
 	--memory-backend) mapfile -t COMPREPLY < <(compgen -W 'anon memfd hugetlb' -- "$cur") ;;
 	--mmu) mapfile -t COMPREPLY < <(compgen -W 'auto tdp shadow-wp shadow-lazy' -- "$cur") ;;
 	--net) mapfile -t COMPREPLY < <(compgen -W 'user user,restrict tap= none' -- "$cur") ;;

@@ -70,6 +70,20 @@ static void update(struct msix *x, struct msix_vector *v)
 	v->pending = false;
 }
 
+static void not_told(struct msix *x, bool on)
+{
+	(void)x;
+	(void)on;
+}
+
+static void not_told_of_one(struct msix *x, unsigned int i)
+{
+	(void)x;
+	(void)i;
+}
+
+const struct msix_source msix_eventfds = { .switched = not_told, .wired = not_told_of_one };
+
 /* For a function that has its capability, of @n vectors, at @cap already. */
 void msix_init_at(struct msix *x, struct pci_dev *pd, unsigned int n, unsigned int cap)
 {
@@ -136,7 +150,7 @@ static bool is_pending(const struct msix *x, const struct msix_vector *v)
 {
 	struct pollfd p = { .fd = v->eventfd, .events = POLLIN };
 
-	return x->source ? !v->wired && poll(&p, 1, 0) > 0 : v->pending;
+	return v->pending || (x->source && !v->wired && poll(&p, 1, 0) > 0);
 }
 
 void msix_pba_read(struct msix *x, uint32_t off, void *data, unsigned int len)
@@ -187,5 +201,19 @@ void msix_notify(struct msix *x, unsigned int vector)
 		send(x, v);
 	else
 		v->pending = true;
+	pthread_mutex_unlock(&x->lock);
+}
+
+/* From now on it is @eventfd, which is ours then, whose signals are the interrupt; -1: nobody's. */
+void msix_replace(struct msix *x, unsigned int vector, int eventfd)
+{
+	struct msix_vector *v = x->v + vector;
+
+	pthread_mutex_lock(&x->lock);
+	detach(x, v);
+	if (v->eventfd >= 0)
+		close(v->eventfd);
+	v->eventfd = eventfd;
+	update(x, v);
 	pthread_mutex_unlock(&x->lock);
 }

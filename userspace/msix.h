@@ -14,7 +14,7 @@ struct pci_dev;
 /* One entry, laid out as in the table that the guest sees; the rest is ours. */
 struct msix_vector {
 	uint32_t addr_lo, addr_hi, data, ctl;
-	bool pending; /* without a source only: with one, what is pending is in @eventfd */
+	bool pending;		/* by msix_notify(); what a source has signalled is in @eventfd */
 	bool wired;		/* @eventfd is an interrupt of the guest's */
 	int gsi;		/* the route of @eventfd; -1: none yet, signal by ioctl */
 	int eventfd;
@@ -27,6 +27,9 @@ struct msix_source {
 	/* While it is enabled: vector @i has got its eventfd wired. */
 	void (*wired)(struct msix *x, unsigned int i);
 };
+
+/* Others signal the eventfds, and need not be told which of them are wired. */
+extern const struct msix_source msix_eventfds;
 
 struct msix {
 	struct pci_dev *pd;
@@ -46,5 +49,6 @@ void msix_pba_read(struct msix *x, uint32_t off, void *data, unsigned int len);
 void msix_cfg_written(struct msix *x);
 bool msix_enabled(struct msix *x);
 void msix_notify(struct msix *x, unsigned int vector);
+void msix_replace(struct msix *x, unsigned int vector, int eventfd);
 
 #endif

@@ -2,6 +2,7 @@
 /* Guest memory: where it comes from, and the only way from a guest address to a pointer. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/memfd.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -36,8 +37,10 @@ static int open_backend(uint64_t size, enum ram_backend backend)
 
 	if (backend == RAM_ANON)
 		return -1;
-	fd = memfd_create("corbel-ram", MFD_CLOEXEC | huge);
-	if (fd < 0 || ftruncate(fd, size))
+	fd = memfd_create("corbel-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING | huge);
+	/* Who maps it beside us may rely on its size. */
+	if (fd < 0 || ftruncate(fd, size) ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		error_die(EXIT_ERROR, "cannot create %s for guest memory: %s; try "
 			  "--memory-backend anon",
 			  backend == RAM_HUGETLB ? "a hugetlb file" : "a memfd", strerror(errno));

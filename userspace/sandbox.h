@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 /* What a thread may ask of the host's kernel; each kind may do more than the one before. */
-enum sandbox_kind { SANDBOX_VCPU, SANDBOX_DEVICE, SANDBOX_NET, SANDBOX_MAIN };
+enum sandbox_kind { SANDBOX_VCPU, SANDBOX_DEVICE, SANDBOX_VHOST, SANDBOX_NET, SANDBOX_MAIN };
 
 void sandbox_configure(bool on);
 void sandbox_enter(enum sandbox_kind kind);

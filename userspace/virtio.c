@@ -101,6 +101,13 @@ void virtio_push(struct virtio *v, unsigned int queue, const struct virtq_chain 
 	virtq_push(&v->q[queue], c->head, len);
 }
 
+/* The process that serves the queue has signalled it where no vector's eventfd could take that. */
+void virtio_raise(struct virtio *v, unsigned int queue)
+{
+	if (virtio_running(v))
+		interrupt(v, v->vectors[queue], ISR_QUEUE);
+}
+
 /* After one or more virtio_push(). */
 void virtio_signal(struct virtio *v, unsigned int queue)
 {
@@ -110,8 +117,6 @@ void virtio_signal(struct virtio *v, unsigned int queue)
 
 static void reset(struct virtio *v)
 {
-	if (v->ops->stopped && v->status)
-		v->ops->stopped(v);
 	v->status = v->isr = 0;
 	v->features = 0;
 	v->offered_sel = v->driver_sel = 0;
@@ -122,6 +127,22 @@ static void reset(struct virtio *v)
 		v->vectors[i] = MSIX_NONE;
 	}
 	set_line(v, false);
+}
+
+/* The driver reads its status until that is 0: whoever still uses its memory has time to stop. */
+static void begin_reset(struct virtio *v)
+{
+	v->resetting = v->ops->external && v->status;
+	if (v->ops->stopped && v->status)
+		v->ops->stopped(v);
+	if (!v->resetting)
+		reset(v);
+}
+
+void virtio_reset_done(struct virtio *v)
+{
+	v->resetting = false;
+	reset(v);
 }
 
 static void kicked(void *ctx, uint32_t events)
@@ -153,8 +174,10 @@ static void write_status(struct virtio *v, uint8_t status)
 	bool ok = !(v->features & ~v->offered) && virtio_has(v, VIRTIO_F_VERSION_1);
 	bool was_running = virtio_running(v);
 
+	if (v->resetting)
+		return;
 	if (!status) {
-		reset(v);
+		begin_reset(v);
 		return;
 	}
 	if (!(v->status & VIRTIO_CONFIG_S_FEATURES_OK) && !ok)
@@ -169,6 +192,12 @@ static void write_status(struct virtio *v, uint8_t status)
 static uint16_t checked_vector(const struct virtio *v, uint16_t vector)
 {
 	return vector < v->msix.n ? vector : MSIX_NONE;
+}
+
+static void vectors_changed(struct virtio *v)
+{
+	if (v->ops->vectors_changed)
+		v->ops->vectors_changed(v);
 }
 
 static void enable_queue(struct virtio *v)
@@ -227,8 +256,10 @@ static void write_queue(struct virtio *v, unsigned int off, uint32_t value)
 	if (v->queue_sel >= v->ops->nr_queues)
 		return;
 	q = &v->q[v->queue_sel];
-	if (off == VIRTIO_PCI_COMMON_Q_MSIX)
+	if (off == VIRTIO_PCI_COMMON_Q_MSIX) {
 		v->vectors[v->queue_sel] = checked_vector(v, value);
+		vectors_changed(v);
+	}
 	if (q->ready)	/* the rest is fixed while the queue is in use */
 		return;
 	switch (off) {
@@ -407,8 +438,10 @@ static void cfg_written(struct pci_dev *pd, unsigned int off, unsigned int len)
 {
 	struct virtio *v = pd->dev;
 
-	if (off <= v->msix.cap + 3 && off + len > v->msix.cap + 2)
+	if (off <= v->msix.cap + 3 && off + len > v->msix.cap + 2) {
 		msix_cfg_written(&v->msix);
+		vectors_changed(v);
+	}
 	window(v, off, len, true);
 }
 
@@ -457,8 +490,10 @@ void virtio_init(struct virtio *v, struct machine *m, const struct virtio_ops *o
 {
 	v->m = m;
 	v->ops = ops;
-	v->offered |= ops->features | 1ULL << VIRTIO_F_VERSION_1 |
-		      1ULL << VIRTIO_RING_F_INDIRECT_DESC | 1ULL << VIRTIO_RING_F_EVENT_IDX;
+	v->offered |= ops->features;
+	if (!ops->external)
+		v->offered |= 1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_RING_F_INDIRECT_DESC |
+			      1ULL << VIRTIO_RING_F_EVENT_IDX;
 	init_lock(&v->lock);
 	pci_dev_init(&v->pci, m, VENDOR, DEVICE_BASE + ops->id, ops->class << 8 | REVISION);
 	v->pci.dev = v;
@@ -470,11 +505,13 @@ void virtio_init(struct virtio *v, struct machine *m, const struct virtio_ops *o
 	pci_set16(&v->pci, PCI_SUBSYSTEM_ID, DEVICE_BASE + ops->id);
 	pci_add_bar(&v->pci, 0, BAR_SIZE, 0, bar_access, v);
 	msix_init(&v->msix, &v->pci, ops->nr_queues + 1, 0, BAR_MSIX_TABLE, BAR_MSIX_PBA);
+	if (ops->external)
+		v->msix.source = &msix_eventfds;
 	add_caps(v);
 	for (unsigned int i = 0; i < ops->nr_queues; i++) {
 		v->kick_fds[i] = loop_eventfd();
 		v->kicks[i] = (struct virtio_kick){ v, i };
-		if (loop_add(loop, v->kick_fds[i], EPOLLIN, kicked, &v->kicks[i]))
+		if (!ops->external && loop_add(loop, v->kick_fds[i], EPOLLIN, kicked, &v->kicks[i]))
 			error_die(EXIT_ERROR, "cannot watch a virtio queue");
 	}
 	pci_register(&v->pci);

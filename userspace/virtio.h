@@ -29,6 +29,12 @@ struct virtio_ops {
 			     unsigned int len);
 	void (*started)(struct virtio *v);	/* the driver is ready */
 	void (*stopped)(struct virtio *v);	/* reset by the driver */
+	/*
+	 * Another process serves the queues: it gets the kick_fds and signals the vectors' eventfds.
+	 * All that is offered is what it offers, and a reset ends by virtio_reset_done().
+	 */
+	bool external;
+	void (*vectors_changed)(struct virtio *v);	/* with the lock, or pci.lock only */
 };
 
 /*
@@ -52,6 +58,7 @@ struct virtio {
 	uint8_t status, isr, generation;
 	bool line;			/* INTx is asserted */
 	bool warned;
+	bool resetting;			/* until virtio_reset_done() */
 	struct virtq q[VIRTIO_MAX_QUEUES];
 	uint16_t vectors[VIRTIO_MAX_QUEUES];
 };
@@ -64,6 +71,8 @@ bool virtio_has(const struct virtio *v, unsigned int feature);
 int virtio_pop(struct virtio *v, unsigned int queue, struct virtq_chain *c);
 void virtio_push(struct virtio *v, unsigned int queue, const struct virtq_chain *c, uint32_t len);
 void virtio_signal(struct virtio *v, unsigned int queue);
+void virtio_raise(struct virtio *v, unsigned int queue);
+void virtio_reset_done(struct virtio *v);
 void virtio_config_changed(struct virtio *v);
 void virtio_broken(struct virtio *v);
 

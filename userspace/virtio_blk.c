@@ -14,6 +14,7 @@
 #include "error.h"
 #include "machine.h"
 #include "virtio.h"
+#include "virtio_vhost.h"
 
 #define SECTOR		512
 #define MAX_SEGMENTS	(VIRTQ_MAX - 2)		/* header and status take one each */
@@ -265,7 +266,10 @@ static void create_one(struct machine *m, unsigned int index)
 static void virtio_blk_create(struct machine *m)
 {
 	for (unsigned int i = 0; i < m->config->nr_disks; i++)
-		create_one(m, i);
+		if (m->config->disks[i].vhost)
+			virtio_vhost_create(m, m->config->disks[i].vhost, i);
+		else
+			create_one(m, i);
 }
 
 DEVICE_TYPE(virtio_blk);

@@ -45,7 +45,7 @@ truncate -s 100 "$work/tiny"
 ln -s "$work/loop" "$work/loop"
 
 echo "KTAP version 1"
-echo "1..75"
+echo "1..84"
 t "no command" 2 ""
 t "help" 0 "" help
 t "help run" 0 "" help run
@@ -90,6 +90,15 @@ r "disk is a folder" 1 "cannot open disk" --disk "$work"
 r "disk is a terminal-like device" 1 "neither a file nor a block device" --disk /dev/null
 r "disk twice, written" 1 "another program uses it" --disk "$work/disk" --disk "$work/disk"
 r "disk twice, read" 1 "is not there" --disk "$work/disk,ro" --disk "$work/disk,ro"
+r "disk: socket without name" 2 "must be FILE" --disk vhost-user=
+r "disk: socket that is read only" 2 "must be FILE" --disk "vhost-user=$work/socket,ro"
+r "disk: nobody listens" 1 "start it first" --disk "vhost-user=$work/socket"
+r "disk: path of a socket too long" 1 "too long" --disk "vhost-user=/$(printf '%0110d' 0)"
+r "disk: back-end and KSM" 2 "merges nothing with --disk" --merge --disk "vhost-user=$work/socket"
+r "serve: file" 2 "must be vhost-user=SOCKET" --serve "$work/socket"
+r "serve: without name" 2 "must be vhost-user=SOCKET" --serve vhost-user=
+r "serve: a folder that is not there" 1 "cannot listen" --serve "vhost-user=$work/none/socket"
+r "serve: all well but the device" 1 "is not there; load" --serve "vhost-user=$work/socket"
 # shellcheck disable=SC2046 # many words
 r "17 disks" 2 "too many disks" $(seq -f "--disk=x%g" 17)
 r "net: unknown" 2 "must be user" --net bridge

@@ -95,14 +95,43 @@ int vm_irqfd(struct vm *vm, int eventfd, int gsi, bool on)
 	return 0;
 }
 
+struct world_bell world_bells[WORLD_BELLS];
+
 int vm_ioeventfd(struct vm *vm, int eventfd, uint64_t gpa, unsigned int len, bool on)
 {
-	(void)vm;
-	(void)eventfd;
-	(void)gpa;
+	struct world_bell *bell = world_bells;
+
 	(void)len;
-	(void)on;
-	return -1;
+	if (!vm->has_ioeventfd)
+		return -1;
+	while (bell < world_bells + WORLD_BELLS &&
+	       (on ? !!bell->vm : bell->vm != vm || bell->gpa != gpa))
+		bell++;
+	if (bell == world_bells + WORLD_BELLS)
+		return -1;
+	*bell = on ? (struct world_bell){ vm, gpa, eventfd } : (struct world_bell){ 0 };
+	return 0;
+}
+
+struct world_slot world_slots[WORLD_SLOTS];
+
+int vm_slot_add(struct vm *vm, uint64_t gpa, void *hva, uint64_t size)
+{
+	int slot = 0;
+
+	(void)vm;
+	while (slot < WORLD_SLOTS && world_slots[slot].size)
+		slot++;
+	if (slot == WORLD_SLOTS)
+		return -1;
+	world_slots[slot] = (struct world_slot){ gpa, size, hva };
+	return slot;
+}
+
+void vm_slot_remove(struct vm *vm, int slot)
+{
+	(void)vm;
+	world_slots[slot].size = 0;
 }
 
 unsigned long world_env(const char *name, unsigned long fallback)
@@ -133,6 +162,8 @@ void world_init(struct world *w)
 	memset(world_lines, 0, sizeof(world_lines));
 	memset(world_messages, 0, sizeof(world_messages));
 	memset(world_irqfds, 0, sizeof(world_irqfds));
+	memset(world_slots, 0, sizeof(world_slots));
+	memset(world_bells, 0, sizeof(world_bells));
 	next_gsi = 0;
 	m->config = &w->config;
 	w->config.console = CONSOLE_OFF;

@@ -20,6 +20,12 @@ extern unsigned int world_lines[], world_messages[];
 extern int world_irqfds[];
 extern uint64_t world_routes[];
 
+/* With has_ioeventfd: what rings where; and memory slots beside the guest's own memory. */
+#define WORLD_BELLS	32
+#define WORLD_SLOTS	16
+extern struct world_bell { struct vm *vm; uint64_t gpa; int eventfd; } world_bells[];
+extern struct world_slot { uint64_t gpa, size; uint8_t *hva; } world_slots[];
+
 void world_init(struct world *w);
 void world_add_devices(struct world *w);
 void world_free(struct world *w);
