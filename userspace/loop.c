@@ -29,6 +29,14 @@ void loop_kick(int eventfd)
 		return;
 }
 
+/* Take what an eventfd or a timer has counted. Returns: false, nothing, somebody else was faster */
+bool loop_kicked(int fd)
+{
+	uint64_t n;
+
+	return read(fd, &n, sizeof(n)) == sizeof(n);
+}
+
 static void stop_seen(void *ctx, uint32_t events)
 {
 	(void)ctx;

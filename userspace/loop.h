@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "sandbox.h"
@@ -44,5 +45,6 @@ void loop_join(struct loop *loop);
 
 int loop_eventfd(void);
 void loop_kick(int eventfd);
+bool loop_kicked(int fd);
 
 #endif

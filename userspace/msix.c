@@ -164,6 +164,12 @@ void msix_pba_read(struct msix *x, uint32_t off, void *data, unsigned int len)
 	pthread_mutex_unlock(&x->lock);
 }
 
+/* Is the capability's control word in [@off, @off + @len)? Then msix_cfg_written() is due. */
+bool msix_cfg_has(const struct msix *x, unsigned int off, unsigned int len)
+{
+	return off < x->cap + PCI_MSIX_FLAGS + 2 && off + len > x->cap + PCI_MSIX_FLAGS;
+}
+
 void msix_cfg_written(struct msix *x)
 {
 	uint16_t flags = pci_get16(x->pd, x->cap + PCI_MSIX_FLAGS);

@@ -46,6 +46,7 @@ void msix_init_at(struct msix *x, struct pci_dev *pd, unsigned int n, unsigned i
 void msix_free(struct msix *x);
 void msix_table_access(struct msix *x, uint32_t off, void *data, unsigned int len, bool write);
 void msix_pba_read(struct msix *x, uint32_t off, void *data, unsigned int len);
+bool msix_cfg_has(const struct msix *x, unsigned int off, unsigned int len);
 void msix_cfg_written(struct msix *x);
 bool msix_enabled(struct msix *x);
 void msix_notify(struct msix *x, unsigned int vector);

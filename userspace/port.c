@@ -238,18 +238,15 @@ static void cfg_written(struct pci_dev *pd, unsigned int off, unsigned int len)
 {
 	struct port *p = pd->dev;
 
-	if (off <= p->msix.cap + 3 && off + len > p->msix.cap + 2)
+	if (msix_cfg_has(&p->msix, off, len))
 		msix_cfg_written(&p->msix);
 }
 
 /* That there is something to do is all that there is to know: port_serve() looks at everything. */
 static void woken(void *ctx, uint32_t events)
 {
-	uint64_t n;
-
 	(void)events;
-	if (read(((struct port *)ctx)->wake, &n, sizeof(n)) < 0)
-		return;
+	loop_kicked(((struct port *)ctx)->wake);
 }
 
 static void port_free(struct device *dev)

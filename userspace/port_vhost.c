@@ -61,7 +61,8 @@ static const char *set_features(struct port *p, const struct vhost_user_message 
 	return NULL;
 }
 
-static const char *set_owner(struct port *p, const struct vhost_user_message *m)
+/* SET_OWNER; and SET_VRING_ERR, as there is no error to tell: vhost_user_next() closes the eventfd. */
+static const char *accept_it(struct port *p, const struct vhost_user_message *m)
 {
 	(void)p;
 	(void)m;
@@ -223,14 +224,6 @@ static const char *set_vring_call(struct port *p, const struct vhost_user_messag
 	return NULL;
 }
 
-/* There is no error to tell: vhost_user_next() closes the eventfd. */
-static const char *set_vring_err(struct port *p, const struct vhost_user_message *m)
-{
-	(void)p;
-	(void)m;
-	return NULL;
-}
-
 static const char *set_vring_enable(struct port *p, const struct vhost_user_message *m)
 {
 	p->rings[m->state.index].enabled = m->state.num;
@@ -249,7 +242,7 @@ static const struct request {
 } requests[] = {
 	[VU_GET_FEATURES] = { "GET_FEATURES", get_features, NOTHING, false, true },
 	[VU_SET_FEATURES] = { "SET_FEATURES", set_features, NUMBER, false, false },
-	[VU_SET_OWNER] = { "SET_OWNER", set_owner, NOTHING, false, false },
+	[VU_SET_OWNER] = { "SET_OWNER", accept_it, NOTHING, false, false },
 	[VU_SET_MEM_TABLE] = { "SET_MEM_TABLE", set_mem_table, ANY, true, false },
 	[VU_SET_VRING_NUM] = { "SET_VRING_NUM", set_vring_num, STATE, false, false },
 	[VU_SET_VRING_ADDR] = { "SET_VRING_ADDR", set_vring_addr, ADDR, false, false },
@@ -257,7 +250,7 @@ static const struct request {
 	[VU_GET_VRING_BASE] = { "GET_VRING_BASE", get_vring_base, STATE, false, true },
 	[VU_SET_VRING_KICK] = { "SET_VRING_KICK", set_vring_kick, EVENT, true, false },
 	[VU_SET_VRING_CALL] = { "SET_VRING_CALL", set_vring_call, EVENT, true, false },
-	[VU_SET_VRING_ERR] = { "SET_VRING_ERR", set_vring_err, EVENT, true, false },
+	[VU_SET_VRING_ERR] = { "SET_VRING_ERR", accept_it, EVENT, true, false },
 	[VU_GET_PROTOCOL_FEATURES] = { "GET_PROTOCOL_FEATURES", get_protocol, NOTHING, false,
 				       true },
 	[VU_SET_PROTOCOL_FEATURES] = { "SET_PROTOCOL_FEATURES", set_protocol, NUMBER, false,

@@ -57,10 +57,9 @@ static void put(struct serial *s, uint8_t c)
 static void timer_expired(void *ctx, uint32_t events)
 {
 	struct serial *s = ctx;
-	uint64_t n;
 
 	(void)events;
-	if (read(s->timer_fd, &n, sizeof(n)) < 0)
+	if (!loop_kicked(s->timer_fd))
 		return;
 	pthread_mutex_lock(&s->lock);
 	s->timer_armed = false;

@@ -149,10 +149,9 @@ static void kicked(void *ctx, uint32_t events)
 {
 	struct virtio_kick *kick = ctx;
 	struct virtio *v = kick->v;
-	uint64_t n;
 
 	(void)events;
-	if (read(v->kick_fds[kick->queue], &n, sizeof(n)) < 0)
+	if (!loop_kicked(v->kick_fds[kick->queue]))
 		return;
 	pthread_mutex_lock(&v->lock);
 	if (virtio_running(v) && v->q[kick->queue].ready)
@@ -438,7 +437,7 @@ static void cfg_written(struct pci_dev *pd, unsigned int off, unsigned int len)
 {
 	struct virtio *v = pd->dev;
 
-	if (off <= v->msix.cap + 3 && off + len > v->msix.cap + 2) {
+	if (msix_cfg_has(&v->msix, off, len)) {
 		msix_cfg_written(&v->msix);
 		vectors_changed(v);
 	}

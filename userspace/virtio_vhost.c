@@ -148,11 +148,10 @@ static void woken(void *ctx, uint32_t events)
 {
 	struct vhost_disk *d = ctx;
 	struct virtio *v = &d->v;
-	uint64_t n;
 	bool wanted;
 
 	(void)events;
-	if (read(d->wake, &n, sizeof(n)) < 0)
+	if (!loop_kicked(d->wake))
 		return;
 	pthread_mutex_lock(&v->lock);
 	wanted = virtio_running(v) && !v->resetting;
@@ -170,10 +169,9 @@ static void woken(void *ctx, uint32_t events)
 static void called(void *ctx, uint32_t events)
 {
 	struct vhost_disk *d = ctx;
-	uint64_t n;
 
 	(void)events;
-	if (read(d->line, &n, sizeof(n)) < 0)
+	if (!loop_kicked(d->line))
 		return;
 	pthread_mutex_lock(&d->v.lock);
 	virtio_raise(&d->v, QUEUE);

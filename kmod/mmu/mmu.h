@@ -21,7 +21,7 @@ struct vm_mmu {
 	struct vm_shadow *shadow;	/* NULL: nested paging */
 	hpa_t root;			/* TDP root shared by all vCPUs, as long as the VM */
 	u64 *root_table;
-	bool nx_huge_pages;	/* iTLB multihit: huge pages are not executable: split on a fetch */
+	bool nx_huge_pages;	/* iTLB multihit: huge pages are not executable, split on a fetch */
 	bool noncoherent;	/* DMA may miss the caches: the guest chooses memory types */
 	u32 *identity;		/* page table of 1:1 where the CPU insists on one; or NULL */
 	gfn_t identity_gfn;	/* where the guest has it */

@@ -111,8 +111,9 @@ static int goal_level(struct vm *vm, const struct shadow_fault *f)
 {
 	const struct tdp_fault *t = &f->t;
 
-	if (f->level == 1 || too_large_to_fetch(vm, f) || !t->slot || slot_logged(t->slot) || shadow_region_used(vm->mmu.shadow, t->gfn) ||
-	    pfn_host_level(vm->mm, t->hva) < 2 || !slot_fits(t->slot, t->gfn, 2))
+	if (f->level == 1 || too_large_to_fetch(vm, f) || !t->slot || slot_logged(t->slot) ||
+	    shadow_region_used(vm->mmu.shadow, t->gfn) || pfn_host_level(vm->mm, t->hva) < 2 ||
+	    !slot_fits(t->slot, t->gfn, 2))
 		return 1;
 	return 2;
 }

@@ -166,7 +166,7 @@ static FILE *debugfs_open(const char *path)
 	return file;
 }
 
-/* A total, or what is as well a total. */
+/* A file of its own: the total of a counter, or a count of what lives. */
 static u64 debugfs_value(const char *name)
 {
 	char path[256];

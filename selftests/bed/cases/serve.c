@@ -25,8 +25,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-
-
 #define VECTORS		(1 + PORT_QUEUES)
 #define MAX_BUFFERS	130
 #define SECTOR		512

@@ -201,6 +201,16 @@ static uint8_t status(void)
 	return world_read(&user, SLOT, VIRTIO_PCI_COMMON_STATUS, 1);
 }
 
+/* A reset, which is over when the driver domain has let the queue go. */
+static void reset_device(void)
+{
+	follow();
+	common(VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	CHECK(SOON(!reg(REG(queues[0].enabled), 4)));
+	follow();
+	CHECK(SOON(!status()));
+}
+
 /* Of the domain's port: what rings the doorbell of queue @i, -1: nothing. */
 static int bell(unsigned int i)
 {
@@ -278,11 +288,7 @@ static void disk_and_port(void)
 	drive();
 	CHECK(SOON(reg(REG(queues[0].enabled), 4)));
 	/* The end of the machine is the end of the queue, and of the process that of the memory. */
-	follow();
-	common(VIRTIO_PCI_COMMON_STATUS, 1, 0);
-	CHECK(SOON(!reg(REG(queues[0].enabled), 4)));
-	follow();
-	CHECK(SOON(!status()));
+	reset_device();
 	user_exit();
 	CHECK(SOON(!reg(REG(connected), 4)));
 	CHECK(window(0) && !*(uint32_t *)window(WORLD_LOW + 0x2000));
@@ -347,11 +353,7 @@ static void without_vectors(void)
 	eventfd_write(bell(0), 1);
 	CHECK(rings(((struct virtio *)user.m.pci.slots[SLOT]->dev)->msix.v[1].eventfd));
 	CHECK_EQ(world_lines[PCI_GSI(SLOT)], 0);
-	follow();
-	common(VIRTIO_PCI_COMMON_STATUS, 1, 0);
-	CHECK(SOON(!reg(REG(queues[0].enabled), 4)));
-	follow();
-	CHECK(SOON(!status()));
+	reset_device();
 	user_exit();
 	domain_exit();
 }
