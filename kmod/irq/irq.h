@@ -51,6 +51,7 @@ struct vcpu_irq {
 	u8 sipi_vector;
 	int user_irq;			/* KVM_INTERRUPT without a full irqchip; -1 none */
 	bool apicv;			/* APICv is in use: backend.apicv_update() acts on it */
+	bool rvi_behind;		/* IRR has grown since backend.apicv_sync() */
 	bool tpr_report;		/* KVM_TPR_ACCESS_REPORTING */
 	bool tpr_write;			/* the access that REQ_TPR_REPORT is about */
 	u8 eoi_vector;			/* what REQ_IOAPIC_EOI is about */

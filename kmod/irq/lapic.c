@@ -188,22 +188,26 @@ int lapic_tpr_threshold(struct vcpu *vcpu)
 bool lapic_post(struct lapic *lapic, u8 vector, bool level)
 {
 	struct vcpu *vcpu = lapic->vcpu;
-	bool fresh;
+	bool fresh, here;
 
 	if (level)
 		vector_set(lapic, APIC_TMR, vector);
 	else if (vector_test(lapic, APIC_TMR, vector))
 		vector_clear(lapic, APIC_TMR, vector);
 	/* On the CPU that has it loaded the vCPU is not in the guest: its page can be written. */
-	if (READ_ONCE(vcpu->irq.apicv) && READ_ONCE(vcpu->cpu) != raw_smp_processor_id() &&
-	    backend.apicv_post(vcpu, vector)) {
+	here = READ_ONCE(vcpu->cpu) == raw_smp_processor_id();
+	if (READ_ONCE(vcpu->irq.apicv) && !here && backend.apicv_post(vcpu, vector)) {
 		smp_mb();	/* post before flag; pairs with irq_apicv_refresh() */
 		if (!READ_ONCE(vcpu->irq.apicv))
 			vcpu_request_kick(vcpu, REQ_EVENT);
 		return true;
 	}
 	fresh = !test_and_set_bit(vector & 31, vector_word(lapic, APIC_IRR, vector));
-	vcpu_request_kick(vcpu, REQ_EVENT);
+	/* Between two entries of a stay (run.c) nobody else is here, and the next one delivers it. */
+	if (vcpu->irq.apicv && here && READ_ONCE(vcpu->mode) == VCPU_IN_GUEST)
+		vcpu->irq.rvi_behind = true;
+	else
+		vcpu_request_kick(vcpu, REQ_EVENT);
 	return fresh;
 }
 

@@ -35,10 +35,11 @@ static void hw_off(struct lapic *lapic)
 /* Returns whether it has expired and no interrupt was made of that yet. */
 static bool disarm(struct lapic *lapic)
 {
+	if (lapic->timer.armed && !lapic->timer.in_hw)
+		hrtimer_cancel(&lapic->timer.hrtimer);
 	hw_off(lapic);
-	hrtimer_cancel(&lapic->timer.hrtimer);
 	lapic->timer.armed = false;
-	return atomic_xchg(&lapic->timer.fired, 0);
+	return atomic_read(&lapic->timer.fired) && atomic_xchg(&lapic->timer.fired, 0);
 }
 
 /* Such an expiry is not forgotten when the timer is set again. */

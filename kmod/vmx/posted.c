@@ -64,6 +64,7 @@ int vmx_posted_sync(struct vcpu *vcpu)
 			vcpu_request(vcpu, REQ_EVENT);
 	}
 	irr = lapic_highest_irr(vcpu->irq.lapic);
+	vcpu->irq.rvi_behind = false;
 	if (!vcpu->irq.apicv)
 		return irr;
 	status = vmcs_read16(GUEST_INTR_STATUS);

@@ -244,8 +244,8 @@ void vmx_run_enter(struct vcpu *vcpu, bool again)
 
 	if (!again)
 		prepare(vcpu);
-	else if (vcpu->irq.apicv && desc_on(&vmx->pi))
-		vmx_posted_sync(vcpu);	/* a self-IPI handled without leaving: nobody notifies us */
+	else if (vcpu->irq.apicv && (vcpu->irq.rvi_behind || desc_on(&vmx->pi)))
+		vmx_posted_sync(vcpu);	/* for us, by an exit that was served in this stay: nobody notifies us */
 	if (unlikely(vmx->root != vcpu->mmu.root))
 		root_load(vcpu, vmx);
 	if (unlikely(vcpu->events.entry.type != EVENT_NONE))
