@@ -75,9 +75,21 @@ static inline void seg_set(struct vcpu *vcpu, enum seg seg, const struct kvm_seg
 }
 
 /*
- * PE and PG in CR0, and EFER, never change without an exit: the cache is right even where the
- * register as a whole would have to be fetched.
+ * EFER, and what modes and paging depend on in CR0 and CR4, never changes without an exit: the cache
+ * is right in that even where the register as a whole would have to be fetched.
  */
+
+/** cr0_modes() - CR0, but TS, and MP where a guest may change it, may be old */
+static inline u64 cr0_modes(struct vcpu *vcpu)
+{
+	return vcpu->regs.cr0;
+}
+
+/** cr4_modes() - CR4, of which bits that neither a mode nor paging looks at may be old */
+static inline u64 cr4_modes(struct vcpu *vcpu)
+{
+	return vcpu->regs.cr4;
+}
 
 /** regs_cpl() - current privilege level: DPL of SS, 0 in real mode, 3 in virtual-8086 mode */
 static inline unsigned int regs_cpl(struct vcpu *vcpu)

@@ -23,20 +23,24 @@ bool emulate_log_add(struct emulation *em, const void *buf, unsigned int len)
 
 static u8 current_mode(struct vcpu *vcpu)
 {
-	if (!(cr0_get(vcpu) & X86_CR0_PE))
+	if (!(cr0_modes(vcpu) & X86_CR0_PE))
 		return EMUL_MODE_REAL;
 	if (rflags_get(vcpu) & X86_EFLAGS_VM)
 		return EMUL_MODE_VM86;
 	return regs_64bit(vcpu) ? EMUL_MODE_64 : EMUL_MODE_PROT;
 }
 
-static void load_regs(struct vcpu *vcpu, struct emul_regs *regs)
+static void load_regs(struct emulation *em)
 {
+	struct vcpu *vcpu = em->vcpu;
+	struct emul_regs *regs = &em->e.state.regs;
+
 	BUILD_BUG_ON(sizeof(regs->gpr) != sizeof(vcpu->regs.gpr));
 	BUILD_BUG_ON((int)EMUL_SHADOW_STI != SHADOW_STI);
 	BUILD_BUG_ON((int)EMUL_SHADOW_MOV_SS != SHADOW_MOV_SS);
 	BUILD_BUG_ON((int)EMUL_NR_SEGS != NR_SEGS || (int)EMUL_LDTR != SEG_LDTR);
-	reg_need(vcpu, GPR_RSP);
+	if (em->rsp)
+		reg_need(vcpu, GPR_RSP);
 	memcpy(regs->gpr, vcpu->regs.gpr, sizeof(regs->gpr));
 	regs->rip = rip_get(vcpu);
 	regs->rflags = rflags_get(vcpu);
@@ -57,9 +61,10 @@ static void load_basics(struct emulation *em)
 	struct vcpu *vcpu = em->vcpu;
 	struct emul_state *s = &em->e.state;
 
-	load_regs(vcpu, &s->regs);
-	s->cr0 = cr0_get(vcpu);
-	s->cr4 = cr4_get(vcpu);
+	em->rsp = false;
+	load_regs(em);
+	s->cr0 = cr0_modes(vcpu);
+	s->cr4 = cr4_modes(vcpu);
 	s->efer = efer_get(vcpu);
 	s->xcr0 = vcpu->arch.xcr0;
 	s->mode = current_mode(vcpu);
@@ -69,7 +74,14 @@ static void load_basics(struct emulation *em)
 	s->la57 = s->cr4 & X86_CR4_LA57;
 }
 
-static void load_segs(struct emulation *em)
+static void load_rsp(struct emulation *em)
+{
+	em->rsp = true;
+	em->e.state.regs.gpr[EMUL_RSP] = gpr_get(em->vcpu, GPR_RSP);
+}
+
+/* All there is. */
+static void load_full(struct emulation *em)
 {
 	struct vcpu *vcpu = em->vcpu;
 	struct emul_state *s = &em->e.state;
@@ -81,6 +93,10 @@ static void load_segs(struct emulation *em)
 	reg_need(vcpu, REG_IDTR);
 	s->gdt = vcpu->regs.gdtr;
 	s->idt = vcpu->regs.idtr;
+	s->cr0 = cr0_get(vcpu);
+	s->cr4 = cr4_get(vcpu);
+	em->segs = true;
+	load_rsp(em);
 }
 
 /*
@@ -105,14 +121,19 @@ static unsigned int plain_move(const struct emul *e)
 
 static void load_rest(struct emulation *em)
 {
+	const struct emul_decoded *d = &em->e.d;
 	unsigned int operands = plain_move(&em->e);
 
 	em->hint.one_operand = operands == 1;
-	em->segs = !operands;
-	if (em->segs)
-		load_segs(em);
-	else if (em->e.d.seg == EMUL_FS || em->e.d.seg == EMUL_GS)
-		load_seg(em, em->e.d.seg);
+	em->segs = false;
+	if (!operands) {
+		load_full(em);
+		return;
+	}
+	if (d->seg == EMUL_FS || d->seg == EMUL_GS)
+		load_seg(em, d->seg);
+	if (d->base == EMUL_RSP || d->reg == EMUL_RSP || d->rm == EMUL_RSP)
+		load_rsp(em);
 }
 
 static void store_table(struct vcpu *vcpu, enum reg reg, struct kvm_dtable *to,
@@ -150,9 +171,11 @@ static void store_segs(struct vcpu *vcpu, const struct emul_state *s)
 static void store_state(struct emulation *em)
 {
 	struct vcpu *vcpu = em->vcpu;
-	const struct emul_state *s = &em->e.state;
+	struct emul_state *s = &em->e.state;
 
-	if (s->regs.gpr[EMUL_RSP] != vcpu->regs.gpr[GPR_RSP])
+	if (!em->rsp)
+		s->regs.gpr[EMUL_RSP] = vcpu->regs.gpr[GPR_RSP];
+	else if (s->regs.gpr[EMUL_RSP] != vcpu->regs.gpr[GPR_RSP])
 		reg_touch(vcpu, GPR_RSP);
 	memcpy(vcpu->regs.gpr, s->regs.gpr, sizeof(vcpu->regs.gpr));
 	rip_set(vcpu, s->regs.rip);
@@ -230,7 +253,7 @@ static int run_again(struct emulation *em)
 
 	if (rip_get(vcpu) != em->rip)
 		return RESUME;
-	load_regs(vcpu, &em->e.state.regs);
+	load_regs(em);
 	em->hint.no_slot = false;	/* it may have put memory there */
 	em->log_pos = 0;
 	em->nr_pieces = em->next_piece = 0;
@@ -483,8 +506,7 @@ int emulate_interrupt_real(struct vcpu *vcpu)
 
 	em->hint.valid = false;
 	begin(em);
-	load_segs(em);
-	em->segs = true;
+	load_full(em);
 	result = emul_interrupt_real(&em->e, event->vector, ip);
 	if (result == EMUL_CONTINUE) {
 		if (event->type == EVENT_NMI)

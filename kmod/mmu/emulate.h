@@ -41,6 +41,7 @@ struct emulation {
 	int error;			/* a failure of the host's that ends KVM_RUN; else 0 */
 	bool step;			/* single-step trap due once all is written */
 	bool segs;			/* segments and tables are loaded and to be stored */
+	bool rsp;			/* and the stack pointer */
 
 	struct emulate_hint hint;
 

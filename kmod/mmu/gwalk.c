@@ -222,8 +222,8 @@ static void walk_init(struct gwalk *w, struct vcpu *vcpu, gva_t gva, u32 access)
 	w->fetch = access & FAULT_FETCH;
 	w->implicit = access & GWALK_SYSTEM;
 	w->user = access & GWALK_USER || (!w->implicit && regs_cpl(vcpu) == 3);
-	w->cr0 = cr0_get(vcpu);
-	w->cr4 = cr4_get(vcpu);
+	w->cr0 = cr0_modes(vcpu);
+	w->cr4 = cr4_modes(vcpu);
 	w->efer = efer_get(vcpu);
 	w->gva = long_mode(w) ? gva : (u32)gva;
 	w->gpa = w->gva;

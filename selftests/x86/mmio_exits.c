@@ -91,6 +91,38 @@ static void rip(void)
 	vcpu_run_done(vcpu);
 }
 
+/* The stack pointer is not among the registers that every exit saves: as operand, as base, and beside neither. */
+static void stack_pointer_guest(void)
+{
+	u64 was, now;
+
+	asm volatile("mov %%rsp, %[was]\n"
+		     "mov %%rsp, (%[dev])\n"
+		     "mov (%[dev]), %%rsp\n"
+		     "mov %%rsp, 8(%[dev])\n"
+		     "mov %%eax, 16(%%rsp)\n"
+		     "mov 24(%[dev]), %%eax\n"
+		     "mov %%rsp, %[now]\n"
+		     "mov %[was], %%rsp\n"
+		     : [was] "=&r" (was), [now] "=&r" (now) : [dev] "r" (DEV) : "rax", "memory");
+	GUEST_CHECK_EQ(now, DEV + 0x100);
+}
+
+static void stack_pointer(void)
+{
+	struct vcpu *vcpu = vcpu_start(0, stack_pointer_guest, 0, 0);
+	struct kvm_regs regs;
+
+	vcpu_run_exit(vcpu, KVM_EXIT_MMIO);
+	CHECK_EQ(vcpu->run->mmio.is_write, 1);
+	regs = vcpu_regs(vcpu);
+	CHECK_EQ(*(u64 *)vcpu->run->mmio.data, regs.rsp);
+	expect_mmio(vcpu, DEV, 8, false, DEV + 0x100);
+	expect_mmio(vcpu, DEV + 8, 8, true, DEV + 0x100);
+	expect_mmio(vcpu, DEV + 0x110, 4, true, regs.rax & 0xffffffff);
+	expect_mmio(vcpu, DEV + 24, 4, false, 7);
+	vcpu_run_done(vcpu);
+}
 
 static void straddle_guest(u64 edge)
 {
@@ -411,6 +443,7 @@ static void coalesced(void)
 static const struct test_case cases[] = {
 	{ "sizes", sizes },
 	{ "rip", rip },
+	{ "stack_pointer", stack_pointer },
 	{ "straddle", straddle },
 	{ "memory_edge", memory_edge },
 	{ "read_modify_write", read_modify_write },
