@@ -126,6 +126,15 @@ static void bus_fill(struct bus *new, const struct bus *old, struct bus_dev *dev
 		bus_add(new, &old->ranges[i]);
 }
 
+static void note_ports(struct vm_io *io, const struct bus_dev *dev)
+{
+	u64 group;
+
+	for (group = dev->base / BUS_PORTS; group <= (dev->base + max(dev->len, 1u) - 1) / BUS_PORTS; group++)
+		if (group < 0x10000 / BUS_PORTS)
+			set_bit(group, io->ports);
+}
+
 int bus_attach(struct vm *vm, enum bus_space space, struct bus_dev *dev)
 {
 	struct bus *old = bus_deref(vm, space), *new;
@@ -139,6 +148,8 @@ int bus_attach(struct vm *vm, enum bus_space space, struct bus_dev *dev)
 		kfree(new);
 		return -ENOSPC;
 	}
+	if (space == BUS_PIO)
+		note_ports(&vm->io, dev);
 	rcu_assign_pointer(vm->io.bus[space], new);
 	smp_mb();	/* a vCPU that is not counted yet finds the new array */
 	if (!READ_ONCE(vm->nr_vcpus))

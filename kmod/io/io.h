@@ -3,6 +3,7 @@
 #ifndef CORBEL_IO_H
 #define CORBEL_IO_H
 
+#include <linux/bitops.h>
 #include <linux/list.h>
 #include <linux/spinlock.h>
 #include "types.h"
@@ -14,8 +15,11 @@ enum bus_space { BUS_MMIO, BUS_PIO, NR_BUS_SPACES };
 
 struct bus;		/* sorted array of ranges; replaced under vm->irq_lock, read under SRCU */
 
+#define BUS_PORTS	32	/* in a group of ports that bus_has_port() tells from others */
+
 struct vm_io {
 	struct bus __rcu *bus[NR_BUS_SPACES];
+	DECLARE_BITMAP(ports, 0x10000 / BUS_PORTS);	/* groups that had a device; only grows */
 	struct list_head ioeventfds;		/* irq_lock */
 	struct list_head coalesced_zones;	/* irq_lock */
 	struct kvm_coalesced_mmio_ring *ring;	/* page 2 of every vCPU's mapping */
@@ -58,6 +62,12 @@ int bus_attach(struct vm *vm, enum bus_space space, struct bus_dev *dev);
  * Context: vm->irq_lock held; waits for vm->srcu readers. Cannot fail.
  */
 void bus_detach(struct vm *vm, enum bus_space space, struct bus_dev *dev);
+
+/** bus_has_port() - false: no device in the kernel takes @port. Needs no vm->srcu */
+static inline bool bus_has_port(const struct vm_io *io, u16 port)
+{
+	return test_bit(port / BUS_PORTS, io->ports);
+}
 
 /* 0: a device in the kernel took it; -EOPNOTSUPP: userspace must. vm->srcu held for reading. */
 int bus_read(struct vcpu *vcpu, enum bus_space space, u64 addr, int len, void *val);

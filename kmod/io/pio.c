@@ -62,15 +62,10 @@ static u32 pio_out_value(struct vcpu *vcpu, unsigned int size)
 	return size < 4 ? val & ((1u << size * 8) - 1) : val;
 }
 
-/* Ask the devices in the kernel. Return: one has taken it; all but RIP is done. */
-static bool pio_served(struct vcpu *vcpu, u16 port, unsigned int size, bool in)
+static bool served_in(struct vcpu *vcpu, u16 port, unsigned int size)
 {
-	u32 val = in ? 0 : pio_out_value(vcpu, size);
+	u32 val = 0;
 
-	if (!in) {
-		trace_corbel_pio(vcpu->id, true, port, size, val);
-		return !bus_write(vcpu, BUS_PIO, port, size, &val);
-	}
 	if (bus_read(vcpu, BUS_PIO, port, size, &val))
 		return false;
 	trace_corbel_pio(vcpu->id, false, port, size, val);
@@ -78,17 +73,30 @@ static bool pio_served(struct vcpu *vcpu, u16 port, unsigned int size, bool in)
 	return true;
 }
 
-bool pio_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
+/* Ask the devices in the kernel. Return: one has taken it; all but RIP is done. */
+static bool pio_served(struct vcpu *vcpu, u16 port, unsigned int size, bool in)
 {
 	struct srcu_struct *srcu = &vcpu->vm->srcu;
+	u32 val = in ? 0 : pio_out_value(vcpu, size);
+	bool served;
 	int index;
 
+	if (!in)
+		trace_corbel_pio(vcpu->id, true, port, size, val);
+	if (!bus_has_port(&vcpu->vm->io, port))
+		return false;
+	index = srcu_read_lock(srcu);
+	served = in ? served_in(vcpu, port, size) : !bus_write(vcpu, BUS_PIO, port, size, &val);
+	srcu_read_unlock(srcu, index);
+	return served;
+}
+
+bool pio_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
 	/* Where spinlocks sleep, devices want interrupts on. */
 	if (IS_ENABLED(CONFIG_PREEMPT_RT) || exit->io.string || !exit->insn_len)
 		return false;
-	index = srcu_read_lock(srcu);
 	exit->io.asked = !pio_served(vcpu, exit->io.port, exit->io.size, exit->io.in);
-	srcu_read_unlock(srcu, index);
 	if (exit->io.asked)
 		return false;
 	vcpu_skip_insn(vcpu);
