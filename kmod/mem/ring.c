@@ -68,8 +68,9 @@ void ring_push(struct vcpu *vcpu, u32 slot, u64 offset)
 		return;
 	WRITE_ONCE(entry->slot, slot);
 	WRITE_ONCE(entry->offset, offset);
-	smp_store_release(&entry->flags, KVM_DIRTY_GFN_F_DIRTY);
+	/* Who has seen the flag may have it taken at once: ring_take() must find it below the head. */
 	WRITE_ONCE(ring->head, ring->head + 1);
+	smp_store_release(&entry->flags, KVM_DIRTY_GFN_F_DIRTY);
 	if (used(ring) >= ring->size - ring_reserve())
 		vcpu_request(vcpu, REQ_RING_FULL);
 }
