@@ -22,7 +22,9 @@ static void halt_guest(void)
 		hlt();
 }
 
-/* SIGUSR1 gets through in KVM_RUN alone: whenever it is sent, it ends one and is not lost. */
+static volatile bool kick_waits;
+
+/* SIGUSR1 gets through in KVM_RUN alone: whenever it is sent from now on, it ends one and is not lost. */
 static sigset_t kick_only_in_run(struct vcpu *vcpu)
 {
 	struct {
@@ -35,6 +37,7 @@ static sigset_t kick_only_in_run(struct vcpu *vcpu)
 	sigaddset(&set, SIGUSR1);
 	CHECK_EQ(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
 	SYS(ioctl(vcpu->fd, KVM_SET_SIGNAL_MASK, &mask));
+	kick_waits = true;
 	return set;
 }
 
@@ -62,14 +65,14 @@ static void interrupted_body(struct vcpu *vcpu)
 	}
 }
 
-static void kicks(unsigned int flags, void *guest)
+static void kick_often(struct vcpu *vcpu)
 {
-	struct vcpu *vcpu = vcpu_start(flags, guest, 0, 0);
-	int i;
-
 	returns = 0;
+	kick_waits = false;
 	vcpu_thread_start(vcpu, interrupted_body);
-	for (i = 0; i < 20; i++) {
+	while (!kick_waits)
+		usleep(500);
+	while (returns < 20) {
 		int was = returns;
 
 		usleep(2000);
@@ -80,6 +83,11 @@ static void kicks(unsigned int flags, void *guest)
 	vcpu_thread_join(vcpu);
 }
 
+static void kicks(unsigned int flags, void *guest)
+{
+	kick_often(vcpu_start(flags, guest, 0, 0));
+}
+
 static void spinning(void) { kicks(0, spin_guest); }
 static void halted(void) { kicks(VM_IRQCHIP, halt_guest); }
 
@@ -87,20 +95,9 @@ static void halted(void) { kicks(VM_IRQCHIP, halt_guest); }
 static void waiting(void)
 {
 	struct vm *vm = vm_create(VM_IRQCHIP);
-	struct vcpu *vcpu;
 
 	vcpu_create(vm, 0);
-	vcpu = vcpu_create(vm, 1);
-	vcpu_thread_start(vcpu, interrupted_body);
-	while (returns < 20) {
-		int was = returns;
-
-		usleep(2000);
-		pthread_kill(vcpu->thread, SIGUSR1);
-		while (returns == was)
-			usleep(500);
-	}
-	vcpu_thread_join(vcpu);
+	kick_often(vcpu_create(vm, 1));
 }
 
 static volatile u64 stores;
