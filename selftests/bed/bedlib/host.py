@@ -108,10 +108,10 @@ class Host:
 
     def _stock_modules(self):
         names = [name for name in self.options.modules.split(",") if name]
-        if self.options.module != "kvm":
-            names.append("irqbypass")  # corbel.ko needs it, when the command loads that too
         if self.options.module == "kvm":
             names.append(self._kvm_module())
+        else:
+            names.insert(0, "irqbypass")  # corbel.ko needs it, when the command loads that too
         return self.kernel.load_order(names)
 
     def _carried_modules(self):

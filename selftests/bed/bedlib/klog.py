@@ -15,12 +15,23 @@ SPLATS = re.compile(
 HARMLESS = re.compile(r"(?:Speculative Return Stack Overflow|RETBleed): WARNING|\[Firmware (?:Bug|Warn)\]")
 
 
+# x86/fault_inject makes allocations fail that the kernel does for us: the kernel reports some of these, with a trace.
+PROVOKED = re.compile(r"\bfault_inject: (?:vmalloc error|page allocation failure)")
+TRACE_LINES = 8		# from the head of such a report to the head of its trace, at most
+
+
 def findings(text, allowed=()):
     """Numbers of the lines that should not be there."""
     allow = [re.compile(pattern) for pattern in allowed]
-    return [number for number, line in enumerate(text.splitlines())
-            if SPLATS.search(line) and not HARMLESS.search(line)
-            and not any(pattern.search(line) for pattern in allow)]
+    found, expected = [], -1	# until which line the next trace is expected
+    for number, line in enumerate(text.splitlines()):
+        if PROVOKED.search(line):
+            expected = number + TRACE_LINES
+        elif "Call Trace" in line and number <= expected:
+            expected = -1
+        elif SPLATS.search(line) and not HARMLESS.search(line) and not any(pattern.search(line) for pattern in allow):
+            found.append(number)
+    return found
 
 
 def region(text, found, before=3, after=45):
