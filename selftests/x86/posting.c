@@ -248,7 +248,7 @@ static void trigger(struct bench *bench)
 	SYS(ioctl(bench->agent, POSTING_AGENT_TRIGGER));
 }
 
-/* @pause: up to so many cycles between the triggers */
+/* @pause: up to so many cycles between the triggers, most of the pauses much shorter */
 static void trigger_all(struct bench *bench, u64 nr, u64 pause)
 {
 	u64 i, random = 1;
@@ -258,7 +258,7 @@ static void trigger_all(struct bench *bench, u64 nr, u64 pause)
 		wait_for(&seen, sent);
 		random = random * 6364136223846793005ull + 1442695040888963407ull;
 		if (pause)
-			spin((random >> 33) % pause);
+			spin((random >> 33) % pause >> (random >> 29 & 7));
 	}
 }
 

@@ -33,16 +33,34 @@ user() {
 # Sum of the numbers of processors 0 and 1 in the lines of file $1 with $2.
 interrupts() { grep -- "$2" "$1" | awk '{ sum += $2 + $3 } END { print sum + 0 }'; }
 
-# While process $1 runs: what the host counts as interrupts of assigned devices, at its highest.
+# Irqfds that a device signals through the host, as the VMs' files in debugfs say.
+remapped_now() {
+	cat /sys/kernel/debug/corbel/*/vm 2> /dev/null | awk '$1 == "irqfds_remapped" { n += $2 } END { print n + 0 }'
+}
+
+# While process $1 runs: what the host counts as interrupts of assigned devices, at its highest, and so Corbel's row.
 watch_host() {
 	: > /tmp/host.interrupts
+	remapped=0
 	while kill -0 "$1" 2> /dev/null; do
+		now=$(remapped_now)
+		[ "$now" -le "$remapped" ] || remapped=$now
 		grep vfio /proc/interrupts > /tmp/host.now
 		[ "$(interrupts /tmp/host.now vfio)" -lt "$(interrupts /tmp/host.interrupts vfio)" ] ||
 			mv /tmp/host.now /tmp/host.interrupts
 		usleep 300000
 	done
 	wait "$1"
+}
+
+# Corbel counts each of the messages that a device sends to a guest by an irqfd; not a line, whose end it must hear of.
+counts_remapped() {
+	[ "$CORBEL_MODULE" = corbel ] || return 0
+	echo "# corbel: irqfds_remapped $remapped"
+	case $1 in
+	PCI-MSI) [ "$remapped" -ge 2 ] ;;
+	*) [ "$remapped" -eq 0 ] ;;
+	esac || { echo "# irqfds_remapped: not what $1 makes of it"; return 1; }
 }
 
 corbel_guest() {
@@ -83,6 +101,7 @@ disk() {
 			2> /dev/null | sha256sum)" 1 || return 1
 	[ "$(interrupts /tmp/guest.out "$5.* nvme0q")" -gt 100 ] || { echo "# no $5 in the guest"; return 1; }
 	[ "$(interrupts /tmp/host.interrupts "$6.* vfio")" -gt 100 ] || { echo "# no $6"; return 1; }
+	counts_remapped "$5" || return 1
 	echo "bed: disk$2 holds $(sha256sum < "/dev/$node" | cut -d' ' -f1)"
 }
 
