@@ -26,12 +26,13 @@
 #define IPI_VECTOR	0x42
 #define FAULT_PAGES	512
 #define DOORBELL_GPA	(VM_HOLE_GPA + PAGE)	/* ioeventfds, as a virtio driver's notifications */
-#define DOORBELL_PORT	0x310
+#define DOORBELL_PORT	0xc010	/* where PCI has its I/O BARs */
 #define IRQFD_GSI	5
 #define PROFILE_MSR	0x400000f2	/* of selftests/bed/instrument */
 
 static u64 iterations = 200;
 static int profile_msr = -1;
+static long host_cpus;
 
 /* One guest function per figure: @body between two readings, the cost of the readings taken off. */
 static u64 rdtsc_cost;
@@ -50,7 +51,55 @@ static void name##_guest(u64 n)							\
 }
 
 GUEST_LOOP(empty, , barrier())
-GUEST_LOOP(cpuid, , cpuid(0, 0))
+
+/* One of a list at random each time, so that nothing can be answered from a constant. */
+#define RANDOM_WARM_UP	100	/* round trips that others overwrite */
+
+static u32 random_state;
+
+static u32 random_next(void)
+{
+	random_state = random_state * 1664525 + 1013904223;
+	return random_state >> 16;
+}
+
+#define RANDOM_LOOP(name, list, body)						\
+static void name##_guest(u64 n)							\
+{										\
+	u64 i, start;								\
+										\
+	random_state = 1;							\
+	for (i = 0; i < n + RANDOM_WARM_UP; i++) {				\
+		typeof((list)[0]) pick = (list)[random_next() % ARRAY_SIZE(list)];	\
+										\
+		start = rdtsc();						\
+		body;								\
+		samples[i % n] = rdtsc() - start;				\
+	}									\
+}
+
+static const u32 leaves[] = {
+	0, 1, 2, 4, 6, 7, 0xb, 0xd, 0x40000000, 0x40000001, 0x80000000, 0x80000001, 0x80000002, 0x80000003, 0x80000004,
+	0x80000008,
+};
+static const u16 read_ports[] = { 0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x4d1 };
+static const struct {
+	u16 port;
+	u8 value;
+} written_ports[] = { { 0x43, 0 }, { 0x21, 0xff }, { 0xa1, 0xff } };
+static const u32 read_msrs[] = {
+	MSR_APIC_BASE, MSR_TSC_ADJUST, MSR_MTRRCAP, MSR_MCG_STATUS, MSR_MISC_ENABLE, MSR_PAT, MSR_MTRR_DEF_TYPE,
+};
+static const struct {
+	u32 msr;
+	u64 value;
+} written_msrs[] = { { MSR_TSC_ADJUST, 0 }, { MSR_MCG_STATUS, 0 }, { MSR_PAT, 0x0007040600070406 } };
+
+RANDOM_LOOP(cpuid, leaves, cpuid(pick, 0))
+RANDOM_LOOP(port_kernel, read_ports, inb(pick))
+RANDOM_LOOP(port_kernel_write, written_ports, outb(pick.port, pick.value))
+RANDOM_LOOP(msr_read, read_msrs, rdmsr(pick))
+RANDOM_LOOP(msr_write, written_msrs, wrmsr(pick.msr, pick.value))
 
 /* The vendor is asked once: guest_hypercall() would measure a CPUID with each call. */
 static void vmcall_guest(u64 n)
@@ -68,8 +117,6 @@ static void vmcall_guest(u64 n)
 	}
 }
 
-GUEST_LOOP(port_kernel, , inb(0x21))
-GUEST_LOOP(port_kernel_write, , outb(0x43, 0))
 GUEST_LOOP(port_user, , inb(0x300))
 GUEST_LOOP(port_user_write, , outb(0x300, 1))
 GUEST_LOOP(mmio_user, , *(volatile u32 *)VM_HOLE_GPA)
@@ -78,8 +125,6 @@ GUEST_LOOP(mmio_lapic, apic_enable(), xapic_read(APIC_ID))
 GUEST_LOOP(mmio_ioapic, , *(volatile u32 *)IOAPIC_BASE_GPA)
 GUEST_LOOP(mmio_doorbell, , *(volatile u32 *)DOORBELL_GPA = 1)
 GUEST_LOOP(port_doorbell, , outb(DOORBELL_PORT, 1))
-GUEST_LOOP(msr_read, , rdmsr(MSR_PAT))
-GUEST_LOOP(msr_write, , wrmsr(MSR_MCG_STATUS, 0))
 GUEST_LOOP(tsc_deadline_arm, (apic_enable_x2(), apic_write(APIC_LVTT,
 		TIMER_VECTOR | APIC_LVT_DEADLINE)),
 	   wrmsr(MSR_TSC_DEADLINE, rdtsc() + 1000000000))
@@ -95,6 +140,51 @@ GUEST_LOOP(self_ipi_x2, (apic_enable_x2(), trap_set(IPI_VECTOR, trap_count_only)
 	   x2apic_write(APIC_SELF_IPI, IPI_VECTOR);
 	   GUEST_WAIT(trap_count[IPI_VECTOR] != was);
 	   x2apic_write(APIC_EOI, 0))
+
+static void x2apic_handler(struct trap_frame *frame)
+{
+	trap_count_only(frame);
+	x2apic_write(APIC_EOI, 0);	/* trap_count_irq() asks first which APIC it is, which is an exit */
+}
+
+static void deadline_begin(void)
+{
+	apic_enable_x2();
+	trap_set(TIMER_VECTOR, x2apic_handler);
+	apic_write(APIC_LVTT, TIMER_VECTOR | APIC_LVT_DEADLINE);
+	sti();
+}
+
+GUEST_LOOP(tsc_deadline_past, deadline_begin(),
+	   u64 was = trap_count[TIMER_VECTOR];
+	   wrmsr(MSR_TSC_DEADLINE, 1);
+	   GUEST_WAIT(trap_count[TIMER_VECTOR] != was))
+
+/* Rounds of three instructions until the handler has run. */
+static u64 spin_until_taken(u64 was)
+{
+	u64 rounds = 0;
+
+	asm volatile("1: inc %[rounds]\n"
+		     "	cmp %[was], %[count]\n"
+		     "	je 1b\n" : [rounds] "+r" (rounds) : [was] "r" (was), [count] "m" (trap_count[TIMER_VECTOR]) : "cc", "memory");
+	return rounds;
+}
+
+/* Armed ahead, fired and taken while the guest runs: what that takes from the guest. */
+static void tsc_deadline_fired_guest(u64 n)
+{
+	u64 i, start, was;
+
+	deadline_begin();
+	for (i = 0; i < n; i++) {
+		was = trap_count[TIMER_VECTOR];
+		start = rdtsc();
+		wrmsr(MSR_TSC_DEADLINE, start + 20000);
+		start += 3 * spin_until_taken(was);
+		samples[i] = rdtsc() - start;
+	}
+}
 
 /* From the deadline to the handler: how late the sleeper wakes. */
 static void hlt_wake_guest(u64 n)
@@ -124,7 +214,7 @@ static void fault_guest(u64 n, u64 stride)
 	}
 }
 
-/* Ping-pong between two vCPUs by IPI; the other one sleeps in HLT. */
+/* Ping-pong between two vCPUs by IPI; the other one sleeps in HLT, or runs. */
 static volatile u64 pong_ready, pong_stop;
 
 static void pong_handler(struct trap_frame *frame)
@@ -134,12 +224,23 @@ static void pong_handler(struct trap_frame *frame)
 	x2apic_write(APIC_ICR, IPI_VECTOR);
 }
 
-static void pong_guest(void)
+static void wait_for_irq(bool halt)
+{
+	if (halt) {
+		sti_hlt_cli();
+		return;
+	}
+	sti();
+	cpu_relax();
+	cli();
+}
+
+static void pong_guest(u64 halt)
 {
 	apic_enable_x2();
 	pong_ready = 1;
 	while (!pong_stop)
-		sti_hlt_cli();
+		wait_for_irq(halt);
 }
 
 static void ping_count(struct trap_frame *frame)
@@ -151,7 +252,7 @@ static void ping_count(struct trap_frame *frame)
 	trap_count_irq(frame);
 }
 
-static void ping_guest(u64 n)
+static void ping_guest(u64 n, u64 halt)
 {
 	u64 i, start, was;
 
@@ -163,7 +264,7 @@ static void ping_guest(u64 n)
 		start = rdtsc();
 		x2apic_write(APIC_ICR, BIT(32) | IPI_VECTOR);
 		while (trap_count[IPI_VECTOR] == was)
-			sti_hlt_cli();
+			wait_for_irq(halt);
 		samples[i] = rdtsc() - start;
 	}
 	pong_stop = 1;
@@ -204,6 +305,7 @@ static void profile(u64 on)
 struct loop {
 	const char *name;
 	void (*guest)(u64 n);
+	bool mixed;			/* its round trips differ */
 };
 
 static void doorbell(struct vm *vm, int fd, u64 addr, u32 len, u32 flags)
@@ -226,17 +328,17 @@ static void bench_loop(const struct loop *loop)
 	bench_run(vcpu);
 	profile(0);
 	correct(iterations);
-	report(loop->name, iterations);
+	(loop->mixed ? report_mixed : report)(loop->name, iterations);
 	vm_destroy(vcpu->vm);
 	close(fd);
 }
 
 static const struct loop loops[] = {
 	{ "empty", empty_guest },
-	{ "cpuid", cpuid_guest },
+	{ "cpuid", cpuid_guest, .mixed = true },
 	{ "vmcall", vmcall_guest },
-	{ "port_read_kernel", port_kernel_guest },
-	{ "port_write_kernel", port_kernel_write_guest },
+	{ "port_read_kernel", port_kernel_guest, .mixed = true },
+	{ "port_write_kernel", port_kernel_write_guest, .mixed = true },
 	{ "port_read_user", port_user_guest },
 	{ "port_write_user", port_user_write_guest },
 	{ "mmio_read_user", mmio_user_guest },
@@ -245,9 +347,11 @@ static const struct loop loops[] = {
 	{ "mmio_read_ioapic", mmio_ioapic_guest },
 	{ "mmio_write_ioeventfd", mmio_doorbell_guest },
 	{ "port_write_ioeventfd", port_doorbell_guest },
-	{ "msr_read", msr_read_guest },
-	{ "msr_write", msr_write_guest },
+	{ "msr_read", msr_read_guest, .mixed = true },
+	{ "msr_write", msr_write_guest, .mixed = true },
 	{ "tsc_deadline_arm", tsc_deadline_arm_guest },
+	{ "tsc_deadline_past", tsc_deadline_past_guest },
+	{ "tsc_deadline_fired", tsc_deadline_fired_guest },
 	{ "cr0_write_pair", cr0_write_guest },
 	{ "cr4_write_pair", cr4_write_guest },
 	{ "cr3_write", cr3_write_guest },
@@ -277,34 +381,51 @@ static void bench_fault(const char *name, u64 stride, u64 n, int advice)
 	munmap(mem, size + PAGE_2M);
 }
 
+static void on_cpu(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	SYS(sched_setaffinity(0, sizeof(set), &set));
+}
+
 static void ping_thread(struct vcpu *vcpu)
 {
+	if (host_cpus > 1)
+		on_cpu(1);
 	bench_run(vcpu);
 }
 
-static void bench_ipi(void)
+/* With one CPU in the host the sender sleeps until the answer comes, so that the other one gets the CPU. */
+static void bench_ping(const char *name, bool halt)
 {
 	struct vm *vm = vm_create(VM_IRQCHIP);
 	struct vcpu *ping = vcpu_create(vm, 0), *pong = vcpu_create(vm, 1);
 
 	trap_set(IPI_VECTOR, ping_count);
-	vcpu_enter(ping, ping_guest, iterations);
-	vcpu_enter(pong, pong_guest, 0);
+	pong_ready = pong_stop = 0;
+	vcpu_enter(ping, ping_guest, iterations, halt || host_cpus == 1);
+	vcpu_enter(pong, pong_guest, halt);
 	vcpu_set_mp_state(pong, KVM_MP_STATE_RUNNABLE);
 	vcpu_thread_start(pong, ping_thread);
 	bench_run(ping);
 	vcpu_thread_join(pong);
-	report("ipi_round_trip_halted", iterations);
+	report(name, iterations);
 	vm_destroy(vm);
 }
 
-/* A device's interrupt: from the signal to the handler of a guest that sleeps in HLT, and back to whoever signalled. */
-static void irqfd_handler(struct trap_frame *frame)
+static void bench_ipi(void)
 {
-	trap_count_only(frame);
-	x2apic_write(APIC_EOI, 0);	/* trap_count_irq() asks first which APIC it is, which is an exit */
+	bool two = host_cpus > 1;
+
+	if (two)
+		on_cpu(0);
+	bench_ping(two ? "ipi_two_cpus_halted" : "ipi_round_trip_halted", true);
+	bench_ping(two ? "ipi_two_cpus_running" : "ipi_round_trip_running", false);
 }
 
+/* A device's interrupt: from the signal to the handler of a guest that sleeps in HLT, and back to whoever signalled. */
 static void irqfd_route(struct vm *vm)
 {
 	struct {
@@ -327,9 +448,9 @@ static void bench_irqfd(void)
 
 	irqfd_route(vcpu->vm);
 	SYS(ioctl(vcpu->vm->fd, KVM_IRQFD, &arg));
-	trap_set(IPI_VECTOR, irqfd_handler);
+	trap_set(IPI_VECTOR, x2apic_handler);
 	pong_ready = pong_stop = 0;
-	vcpu_enter(vcpu, pong_guest, 0);
+	vcpu_enter(vcpu, pong_guest, true);
 	vcpu_thread_start(vcpu, ping_thread);
 	while (!pong_ready)
 		sched_yield();
@@ -491,6 +612,7 @@ int main(int argc, char **argv)
 	}
 	if (!iterations || iterations > MAX_SAMPLES)
 		iterations = MAX_SAMPLES;
+	host_cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	if (access(dev_path(), R_OK | W_OK)) {
 		fprintf(stderr, "bench: no %s\n", dev_path());
 		return TEST_SKIP;
