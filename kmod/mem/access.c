@@ -55,9 +55,17 @@ int guest_write(struct vcpu *vcpu, gpa_t gpa, const void *buf, unsigned int len)
 	return copy(vcpu->vm, vcpu, gpa, (void *)buf, len);
 }
 
-static hva_t hva_cached(struct vcpu *vcpu, gpa_t gpa)
+/* slots_find_cached(), whose usual answer is had without a call. */
+static __always_inline hva_t hva_cached(struct vcpu *vcpu, gpa_t gpa)
 {
-	return hva_in(slots_find_cached(vcpu, slots_current(vcpu->vm), gpa >> PAGE_SHIFT), gpa, false);
+	const struct slots *slots = srcu_dereference_check(vcpu->vm->mem.slots, &vcpu->vm->srcu,
+							   lockdep_is_held(&vcpu->vm->slots_lock));
+	const struct slot *slot = vcpu->mmu.last_slot;
+	gfn_t gfn = gpa >> PAGE_SHIFT;
+
+	if (unlikely(!slot || vcpu->mmu.last_generation != slots->generation || !slot_has_gfn(slot, gfn)))
+		slot = slots_find_cached(vcpu, slots, gfn);
+	return hva_in(slot, gpa, false);
 }
 
 int guest_read_near(struct vcpu *vcpu, gpa_t gpa, void *buf, unsigned int len)

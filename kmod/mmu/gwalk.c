@@ -95,34 +95,50 @@ bool gwalk_has_reserved(const struct gwalk *w, int level, u64 entry)
 	return !may_be_large(w, level) || entry & GENMASK_ULL(level_shift(w, level) - 1, 13);
 }
 
+static bool is_reserved(const struct gwalk *w, int level, u64 entry)
+{
+	return entry & w->rsvd || (level > 1 && entry & GPTE_PS && gwalk_has_reserved(w, level, entry));
+}
+
+/* walk_tables() for entries of @size bytes, of which a table has 2^@bits: written out for each kind. */
+static __always_inline u32 walk_kind(struct gwalk *w, bool *present, const unsigned int bits, const unsigned int size)
+{
+	unsigned int shift = PAGE_SHIFT + (w->top - 1) * bits;
+	u64 rights = w->rights, nx = 0, entry;
+	gpa_t gpa, table = w->table;
+	int level;
+
+	*present = false;
+	for (level = w->top; ; level--, shift -= bits) {
+		gpa = table + ((w->gva >> shift) & (BIT(bits) - 1)) * size;
+		if (guest_read_entry(w->vcpu, gpa, &entry, size)) {
+			w->unread = true;
+			return 0;
+		}
+		if (!(entry & GPTE_P))
+			return 0;
+		w->path[level].gpa = gpa;
+		w->path[level].entry = entry;
+		if (is_reserved(w, level, entry))
+			return ERR_P | ERR_RSVD;
+		rights &= entry;
+		nx |= entry & GPTE_NX;
+		if (level == 1 || gwalk_is_large(w, level, entry))
+			break;
+		table = entry & GPTE_ADDR;
+	}
+	w->level = level;
+	w->rights = rights | nx;
+	*present = true;
+	return 0;
+}
+
 /*
  * Read the entries down to the leaf. Return: error code bits of the fault, or 0 with w->level set
  */
 static u32 walk_tables(struct gwalk *w, bool *present)
 {
-	unsigned int shift = level_shift(w, w->top);
-	int level;
-
-	*present = false;
-	for (level = w->top; ; level--, shift -= w->bits) {
-		u64 index = (w->gva >> shift) & (BIT(w->bits) - 1), entry = 0;
-		gpa_t gpa = w->table + index * w->size;
-
-		w->unread = guest_read_entry(w->vcpu, gpa, &entry, w->size);
-		if (w->unread || !(entry & GPTE_P))
-			return 0;
-		w->path[level].gpa = gpa;
-		w->path[level].entry = entry;
-		if (gwalk_has_reserved(w, level, entry))
-			return ERR_P | ERR_RSVD;
-		w->rights = (w->rights & (entry | GPTE_NX)) | (entry & GPTE_NX);
-		if (level == 1 || gwalk_is_large(w, level, entry))
-			break;
-		w->table = entry & GPTE_ADDR;
-	}
-	w->level = level;
-	*present = true;
-	return 0;
+	return w->size == 8 ? walk_kind(w, present, 9, 8) : walk_kind(w, present, 10, 4);
 }
 
 static bool key_denies(const struct gwalk *w)
