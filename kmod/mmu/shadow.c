@@ -182,6 +182,24 @@ static bool rmap_next(struct rmap_iter *it, gfn_t start)
 #define for_each_mapping(it, vm, start, end)					\
 	for (rmap_start(it, vm, start, end); rmap_next(it, start);)
 
+bool shadow_find_frame(struct vm *vm, gfn_t gfn, struct pfn *pfn)
+{
+	struct rmap_iter it;
+	u64 entry;
+
+	for_each_mapping(&it, vm, gfn, gfn + 1) {
+		entry = READ_ONCE(it.sp->table[it.i]);
+		if (!(entry & SHADOW_PAGE) || !(entry & SHADOW_HOST_W))
+			continue;
+		*pfn = (struct pfn){
+			.hfn = (entry_addr(entry) >> PAGE_SHIFT) + gfn - it.sp->gfns[it.i],
+			.writable = true, .page = true,
+		};
+		return true;
+	}
+	return false;
+}
+
 static u64 entry_clear_bits(struct shadow_page *sp, unsigned int i, u64 bits)
 {
 	return atomic64_fetch_andnot(bits, (atomic64_t *)&sp->table[i]) & bits;

@@ -13,6 +13,7 @@
 #include "mmu/fmt.h"
 #include "mmu/gwalk.h"
 
+struct pfn;
 struct slot;
 struct corbel_mmu_update;
 struct vcpu_exit;
@@ -182,9 +183,15 @@ bool shadow_try_sync_addr(struct vcpu *vcpu, gva_t gva, bool *several);
 void shadow_sync(struct vcpu *vcpu);
 /** shadow_sync_addr() - the same for one address. Return: several pages were one to the guest */
 bool shadow_sync_addr(struct vcpu *vcpu, gva_t gva);
-/** shadow_sync_fault() - the guest gets a page fault: what a processor has for the address goes */
-bool shadow_try_sync_fault(struct vcpu *vcpu, gva_t gva);	/* if the lock is free */
-void shadow_sync_fault(struct vcpu *vcpu, gva_t gva);
+/** shadow_sync_fault() - the guest gets the page fault that @w met: what a processor has for the address goes */
+bool shadow_try_sync_fault(struct vcpu *vcpu, const struct gwalk *w);	/* if the lock is free */
+void shadow_sync_fault(struct vcpu *vcpu, const struct gwalk *w);
+
+/**
+ * shadow_find_frame() - the frame of @gfn, from an entry that maps it writable already
+ * Context: mmu_lock held for writing: what the notifier takes away is gone from all entries.
+ */
+bool shadow_find_frame(struct vm *vm, gfn_t gfn, struct pfn *pfn);
 /** shadow_updated() - entries of tables were, by the paravirtual MMU. Context: vm->srcu held */
 void shadow_updated(struct vcpu *vcpu, const struct corbel_mmu_update *updates, unsigned int n);
 /**

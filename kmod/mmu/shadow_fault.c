@@ -54,9 +54,12 @@ static gfn_t child_of(const struct shadow_fault *f, const struct shadow_page *sp
 	role->quadrant = 0;
 	if (sp->role.direct)
 		return f->t.gfn & ~(level_pages(level) - 1);
-	role->w = sp->role.w && entry & GPTE_W;
-	role->u = sp->role.u && entry & GPTE_U;
-	role->x = sp->role.x && !(entry & GPTE_NX);
+	if (!(entry & GPTE_W))
+		role->w = 0;
+	if (!(entry & GPTE_U))
+		role->u = 0;
+	if (entry & GPTE_NX)
+		role->x = 0;
 	if (level > f->level) {
 		if (!role->wide)
 			role->quadrant = f->w.gva >> 21 & 1;
@@ -345,7 +348,7 @@ int shadow_fault(struct vcpu *vcpu, struct vcpu_exit *exit)
 		return RESUME;
 	if (ret) {
 		vcpu->stats.pf_guest++;
-		shadow_sync_fault(vcpu, fault.addr);
+		shadow_sync_fault(vcpu, &f.w);
 		return inject_page_fault(vcpu, fault.addr, fault.error);
 	}
 	return resolve(vcpu, exit, &f, error);
@@ -378,31 +381,54 @@ static bool find_fast(struct vcpu *vcpu, struct tdp_fault *t)
 	return pfn_resolve_fast(t->hva, t->write, !(t->slot->flags & KVM_MEM_READONLY), &t->pfn);
 }
 
-static bool fill_fast(struct vcpu *vcpu, struct shadow_fault *f)
+/* The host need not be asked for what is mapped elsewhere: the kernel of a guest maps all of its memory. */
+static bool fill_known(struct vcpu *vcpu, struct shadow_fault *f)
 {
 	struct vm *vm = vcpu->vm;
 	struct tdp_fault *t = &f->t;
-	bool done = false;
+	bool done;
+
+	if (!write_trylock(&vm->mmu_lock))
+		return false;
+	t->hva = slot_hva(t->slot, t->gfn);
+	t->seq = notifier_seq(vm->mem.notifier);
+	done = shadow_find_frame(vm, t->gfn, &t->pfn) && !fault_stale(vm, t) && map_fast(vcpu, f);
+	write_unlock(&vm->mmu_lock);
+	return done;
+}
+
+static bool fill_found(struct vcpu *vcpu, struct shadow_fault *f)
+{
+	struct vm *vm = vcpu->vm;
+	bool done;
+
+	if (!find_fast(vcpu, &f->t) || !write_trylock(&vm->mmu_lock))
+		return false;
+	done = !fault_stale(vm, &f->t) && map_fast(vcpu, f);
+	write_unlock(&vm->mmu_lock);
+	return done;
+}
+
+static bool fill_fast(struct vcpu *vcpu, struct shadow_fault *f)
+{
+	struct tdp_fault *t = &f->t;
+	bool done;
 
 	find_slot(vcpu, t, f->w.gpa);
 	if (!t->slot || (t->write && (t->slot->flags & KVM_MEM_READONLY || !(f->rights & GPTE_W))))
 		return false;
-	if (!find_fast(vcpu, t) || !write_trylock(&vm->mmu_lock))
-		return false;
-	if (!fault_stale(vm, t))
-		done = map_fast(vcpu, f);
-	write_unlock(&vm->mmu_lock);
+	done = fill_known(vcpu, f) || fill_found(vcpu, f);
 	vcpu->stats.pf_fixed += done;
 	return done;
 }
 
 /* In long mode, with nothing else on its way into the guest. */
-static bool inject_fast(struct vcpu *vcpu, const struct guest_fault *fault)
+static bool inject_fast(struct vcpu *vcpu, const struct gwalk *w, const struct guest_fault *fault)
 {
 	struct vcpu_events *ev = &vcpu->events;
 
 	if (ev->entry.type != EVENT_NONE || ev->exception.pending || READ_ONCE(vcpu->requests) ||
-	    !shadow_try_sync_fault(vcpu, fault->addr))
+	    !shadow_try_sync_fault(vcpu, w))
 		return false;
 	vcpu->regs.cr2 = fault->addr;
 	rflags_set(vcpu, rflags_get(vcpu) | X86_EFLAGS_RF);
@@ -431,7 +457,7 @@ bool shadow_fault_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 	if (!ret)
 		done = fill_fast(vcpu, &f);
 	else if (ret > 0 && !f.w.unread)
-		done = inject_fast(vcpu, &fault);
+		done = inject_fast(vcpu, &f.w, &fault);
 	pagefault_enable();
 	srcu_read_unlock(&vcpu->vm->srcu, idx);
 	return done;

@@ -247,14 +247,14 @@ void shadow_sync(struct vcpu *vcpu)
  * Return: TLBs may have the guest's page there in several pieces. They may still if nothing is on the
  * way any more, or a large page of ours has come in the place of its pieces; and 4 MiB are two of those.
  */
-static bool sync_way(struct gwalk *w, struct vcpu *vcpu, gva_t gva)
+static bool sync_way(const struct gwalk *w, struct vcpu *vcpu, gva_t gva)
 {
 	struct shadow_page *sp = shadow_root_of(vcpu, gva);
 	unsigned int i;
 
 	while (sp) {
 		i = shadow_index(gva, sp->role.level);
-		if (!list_empty(&sp->unsync))
+		if (!list_empty(&sp->unsync) && sp->table[i])
 			sync_entry(w, sp, i, page_hva(vcpu, sp->gfn));
 		if (!entry_is_table(sp->table[i], sp->role.level))
 			return sp->role.level > 1 || sp->role.direct;
@@ -305,30 +305,22 @@ bool shadow_try_sync_addr(struct vcpu *vcpu, gva_t gva, bool *several)
 	return true;
 }
 
-static void sync_fault(struct vcpu *vcpu, gva_t gva)
-{
-	struct gwalk w;
-
-	gwalk_mode(&w, vcpu);
-	sync_way(&w, vcpu, gva);
-}
-
-void shadow_sync_fault(struct vcpu *vcpu, gva_t gva)
+void shadow_sync_fault(struct vcpu *vcpu, const struct gwalk *w)
 {
 	if (list_empty_careful(&vcpu->vm->mmu.shadow->unsync))
 		return;
 	write_lock(&vcpu->vm->mmu_lock);
-	sync_fault(vcpu, gva);
+	sync_way(w, vcpu, w->gva);
 	write_unlock(&vcpu->vm->mmu_lock);
 }
 
-bool shadow_try_sync_fault(struct vcpu *vcpu, gva_t gva)
+bool shadow_try_sync_fault(struct vcpu *vcpu, const struct gwalk *w)
 {
 	if (list_empty_careful(&vcpu->vm->mmu.shadow->unsync))
 		return true;
 	if (!write_trylock(&vcpu->vm->mmu_lock))
 		return false;
-	sync_fault(vcpu, gva);
+	sync_way(w, vcpu, w->gva);
 	write_unlock(&vcpu->vm->mmu_lock);
 	return true;
 }
