@@ -84,20 +84,17 @@ bool gwalk_is_large(const struct gwalk *w, int level, u64 entry)
 	return entry & GPTE_PS && may_be_large(w, level);
 }
 
-bool gwalk_has_reserved(const struct gwalk *w, int level, u64 entry)
+/* Of an entry above the lowest level whose PS is set. */
+static bool large_has_reserved(const struct gwalk *w, int level, u64 entry)
 {
-	if (entry & w->rsvd)
-		return true;
-	if (!(entry & GPTE_PS) || level == 1)
-		return false;
 	if (w->size == 4)
 		return may_be_large(w, level) && entry & BIT_ULL(21);
 	return !may_be_large(w, level) || entry & GENMASK_ULL(level_shift(w, level) - 1, 13);
 }
 
-static bool is_reserved(const struct gwalk *w, int level, u64 entry)
+bool gwalk_has_reserved(const struct gwalk *w, int level, u64 entry)
 {
-	return entry & w->rsvd || (level > 1 && entry & GPTE_PS && gwalk_has_reserved(w, level, entry));
+	return entry & w->rsvd || (level > 1 && entry & GPTE_PS && large_has_reserved(w, level, entry));
 }
 
 /* walk_tables() for entries of @size bytes, of which a table has 2^@bits: written out for each kind. */
@@ -119,7 +116,7 @@ static __always_inline u32 walk_kind(struct gwalk *w, bool *present, const unsig
 			return 0;
 		w->path[level].gpa = gpa;
 		w->path[level].entry = entry;
-		if (is_reserved(w, level, entry))
+		if (gwalk_has_reserved(w, level, entry))
 			return ERR_P | ERR_RSVD;
 		rights &= entry;
 		nx |= entry & GPTE_NX;
