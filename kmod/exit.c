@@ -118,6 +118,9 @@ bool exit_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 		return lapic_timer_fast(vcpu);
 	case EXIT_EXCEPTION:
 		return exit->exception.vector == X86_TRAP_PF && shadow_fault_fast(vcpu, exit);
+	case EXIT_PAGE_FAULT:
+	case EXIT_MISCONFIG:
+		return exit->fault.access & FAULT_RSVD && mmio_move_fast(vcpu, exit);
 	case EXIT_INVLPG:
 		return invlpg_fast(vcpu, exit);
 	case EXIT_CR:

@@ -93,6 +93,7 @@ struct vcpu_exit {
 			gpa_t gpa;
 			gva_t gva;
 			u32 access;		/* enum fault_access */
+			bool asked;		/* by mmio_move_fast(): the MOV is userspace's */
 		} fault;
 		struct {			/* EXIT_INVLPG */
 			gva_t gva;

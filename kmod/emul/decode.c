@@ -376,6 +376,11 @@ static bool decode_alike(const u8 *a, const u8 *b, unsigned int len)
 	return x[0] == y[0] && !((x[1] ^ y[1]) << (128 - 8 * len));
 }
 
+bool emul_decoded_before(const struct emul *e, const u8 *code)
+{
+	return e->d.insn && decode_alike(code, e->d.bytes, e->d.len);
+}
+
 /*
  * Begin with a new instruction's bytes. Return: it is the one that was decoded last. A driver reaches
  * its device by few instructions, often by one.

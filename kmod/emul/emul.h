@@ -214,6 +214,11 @@ struct emul {
 int emul_decode(struct emul *e);
 
 /**
+ * emul_decoded_before - is @code, 16 bytes, what the last emul_decode() has decoded, for the same mode?
+ */
+bool emul_decoded_before(const struct emul *e, const u8 *code);
+
+/**
  * emul_exec - execute the decoded instruction, or a batch of its REP iterations
  * @e: decoded by emul_decode(); may be called again after EMUL_IO_NEEDED or @rep_again
  *

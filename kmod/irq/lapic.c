@@ -504,7 +504,7 @@ void lapic_sync_exit(struct vcpu *vcpu)
 /* Access by address and by MSR */
 
 /* Outside xAPIC mode the page is a hole, which by an old habit still swallows accesses. */
-static bool page_answers(struct vcpu *vcpu, gpa_t gpa)
+bool lapic_answers(struct vcpu *vcpu, gpa_t gpa)
 {
 	return vcpu->irq.lapic && (gpa & PAGE_MASK) == (vcpu->irq.apic_base & PAGE_MASK) &&
 	       (lapic_mode(vcpu) == LAPIC_XAPIC ||
@@ -526,7 +526,7 @@ int lapic_mmio_read(struct vcpu *vcpu, gpa_t gpa, int len, void *val)
 	unsigned int byte = offset & 0xf;
 	u32 reg = 0;
 
-	if (!page_answers(vcpu, gpa))
+	if (!lapic_answers(vcpu, gpa))
 		return -EOPNOTSUPP;
 	if (lapic_mode(vcpu) != LAPIC_XAPIC) {
 		memset(val, 0xff, len);
@@ -548,7 +548,7 @@ int lapic_mmio_write(struct vcpu *vcpu, gpa_t gpa, int len, const void *val)
 	unsigned int offset = gpa & ~PAGE_MASK;
 	u32 reg;
 
-	if (!page_answers(vcpu, gpa))
+	if (!lapic_answers(vcpu, gpa))
 		return -EOPNOTSUPP;
 	if (lapic_mode(vcpu) != LAPIC_XAPIC)
 		return 0;

@@ -121,6 +121,9 @@ int lapic_msr_write(struct vcpu *vcpu, u32 msr, u64 val);
 u64 lapic_cr8_get(struct vcpu *vcpu);
 void lapic_cr8_set(struct vcpu *vcpu, u64 cr8);
 
+/** lapic_answers() - is the page at @gpa this vCPU's local APIC? */
+bool lapic_answers(struct vcpu *vcpu, gpa_t gpa);
+
 /*
  * MMIO by address: -EOPNOTSUPP when this vCPU has no xAPIC page there. vm->srcu held; do not
  * sleep.

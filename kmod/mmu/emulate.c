@@ -231,7 +231,7 @@ static int deliver(struct vcpu *vcpu, const struct emul_exception *x)
 
 static int finish(struct emulation *em, int result);
 
-static int mmio_exit(struct vcpu *vcpu, const struct emulate_piece *piece, bool write)
+int emulate_mmio_exit(struct vcpu *vcpu, const struct emulate_piece *piece, bool write)
 {
 	struct kvm_run *run = vcpu->run;
 
@@ -272,7 +272,7 @@ static int complete_mmio_read(struct vcpu *vcpu)
 	memcpy(piece->data, &val, piece->len);
 	if (em->next_piece < em->nr_pieces) {
 		vcpu->complete = complete_mmio_read;
-		return mmio_exit(vcpu, &em->pieces[em->next_piece], false);
+		return emulate_mmio_exit(vcpu, &em->pieces[em->next_piece], false);
 	}
 	if (!emulate_log_add(em, em->read_buf, em->read_len))
 		return emulate_failed(vcpu);
@@ -299,7 +299,7 @@ static int ask_userspace(struct emulation *em)
 		return pio_user_exit(vcpu, true, em->pio.port, em->pio.size, em->pio.count, NULL);
 	}
 	vcpu->complete = complete_mmio_read;
-	return mmio_exit(vcpu, &em->pieces[0], false);
+	return emulate_mmio_exit(vcpu, &em->pieces[0], false);
 }
 
 /* The registers are final; hand over what was written, piece by piece. */
@@ -309,7 +309,7 @@ static int tell_userspace(struct vcpu *vcpu)
 
 	if (em->next_piece < em->nr_pieces) {
 		vcpu->complete = tell_userspace;
-		return mmio_exit(vcpu, &em->pieces[em->next_piece++], true);
+		return emulate_mmio_exit(vcpu, &em->pieces[em->next_piece++], true);
 	}
 	if (em->pio.out && em->pio.next < em->pio.count) {
 		void *data = em->out_buf + em->pio.next++ * em->pio.size;
@@ -357,8 +357,12 @@ static void begin(struct emulation *em)
 
 static int decode(struct emulation *em)
 {
+	int result;
+
 	begin(em);
-	return emul_decode(&em->e);
+	result = emul_decode(&em->e);
+	mmio_move_decoded(em);
+	return result;
 }
 
 static int execute(struct emulation *em)
@@ -397,14 +401,10 @@ static int delivery_failed(struct vcpu *vcpu, const struct vcpu_exit *exit)
 	return TO_USER;
 }
 
-int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit, bool slot)
+void emulate_set_hint(struct emulation *em, const struct vcpu_exit *exit, bool slot)
 {
-	struct emulation *em = vcpu->mmu.emulation;
 	u32 access = exit->fault.access;
 
-	if (vcpu->events.entry.type != EVENT_NONE)
-		return delivery_failed(vcpu, exit);
-	vcpu->stats.pf_mmio++;
 	em->hint = (struct emulate_hint){
 		.valid = !(access & FAULT_WALK),
 		.gva_known = access & FAULT_GVA_VALID,
@@ -413,6 +413,26 @@ int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit, bool slot)
 		.gpa = exit->fault.gpa,
 		.access = access & (FAULT_READ | FAULT_WRITE),
 	};
+}
+
+int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit, bool slot)
+{
+	struct emulation *em = vcpu->mmu.emulation;
+
+	if (vcpu->events.entry.type != EVENT_NONE)
+		return delivery_failed(vcpu, exit);
+	vcpu->stats.pf_mmio++;
+	emulate_set_hint(em, exit, slot);
+	if (!slot) {
+		switch (mmio_move(em)) {
+		case MOVE_DONE:
+			return RESUME;
+		case MOVE_USER:
+			return mmio_move_to_user(vcpu);
+		case MOVE_ELSE:
+			break;
+		}
+	}
 	return emulate(em);
 }
 

@@ -45,6 +45,11 @@ struct emulation {
 
 	struct emulate_hint hint;
 
+	struct {			/* what was decoded last is a MOV that mmio_move() knows */
+		u8 bytes;		/* on the device's side; 0: no */
+		bool load;
+	} move;
+
 	u8 log[EMULATE_LOG];		/* what has been read since the last commit */
 	unsigned int log_len, log_pos;
 
@@ -77,6 +82,36 @@ int emulate_interrupt_real(struct vcpu *vcpu);
 /** emulate_log_add() - remember what an access has read. False: no room */
 bool emulate_log_add(struct emulation *em, const void *buf, unsigned int len);
 
+/** emulate_set_hint() - take over what an exit tells; @slot: there is memory, which may only be read */
+void emulate_set_hint(struct emulation *em, const struct vcpu_exit *exit, bool slot);
+
+/**
+ * emulate_is_hinted() - is this the access that has exited?
+ * @access: FAULT_READ or FAULT_WRITE
+ */
+bool emulate_is_hinted(const struct emulate_hint *hint, unsigned int cpl, gva_t linear, u32 access);
+
+/** emulate_mmio_exit() - fill kvm_run for userspace. The caller sets vcpu->complete. Return: TO_USER */
+int emulate_mmio_exit(struct vcpu *vcpu, const struct emulate_piece *piece, bool write);
+
 extern const struct emul_ops emulate_ops;	/* emulate_ops.c */
+
+/* mmio_move.c */
+
+/** mmio_move_decoded() - an instruction was decoded, or none could be: is it one for mmio_move()? */
+void mmio_move_decoded(struct emulation *em);
+
+enum mmio_move {
+	MOVE_ELSE,		/* not so simple: nothing has happened */
+	MOVE_DONE,
+	MOVE_USER,		/* it is for userspace: mmio_move_to_user() */
+};
+
+/**
+ * mmio_move() - do the instruction at RIP, if it is the one that was decoded last, on the device that em->hint
+ * tells of
+ * Context: vm->srcu held for reading; interrupts may be off, with page faults disabled
+ */
+enum mmio_move mmio_move(struct emulation *em);
 
 #endif

@@ -61,16 +61,21 @@ static u32 walk_access(struct emul *e, unsigned int access)
  * offset is the same. A user program could change the instruction after the exit, and write where
  * it may only read.
  */
-static bool is_hinted(const struct emul *e, u64 linear, unsigned int access)
+bool emulate_is_hinted(const struct emulate_hint *hint, unsigned int cpl, gva_t linear, u32 access)
 {
-	const struct emulate_hint *hint = &((struct emulation *)e->ctx)->hint;
-	u32 need = access & EMUL_ACC_WRITE ? FAULT_WRITE : FAULT_READ;
-
-	if (!hint->valid || access & EMUL_ACC_SYSTEM)
+	if (!hint->valid)
 		return false;
 	if (hint->gva_known)
-		return hint->access & need && !((linear ^ hint->gva) & PAGE_MASK);
-	return hint->one_operand && e->state.cpl < 3 && !offset_in_page(linear ^ hint->gpa);
+		return hint->access & access && !((linear ^ hint->gva) & PAGE_MASK);
+	return hint->one_operand && cpl < 3 && !offset_in_page(linear ^ hint->gpa);
+}
+
+static bool is_hinted(const struct emul *e, u64 linear, unsigned int access)
+{
+	const struct emulation *em = e->ctx;
+
+	return !(access & EMUL_ACC_SYSTEM) &&
+	       emulate_is_hinted(&em->hint, e->state.cpl, linear, access & EMUL_ACC_WRITE ? FAULT_WRITE : FAULT_READ);
 }
 
 static int translate(struct emul *e, u64 linear, unsigned int access, gpa_t *gpa)

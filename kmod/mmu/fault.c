@@ -113,6 +113,8 @@ int fault_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 		.walk	= access & FAULT_WALK,
 	};
 
+	if (exit->fault.asked)
+		return mmio_move_to_user(vcpu);
 	trace_corbel_page_fault(vcpu->id, rip_get(vcpu), exit->fault.gpa, access);
 	if ((exit->kind == EXIT_MISCONFIG || access & FAULT_RSVD) && tdp_is_mmio(vm, f.gfn))
 		return emulate_mmio(vcpu, exit, false);

@@ -149,6 +149,15 @@ int emulate_insn(struct vcpu *vcpu);
  */
 int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit, bool slot);
 
+/**
+ * mmio_move_fast() - do a MOV to or from a device in the kernel with interrupts off, after an exit with
+ * FAULT_RSVD. Return: done
+ */
+bool mmio_move_fast(struct vcpu *vcpu, struct vcpu_exit *exit);
+
+/** mmio_move_to_user() - ask userspace, after mmio_move_fast() has set exit->fault.asked */
+int mmio_move_to_user(struct vcpu *vcpu);
+
 /** emulate_insn_len() - length of the instruction at RIP, decoded only; 0 if it cannot be had */
 unsigned int emulate_insn_len(struct vcpu *vcpu);
 

@@ -223,6 +223,7 @@ static void decode_npf(struct svm_vcpu *svm, struct vcpu_exit *exit)
 	else
 		access |= info & BIT(4) ? FAULT_FETCH : FAULT_READ;
 	exit->fault.access = access;
+	exit->fault.asked = false;
 	exit->fault.gpa = svm->vmcb->control.exit_info_2;
 }
 

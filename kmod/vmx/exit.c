@@ -249,12 +249,14 @@ static void decode_ept(struct vcpu *vcpu, struct vcpu_exit *exit)
 		exit->fault.gva = vmcs_readl(GUEST_LINEAR_ADDRESS);
 	}
 	exit->fault.access = access;
+	exit->fault.asked = false;
 	exit->fault.gpa = vmcs_read64(GUEST_PHYSICAL_ADDRESS);
 }
 
 static void decode_misconfig(struct vcpu_exit *exit)
 {
 	exit->fault.access = FAULT_RSVD;
+	exit->fault.asked = false;
 	exit->fault.gpa = vmcs_read64(GUEST_PHYSICAL_ADDRESS);
 }
 

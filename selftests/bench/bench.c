@@ -374,7 +374,9 @@ static void bench_fault(const char *name, u64 stride, u64 n, int advice)
 	vm_set_slot(vcpu->vm, VM_SLOT_TEST, 0, VM_TEST_GPA, size, at);
 	memset(samples, 0, sizeof(samples));
 	vcpu_enter(vcpu, fault_guest, n, stride);
+	profile(1);
 	bench_run(vcpu);
+	profile(0);
 	correct(n);
 	report_mean(name, n);
 	vm_destroy(vcpu->vm);

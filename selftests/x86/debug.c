@@ -3,6 +3,7 @@
  * Catches: a debugger's step or breakpoint that stops in the wrong place, leaks TF into the
  * guest's flags, or takes away the debug registers that the guest uses itself.
  */
+#include "apic.h"
 #include "trap.h"
 #include "vcpu.h"
 
@@ -163,6 +164,8 @@ static void own_guest(void)
 /* One of each that may be served without leaving the loop around the guest, and a write that is not. */
 static void own_step_guest(void)
 {
+	int i;
+
 	trap_set(DB_VECTOR, db_handler);
 	OWN_STEP("cpuid", 0, 0, 0);
 	OWN_STEP("rdmsr", 0, MSR_MISC_ENABLE, 0);
@@ -172,6 +175,10 @@ static void own_step_guest(void)
 	OWN_STEP("wrmsr", 0x06, MSR_PAT, 0);
 	OWN_STEP("in %%dx, %%al", 0, 0, PIC_MASK);
 	OWN_STEP("out %%al, %%dx", 0xff, 0, PIC_MASK);
+	for (i = 0; i < 3; i++)
+		OWN_STEP("mov (%%rdx), %%eax", 0, 0, IOAPIC_BASE_GPA);
+	for (i = 0; i < 3; i++)
+		OWN_STEP("mov %%eax, (%%rdx)", 0, 0, IOAPIC_BASE_GPA);
 }
 
 /*

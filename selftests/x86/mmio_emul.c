@@ -89,8 +89,13 @@ static void __attribute__((noinline)) form_##name(struct state *s, void *mem)	\
 	X(mov_imm16, "movw $0x7e7f, 2(%%rbx)", 0)				\
 	X(mov_imm32, "movl $0x7e7f8081, 4(%%rbx)", 0)				\
 	X(mov_imm64, "movq $-2, 8(%%rbx)", 0)					\
+	X(mov_load_high, "movb 3(%%rbx), %%dh", 0)				\
+	X(mov_load16_high, "movw 6(%%rbx), %%r8w\n movzwl %%r8w, %%edx", 0)	\
+	X(mov_two, "movl (%%rbx), %%edx\n movl %%edx, 12(%%rbx)", 0)		\
 	X(mov_index, "mov $2, %%edi\n movl 4(%%rbx, %%rdi, 4), %%edx", 0)	\
 	X(movzx8_32, "movzbl 1(%%rbx), %%edx", 0)				\
+	X(movzx8_16, "movzbw 1(%%rbx), %%dx", 0)				\
+	X(movzx16_64, "movzwq 2(%%rbx), %%rdx", 0)				\
 	X(movzx8_64, "movzbq 1(%%rbx), %%rdx", 0)				\
 	X(movzx16_32, "movzwl 2(%%rbx), %%edx", 0)				\
 	X(movsx8_32, "movsbl 7(%%rbx), %%edx", 0)				\

@@ -440,10 +440,140 @@ static void coalesced(void)
 	vcpu_run_done(vcpu);
 }
 
+/*
+ * An instruction that comes again, at the same place: with other registers, as another one of the same
+ * length and as none at all; that is not to be completed; with flags that end with it.
+ */
+#define AGAIN	3
+
+static const struct again {
+	u8 code[12];
+	u8 len;
+	bool write;
+	u64 expect;		/* a store's data, or what a load of 0xf1f2f3f4f5f6f7f8 leaves in RAX */
+} again_ops[] = {
+	{ { 0x89, 0x37, 0xc3 }, 4, true, 0x55667788 },				/* mov %esi, (%rdi) */
+	{ { 0x89, 0x17, 0xc3 }, 4, true, 0xddeeff00 },				/* mov %edx, (%rdi) */
+	{ { 0x88, 0x37, 0xc3 }, 1, true, 0xff },				/* mov %dh, (%rdi) */
+	{ { 0x40, 0x88, 0x37, 0xc3 }, 1, true, 0x88 },				/* mov %sil, (%rdi) */
+	{ { 0x66, 0x89, 0x37, 0xc3 }, 2, true, 0x7788 },			/* mov %si, (%rdi) */
+	{ { 0x48, 0x89, 0x37, 0xc3 }, 8, true, 0x1122334455667788 },		/* mov %rsi, (%rdi) */
+	{ { 0xc6, 0x07, 0x5a, 0xc3 }, 1, true, 0x5a },				/* movb $0x5a, (%rdi) */
+	{ { 0x48, 0xc7, 0x07, 0xfe, 0xff, 0xff, 0xff, 0xc3 }, 8, true, -2ull },	/* movq $-2, (%rdi) */
+	{ { 0x67, 0x89, 0x37, 0xc3 }, 4, true, 0x55667788 },			/* mov %esi, (%edi) */
+	{ { 0x89, 0x35, 0xfa, 0xff, 0xff, 0x5f, 0xc3 }, 4, true, 0x55667788 },	/* mov %esi, DEV(%rip) */
+	{ { 0x8b, 0x07, 0xc3 }, 4, false, 0xf5f6f7f8 },				/* mov (%rdi), %eax */
+	{ { 0x66, 0x8b, 0x07, 0xc3 }, 2, false, 0x99aabbccddeef7f8 },		/* mov (%rdi), %ax */
+	{ { 0x8a, 0x07, 0xc3 }, 1, false, 0x99aabbccddeefff8 },			/* mov (%rdi), %al */
+	{ { 0x8a, 0x27, 0xc3 }, 1, false, 0x99aabbccddeef800 },			/* mov (%rdi), %ah */
+	{ { 0x48, 0x8b, 0x07, 0xc3 }, 8, false, 0xf1f2f3f4f5f6f7f8 },		/* mov (%rdi), %rax */
+	{ { 0x0f, 0xb7, 0x07, 0xc3 }, 2, false, 0xf7f8 },			/* movzwl (%rdi), %eax */
+	{ { 0x66, 0x0f, 0xb6, 0x07, 0xc3 }, 1, false, 0x99aabbccddee00f8 },	/* movzbw (%rdi), %ax */
+	{ { 0x0f, 0xbe, 0x07, 0xc3 }, 1, false, 0xfffffff8 },			/* movsbl (%rdi), %eax */
+};
+
+static u64 again_rax;
+
+static void again_guest(void)
+{
+	for (;;) {
+		u64 rdi = DEV, rsi = 0x1122334455667788, rdx = 0x99aabbccddeeff00;
+
+		again_rax = rdx;
+		asm volatile("call *%[code]\n"
+			     : "+a"(again_rax), "+D"(rdi), "+S"(rsi), "+d"(rdx) : [code] "r"(VM_TEST_GPA) : "memory");
+		GUEST_SYNC(0);
+	}
+}
+
+static void again_forms(struct vcpu *vcpu, u8 *mem)
+{
+	const struct again *op;
+	int i;
+
+	for (op = again_ops; op < again_ops + ARRAY_SIZE(again_ops); op++) {
+		memcpy(mem, op->code, sizeof(op->code));
+		for (i = 0; i < AGAIN; i++) {
+			expect_mmio(vcpu, DEV, op->len, op->write, op->write ? op->expect : 0xf1f2f3f4f5f6f7f8);
+			vcpu_run_sync(vcpu, 0);
+			if (!op->write)
+				CHECK_EQ(again_rax, op->expect);
+		}
+	}
+}
+
+/* Userspace has moved RIP: what it answers is for nobody. KVM completes the instruction all the same. */
+static void again_moved(struct vcpu *vcpu, u8 *mem)
+{
+	struct kvm_regs regs;
+	int i;
+
+	memcpy(mem, (u8[]){ 0x8b, 0x07, 0xc3 }, 3);
+	for (i = 0; i < AGAIN; i++) {
+		expect_mmio(vcpu, DEV, 4, false, 1);
+		regs = vcpu_regs(vcpu);
+		CHECK_EQ(regs.rip, VM_TEST_GPA);
+		regs.rip += 2;
+		vcpu_set_regs(vcpu, &regs);
+		vcpu_run_sync(vcpu, 0);
+		CHECK_EQ(again_rax, 0x99aabbccddeeff00);
+	}
+}
+
+/* It holds for one instruction. */
+static void again_rf(struct vcpu *vcpu, u8 *mem)
+{
+	struct kvm_regs regs;
+	int i;
+
+	memcpy(mem, (u8[]){ 0x90, 0x89, 0x37, 0xc3 }, 4);
+	for (i = 0; i < AGAIN; i++) {
+		expect_mmio(vcpu, DEV, 4, true, 0x55667788);
+		regs = vcpu_regs(vcpu);
+		CHECK_EQ(regs.rip, VM_TEST_GPA + 3);
+		regs.rip = VM_TEST_GPA + 1;
+		regs.rflags |= BIT(16);
+		vcpu_set_regs(vcpu, &regs);
+		expect_mmio(vcpu, DEV, 4, true, 0x55667788);
+		CHECK_EQ(vcpu_regs(vcpu).rflags & BIT(16), 0);
+		vcpu_run_sync(vcpu, 0);
+	}
+}
+
+/* In the last bytes of a page, where no other follows. */
+static void again_at_end(struct vcpu *vcpu, u8 *mem)
+{
+	struct kvm_regs regs = vcpu_regs(vcpu);
+	int i;
+
+	for (i = 2; i < 20; i++) {
+		memcpy(mem + PAGE - i, (u8[]){ 0x89, 0x37 }, 2);
+		regs.rip = VM_TEST_GPA + PAGE - i;
+		regs.rdi = DEV;
+		regs.rsi = i;
+		vcpu_set_regs(vcpu, &regs);
+		expect_mmio(vcpu, DEV, 4, true, i);
+		CHECK_EQ(vcpu_regs(vcpu).rip, regs.rip + 2);
+	}
+}
+
+static void again(void)
+{
+	struct vcpu *vcpu = vcpu_start(0, again_guest, 0, 0);
+	u8 *mem = vm_add_anon(vcpu->vm, VM_SLOT_TEST, 0, VM_TEST_GPA, PAGE);
+
+	again_forms(vcpu, mem);
+	if (test_is_corbel())
+		again_moved(vcpu, mem);
+	again_rf(vcpu, mem);
+	again_at_end(vcpu, mem);
+}
+
 static const struct test_case cases[] = {
 	{ "sizes", sizes },
 	{ "rip", rip },
 	{ "stack_pointer", stack_pointer },
+	{ "again", again },
 	{ "straddle", straddle },
 	{ "memory_edge", memory_edge },
 	{ "read_modify_write", read_modify_write },

@@ -50,6 +50,7 @@ void pfn_set_accessed(hfn_t hfn) { (void)hfn; }
 void pfn_set_dirty(hfn_t hfn) { (void)hfn; }
 
 bool pfn_resolve_fast(hva_t hva, bool write, bool want_write, struct pfn *pfn) { return false; }
+bool lapic_answers(struct vcpu *v, gpa_t gpa) { return false; }
 
 int pfn_resolve(hva_t hva, bool write, bool want_write, struct pfn *pfn)
 {
@@ -554,6 +555,117 @@ static void machine_status_word(void)
 	end();
 }
 
+static struct vcpu_exit on_device(gpa_t gpa)
+{
+	return (struct vcpu_exit){ .kind = EXIT_MISCONFIG, .fault = { .gpa = gpa, .access = FAULT_RSVD } };
+}
+
+static int slowly(struct vcpu_exit *exit)
+{
+	int idx = srcu_read_lock(&vm.srcu), ret = fault_exit(&vcpu, exit);
+
+	srcu_read_unlock(&vm.srcu, idx);
+	return ret;
+}
+
+/* Decoded, and a device marked in the tables. */
+static void decoded_once(gpa_t gpa)
+{
+	struct vcpu_exit exit = on_device(gpa);
+
+	vcpu.regs.gpr[GPR_RDI] = gpa;
+	EXPECT_EQ(slowly(&exit), RESUME);
+	vcpu.regs.rip = CODE;
+}
+
+static void with_interrupts_off(void)
+{
+	struct vcpu_exit exit = on_device(DEV + 0x800);
+
+	START(0x8b, 0x07);				/* mov (%rdi), %eax */
+	EXPECT(!mmio_move_fast(&vcpu, &exit) && !exit.fault.asked);
+	decoded_once(DEV + 0x800);
+	vcpu.regs.gpr[GPR_RAX] = ~0ul;
+	vcpu.regs.rflags |= X86_EFLAGS_RF;
+	vcpu.regs.shadow = SHADOW_STI;
+	EXPECT(mmio_move_fast(&vcpu, &exit));
+	EXPECT_EQ(vcpu.regs.gpr[GPR_RAX], 0x77777777);
+	EXPECT_EQ(vcpu.regs.rip, CODE + 2);
+	EXPECT_EQ(vcpu.regs.rflags, 2);
+	EXPECT_EQ(vcpu.regs.shadow, 0);
+	EXPECT_EQ(bus_accesses, 2);
+	end();
+}
+
+/* Asked once only: no device in the kernel hears of the access twice. */
+static void left_to_userspace(void)
+{
+	struct vcpu_exit exit = on_device(DEV + 0x10);
+
+	START(0x66, 0x8b, 0x07);			/* mov (%rdi), %ax */
+	decoded_once(DEV + 0x800);
+	vcpu.regs.gpr[GPR_RDI] = DEV + 0x10;
+	vcpu.regs.gpr[GPR_RAX] = ~0ul;
+	EXPECT(!mmio_move_fast(&vcpu, &exit));
+	EXPECT(exit.fault.asked);
+	EXPECT_EQ(vcpu.regs.rip, CODE);
+	EXPECT_EQ(slowly(&exit), TO_USER);
+	expect_mmio(DEV + 0x10, 2, false);
+	*(u16 *)shared.run.mmio.data = 0x1234;
+	EXPECT_EQ(again(), RESUME);
+	EXPECT_EQ(vcpu.regs.gpr[GPR_RAX], 0xffffffffffff1234);
+	EXPECT_EQ(vcpu.regs.rip, CODE + 3);
+	end();
+}
+
+static void expect_not_so_simple(struct vcpu_exit *exit)
+{
+	struct vcpu_regs was = vcpu.regs;
+
+	EXPECT(!mmio_move_fast(&vcpu, exit) && !exit->fault.asked);
+	EXPECT(!memcmp(&was, &vcpu.regs, sizeof(was)));
+	EXPECT_EQ(bus_accesses, 1);
+}
+
+static void not_so_simple(void)
+{
+	struct vcpu_exit exit = on_device(DEV + 0x800);
+
+	START(0x8b, 0x07);				/* mov (%rdi), %eax */
+	decoded_once(DEV + 0x800);
+	memory[CODE + 1] = 0x0f;			/* mov (%rdi), %ecx */
+	expect_not_so_simple(&exit);
+	memory[CODE + 1] = 0x07;
+	vcpu.regs.gpr[GPR_RDI] += 4;			/* it cannot be what has exited */
+	expect_not_so_simple(&exit);
+	vcpu.regs.gpr[GPR_RDI] += 0x7f9;		/* nor this */
+	exit.fault.gpa = DEV + 0xffd;
+	expect_not_so_simple(&exit);
+	exit.fault.gpa = DEV + 0x800;
+	vcpu.regs.gpr[GPR_RDI] = DEV + 0x800;
+	vcpu.regs.rflags |= X86_EFLAGS_TF;
+	expect_not_so_simple(&exit);
+	vcpu.regs.rflags = 2;
+	vcpu.regs.segs[SEG_SS].dpl = 3;
+	expect_not_so_simple(&exit);
+	vcpu.regs.segs[SEG_SS].dpl = 0;
+	vcpu.regs.segs[SEG_CS].l = 0;
+	expect_not_so_simple(&exit);
+	vcpu.regs.segs[SEG_CS].l = 1;
+	vcpu.events.entry.type = EVENT_IRQ; 		/* a push of its delivery has exited */
+	expect_not_so_simple(&exit);
+	vcpu.events.entry.type = EVENT_NONE;
+	exit.fault.access |= FAULT_WALK;
+	expect_not_so_simple(&exit);
+	exit.fault.access = FAULT_RSVD;
+	put(TABLES + 0x3000 + (CODE >> 12) * 8, 0);	/* the code has gone */
+	expect_not_so_simple(&exit);
+	put(TABLES + 0x3000 + (CODE >> 12) * 8, CODE | 7);
+	slot(2, 0, DEV, 4096, memory);			/* memory has come */
+	expect_not_so_simple(&exit);
+	end();
+}
+
 /* For counting instructions: callgrind's or perf's, not ours. */
 static void repeat(unsigned long n)
 {
@@ -591,6 +703,9 @@ int main(int argc, char **argv)
 		{ "length only", length_only },
 		{ "control and debug registers, for their handlers", control_registers },
 		{ "LMSW and SMSW", machine_status_word },
+		{ "a move with interrupts off", with_interrupts_off },
+		{ "a move that userspace is asked for", left_to_userspace },
+		{ "moves that only look like that", not_so_simple },
 	};
 
 	if (argc > 1) {

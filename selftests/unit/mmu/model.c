@@ -258,6 +258,11 @@ int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit, bool slot)
 	return RESUME;
 }
 
+int mmio_move_to_user(struct vcpu *vcpu)
+{
+	MODEL(false, "vCPU %d: nobody has looked at the device", vcpu->index);
+}
+
 /* --- A VM --- */
 
 const char *model_name(enum model_kind kind)

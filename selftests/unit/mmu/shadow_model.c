@@ -412,6 +412,11 @@ static void check_table_pages(gfn_t gfn)
 			check_page(sp);
 }
 
+int mmio_move_to_user(struct vcpu *vcpu)
+{
+	MODEL(false, "CPU %d: nobody has looked at the device", vcpu->index);
+}
+
 int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit, bool slot)
 {
 	struct cpu_model *c = &cpus[vcpu->index];

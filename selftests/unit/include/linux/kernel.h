@@ -26,6 +26,7 @@
 #define swap(a, b)	do { __typeof__(a) sw = (a); (a) = (b); (b) = sw; } while (0)
 #define upper_32_bits(n)	((u32)((n) >> 32))
 #define lower_32_bits(n)	((u32)(n))
+#define IS_ENABLED(option)	0	/* of those asked for none is set */
 #define BUILD_BUG_ON(c)	_Static_assert(!(c), #c)
 #define static_assert	_Static_assert
 #define memset_startat(obj, v, member)						\
