@@ -120,7 +120,7 @@ bool exit_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 		return exit->exception.vector == X86_TRAP_PF && shadow_fault_fast(vcpu, exit);
 	case EXIT_PAGE_FAULT:
 	case EXIT_MISCONFIG:
-		return exit->fault.access & FAULT_RSVD && mmio_move_fast(vcpu, exit);
+		return fault_fast(vcpu, exit);
 	case EXIT_INVLPG:
 		return invlpg_fast(vcpu, exit);
 	case EXIT_CR:

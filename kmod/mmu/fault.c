@@ -19,20 +19,36 @@ static bool walk_writes(const struct tdp_fault *f)
 	return f->walk && !tdp_fmt.dirty && slot_logged(f->slot) && f->pfn.writable;
 }
 
-static int resolve(struct vm *vm, struct tdp_fault *f)
+static int find_frame(struct vm *vm, struct tdp_fault *f)
 {
 	bool writable_slot = !(f->slot->flags & KVM_MEM_READONLY);
-	unsigned int more;
-	int ret;
 
 	f->hva = slot_hva(f->slot, f->gfn);
 	f->seq = notifier_seq(vm->mem.notifier);
-	ret = pfn_resolve(f->hva, f->write, writable_slot, &f->pfn);
-	if (!ret && walk_writes(f))
+	if (f->atomic)
+		return pfn_resolve_fast(f->hva, f->write, writable_slot, &f->pfn) ? 0 : -EAGAIN;
+	return pfn_resolve(f->hva, f->write, writable_slot, &f->pfn);
+}
+
+/* How large a page it is, and whether those behind it are at hand. */
+static void look_around(struct vm *vm, struct tdp_fault *f)
+{
+	unsigned int more;
+
+	if (walk_writes(f))
 		f->write = true;
-	more = ret || !f->pfn.page || vm->mmu.shadow ? 0 : tdp_maps_more(vm, f);
+	f->host_level = pfn_host_level(vm->mm, f->hva);
+	more = f->pfn.page ? tdp_maps_more(f) : 0;
 	if (more)
 		f->nr_more = pfn_resolve_more(f->hva + PAGE_SIZE, more, f->more);
+}
+
+static int resolve(struct vm *vm, struct tdp_fault *f)
+{
+	int ret = find_frame(vm, f);
+
+	if (!ret && !vm->mmu.shadow)
+		look_around(vm, f);
 	return ret;
 }
 
@@ -87,10 +103,8 @@ static int fault_resolve(struct vcpu *vcpu, struct vcpu_exit *exit, struct tdp_f
 	hpa_t own;
 	int ret;
 
-	if (f->slot && tdp_fast_fault(vcpu, f)) {
-		vcpu->stats.pf_fixed++;
+	if (f->slot && tdp_fast_fault(vcpu, f))
 		return RESUME;
-	}
 	ret = tdp_topup(vcpu);
 	if (ret)
 		return ret;
@@ -102,25 +116,69 @@ static int fault_resolve(struct vcpu *vcpu, struct vcpu_exit *exit, struct tdp_f
 	return tdp_mark_mmio(vcpu, f) ? emulate_mmio(vcpu, exit, false) : RESUME;
 }
 
-int fault_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+static void fault_begin(struct vcpu *vcpu, const struct vcpu_exit *exit, struct tdp_fault *f)
 {
-	struct vm *vm = vcpu->vm;
 	u32 access = exit->fault.access;
-	struct tdp_fault f = {
+
+	*f = (struct tdp_fault){
 		.gfn	= exit->fault.gpa >> PAGE_SHIFT,
 		.write	= access & FAULT_WRITE,
 		.exec	= access & FAULT_FETCH,
 		.walk	= access & FAULT_WALK,
+		.slots	= slots_current(vcpu->vm),
 	};
+	f->slot = slots_find_cached(vcpu, f->slots, f->gfn);
+}
+
+static bool forbidden(const struct tdp_fault *f)
+{
+	return f->slot && f->write && f->slot->flags & KVM_MEM_READONLY;
+}
+
+/* Memory that the host has at hand. */
+static bool map_fast(struct vcpu *vcpu, const struct vcpu_exit *exit)
+{
+	struct tdp_fault f;
+	bool done;
+
+	fault_begin(vcpu, exit, &f);
+	if (!f.slot || forbidden(&f))
+		return false;
+	if (tdp_fast_fault(vcpu, &f))
+		return true;
+	f.atomic = true;
+	done = tdp_has_tables(vcpu) && !resolve(vcpu->vm, &f) && tdp_map(vcpu, &f);
+	vcpu->stats.pf_fixed += done;
+	return done;
+}
+
+bool fault_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	struct srcu_struct *srcu = &vcpu->vm->srcu;
+	bool done;
+	int idx;
+
+	/* Where spinlocks sleep, interrupts have to be on. */
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) || trace_corbel_page_fault_enabled())
+		return false;
+	idx = srcu_read_lock(srcu);
+	done = exit->fault.access & FAULT_RSVD ? mmio_move_fast(vcpu, exit) : map_fast(vcpu, exit);
+	srcu_read_unlock(srcu, idx);
+	return done;
+}
+
+int fault_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	u32 access = exit->fault.access;
+	struct tdp_fault f;
 
 	if (exit->fault.asked)
 		return mmio_move_to_user(vcpu);
 	trace_corbel_page_fault(vcpu->id, rip_get(vcpu), exit->fault.gpa, access);
-	if ((exit->kind == EXIT_MISCONFIG || access & FAULT_RSVD) && tdp_is_mmio(vm, f.gfn))
+	if ((exit->kind == EXIT_MISCONFIG || access & FAULT_RSVD) && tdp_is_mmio(vcpu->vm, exit->fault.gpa >> PAGE_SHIFT))
 		return emulate_mmio(vcpu, exit, false);
-	f.slots = slots_current(vm);
-	f.slot = slots_find_cached(vcpu, f.slots, f.gfn);
-	if (f.slot && f.write && f.slot->flags & KVM_MEM_READONLY)
+	fault_begin(vcpu, exit, &f);
+	if (forbidden(&f))
 		return emulate_mmio(vcpu, exit, true);
 	return fault_resolve(vcpu, exit, &f);
 }

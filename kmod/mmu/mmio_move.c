@@ -186,21 +186,15 @@ int mmio_move_to_user(struct vcpu *vcpu)
 bool mmio_move_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	struct emulation *em = vcpu->mmu.emulation;
-	enum mmio_move how = MOVE_ELSE;
-	int idx;
+	enum mmio_move how;
 
-	if (IS_ENABLED(CONFIG_PREEMPT_RT) || !em->move.bytes ||
-	    vcpu->events.entry.type != EVENT_NONE || lapic_answers(vcpu, exit->fault.gpa) ||
-	    trace_corbel_page_fault_enabled())
+	if (!em->move.bytes || vcpu->events.entry.type != EVENT_NONE || lapic_answers(vcpu, exit->fault.gpa) ||
+	    !tdp_is_mmio(vcpu->vm, exit->fault.gpa >> PAGE_SHIFT))
 		return false;
-	idx = srcu_read_lock(&vcpu->vm->srcu);
-	if (tdp_is_mmio(vcpu->vm, exit->fault.gpa >> PAGE_SHIFT)) {
-		emulate_set_hint(em, exit, false);
-		pagefault_disable();
-		how = mmio_move(em);
-		pagefault_enable();
-	}
-	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	emulate_set_hint(em, exit, false);
+	pagefault_disable();
+	how = mmio_move(em);
+	pagefault_enable();
 	vcpu->stats.pf_mmio += how != MOVE_ELSE;
 	exit->fault.asked = how == MOVE_USER;
 	return how == MOVE_DONE;

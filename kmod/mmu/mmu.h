@@ -112,6 +112,8 @@ void mmu_set_noncoherent(struct vm *vm, bool noncoherent);
 /* Exit handlers: fault.c */
 /* EXIT_PAGE_FAULT, EXIT_MISCONFIG */
 int fault_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
+/** fault_fast() - with interrupts off. Return: done, the guest can go on at once */
+bool fault_fast(struct vcpu *vcpu, struct vcpu_exit *exit);
 int pml_full_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 /** invlpg_fast() - with interrupts off. Return: done, the guest can go on at once */
 bool invlpg_fast(struct vcpu *vcpu, struct vcpu_exit *exit);
@@ -151,7 +153,7 @@ int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit, bool slot);
 
 /**
  * mmio_move_fast() - do a MOV to or from a device in the kernel with interrupts off, after an exit with
- * FAULT_RSVD. Return: done
+ * FAULT_RSVD. Context: vm->srcu held for reading. Return: done
  */
 bool mmio_move_fast(struct vcpu *vcpu, struct vcpu_exit *exit);
 

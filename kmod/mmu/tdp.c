@@ -44,6 +44,11 @@ static void count_leaves(struct vm *vm, int level, s64 n)
 	atomic64_add(n, (atomic64_t *)&vm->stats.pages[level - 1]);
 }
 
+static u64 *entry_of(u64 *table, gfn_t gfn, int level)
+{
+	return &table[gfn >> (level - 1) * 9 & (ENTRIES - 1)];
+}
+
 static u64 table_entry(u64 *table)
 {
 	return tdp_fmt.table | __sme_set(__pa(table));
@@ -86,6 +91,11 @@ int tdp_topup(struct vcpu *vcpu)
 	return 0;
 }
 
+bool tdp_has_tables(const struct vcpu *vcpu)
+{
+	return vcpu->mmu.nr_tables >= caps.tdp_levels - 1;
+}
+
 /*
  * Put a prepared table in the place of it->entry. Afterwards it->entry is what is there, ours or
  * not.
@@ -121,7 +131,7 @@ static u64 child_entry(u64 entry, int child_level, unsigned int index)
  * No flush: both map the same, and whoever wants more permission faults and drops the old
  * translation.
  */
-static void split_leaf(struct vcpu *vcpu, struct iter *it)
+static void split_leaf(struct vcpu *vcpu, struct iter *it, gfn_t gfn)
 {
 	u64 *table = cached_table(vcpu);
 	int level = it->level;
@@ -130,7 +140,7 @@ static void split_leaf(struct vcpu *vcpu, struct iter *it)
 	for (i = 0; i < ENTRIES; i++)
 		table[i] = child_entry(it->entry, level - 1, i);
 	if (link_table(vcpu, it, table)) {
-		trace_corbel_split(vcpu->id, it->gfn, level);
+		trace_corbel_split(vcpu->id, gfn & ~(level_pages(level) - 1), level);
 		count_leaves(vcpu->vm, level, -1);
 		count_leaves(vcpu->vm, level - 1, ENTRIES);
 	} else {
@@ -150,17 +160,20 @@ static bool entry_allows(u64 entry, int level, const struct tdp_fault *f)
  */
 static void walk_down(struct vcpu *vcpu, struct iter *it, const struct tdp_fault *f, int goal)
 {
-	struct vm *vm = vcpu->vm;
+	u64 *table = vcpu->vm->mmu.root_table;
 
-	for_each_entry(it, vm->mmu.root_table, caps.tdp_levels, f->gfn, f->gfn + 1, 1) {
+	for (it->level = caps.tdp_levels; ; it->level--) {
+		it->ptr = entry_of(table, f->gfn, it->level);
+		it->entry = READ_ONCE(*it->ptr);
 		while (!entry_is_table(it->entry, it->level)) {
 			if (it->level <= goal || entry_allows(it->entry, it->level, f))
 				return;
 			if (entry_present(it->entry))
-				split_leaf(vcpu, it);
+				split_leaf(vcpu, it, f->gfn);
 			else
 				link_table(vcpu, it, cached_table(vcpu));
 		}
+		table = entry_table(it->entry);
 	}
 }
 
@@ -179,7 +192,7 @@ static int goal_level(struct vm *vm, const struct tdp_fault *f)
 
 	if (!f->slot || slot_logged(f->slot) || (f->exec && vm->mmu.nx_huge_pages))
 		return 1;
-	level = min_t(int, pfn_host_level(vm->mm, f->hva), caps.tdp_max_level);
+	level = min_t(int, f->host_level, caps.tdp_max_level);
 	while (level > 1 && !slot_fits(f->slot, f->gfn, level))
 		level--;
 	return level;
@@ -219,7 +232,7 @@ static bool install(struct vcpu *vcpu, struct iter *it, const struct tdp_fault *
 		return true;
 	if (entry_present(old) && entry_addr(old) != entry_addr(new)) {
 		/* Device memory that moved without a word to the notifier. */
-		if (try_cmpxchg64(it->ptr, &old, 0)) {
+		if (!f->atomic && try_cmpxchg64(it->ptr, &old, 0)) {
 			leaf_gone(vm, old, it->level);
 			tlb_flush_vm(vm);
 		}
@@ -248,12 +261,11 @@ bool fault_stale(struct vm *vm, const struct tdp_fault *f)
  * Up to the end of an aligned group of pages, if the log does not want to hear of each, the host
  * has no larger page, and dirty bits tell later which of them were written.
  */
-unsigned int tdp_maps_more(struct vm *vm, const struct tdp_fault *f)
+unsigned int tdp_maps_more(const struct tdp_fault *f)
 {
 	u64 left = f->slot->gfn + f->slot->npages - f->gfn - 1;
 
-	if (!tdp_fmt.dirty || slot_logged(f->slot) || f->slot->flags & KVM_MEM_READONLY ||
-	    pfn_host_level(vm->mm, f->hva) > 1)
+	if (!tdp_fmt.dirty || slot_logged(f->slot) || f->slot->flags & KVM_MEM_READONLY || f->host_level > 1)
 		return 0;
 	return min_t(u64, left, PFN_MORE - (f->gfn & PFN_MORE));
 }
@@ -279,7 +291,10 @@ bool tdp_map(struct vcpu *vcpu, const struct tdp_fault *f)
 	struct iter it;
 	bool done = false;
 
-	read_lock(&vm->mmu_lock);
+	if (!f->atomic)
+		read_lock(&vm->mmu_lock);
+	else if (!read_trylock(&vm->mmu_lock))
+		return false;
 	if (!fault_stale(vm, f)) {
 		walk_down(vcpu, &it, f, goal_level(vm, f));
 		done = install(vcpu, &it, f);
@@ -316,7 +331,7 @@ static int lookup(struct vm *vm, gfn_t gfn, u64 **ptr, u64 *entry)
 	int level;
 
 	for (level = caps.tdp_levels; ; level--) {
-		*ptr = &table[gfn >> (level - 1) * 9 & (ENTRIES - 1)];
+		*ptr = entry_of(table, gfn, level);
 		*entry = READ_ONCE(**ptr);
 		if (!entry_is_table(*entry, level))
 			return level;
@@ -353,8 +368,10 @@ bool tdp_fast_fault(struct vcpu *vcpu, const struct tdp_fault *f)
 	    entry & ENTRY_WRITABLE)
 		fixed = try_cmpxchg64(ptr, &entry, entry | tdp_fmt.write | tdp_fmt.dirty);
 	rcu_read_unlock();
-	if (fixed)
+	if (fixed) {
 		slots_mark_dirty(vcpu, f->gfn);
+		vcpu->stats.pf_fixed++;
+	}
 	return fixed;
 }
 

@@ -20,12 +20,14 @@ struct tdp_fault {
 	gfn_t gfn;
 	bool write, exec;
 	bool walk;			/* hit on the way through the guest's own tables */
+	bool atomic;			/* interrupts are off: nobody can be waited for */
 	/* snapshot used: installing checks that it is still current */
 	const struct slots *slots;
 	struct slot *slot;		/* NULL: MMIO or the APIC page */
 	hva_t hva;
 	unsigned long seq;
 	struct pfn pfn;
+	int host_level;			/* of the host's page at hva, since seq */
 	unsigned int nr_more;		/* pages behind this one, to be mapped by the way */
 	hfn_t more[PFN_MORE];
 };
@@ -42,9 +44,12 @@ bool slot_fits(const struct slot *slot, gfn_t gfn, int level);
 
 /** tdp_fast_fault() - make a logged entry writable without a lock. vm->srcu held. */
 bool tdp_fast_fault(struct vcpu *vcpu, const struct tdp_fault *fault);
-/** tdp_maps_more() - how many pages behind @f->gfn would tdp_map() take? After @f->hva is known. */
-unsigned int tdp_maps_more(struct vm *vm, const struct tdp_fault *f);
-/** tdp_map() - install f->pfn. Sleeps not. Return: done; false: something changed meanwhile, retry */
+/** tdp_maps_more() - how many pages behind @f->gfn would tdp_map() take? After @f->host_level is known. */
+unsigned int tdp_maps_more(const struct tdp_fault *f);
+/**
+ * tdp_map() - install f->pfn. Sleeps not. With f->atomic there must be tables enough: tdp_has_tables()
+ * Return: done; false: something changed meanwhile, retry, or f->atomic does not allow it
+ */
 bool tdp_map(struct vcpu *vcpu, const struct tdp_fault *fault);
 /** tdp_mark_mmio() - remember that there is no memory. Return: as tdp_map() */
 bool tdp_mark_mmio(struct vcpu *vcpu, const struct tdp_fault *fault);
@@ -52,6 +57,8 @@ bool tdp_mark_mmio(struct vcpu *vcpu, const struct tdp_fault *fault);
 bool tdp_is_mmio(struct vm *vm, gfn_t gfn);
 /** tdp_topup() - fill the vCPU's table cache. Return: 0 or -ENOMEM */
 int tdp_topup(struct vcpu *vcpu);
+/** tdp_has_tables() - are there as many as one fault may need? */
+bool tdp_has_tables(const struct vcpu *vcpu);
 
 /* Work on ranges of gfns: mmu.h */
 void tdp_zap(struct vm *vm, gfn_t start, gfn_t end, bool may_yield);

@@ -412,6 +412,11 @@ static void check_table_pages(gfn_t gfn)
 			check_page(sp);
 }
 
+bool mmio_move_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	MODEL(false, "CPU %d: a fault of nested paging", vcpu->index);
+}
+
 int mmio_move_to_user(struct vcpu *vcpu)
 {
 	MODEL(false, "CPU %d: nobody has looked at the device", vcpu->index);
@@ -474,7 +479,7 @@ static bool walked(const struct cpu_model *c)
 }
 
 /* With interrupts off: an exception is put where the next entry finds it. */
-static bool fault_fast(int cpu, struct vcpu_exit *exit)
+static bool fault_at_once(int cpu, struct vcpu_exit *exit)
 {
 	struct event *event = &vcpus[cpu].events.entry;
 	struct cpu_model *c = &cpus[cpu];
@@ -517,7 +522,7 @@ static void run_fault(int cpu, gva_t gva, struct access a, u32 error, const void
 	model_stats.faults++;
 	depth++;
 	idx = srcu_read_lock(&vm.srcu);
-	ret = rnd(2) && fault_fast(cpu, &exit) ? RESUME : shadow_fault(&vcpus[cpu], &exit);
+	ret = rnd(2) && fault_at_once(cpu, &exit) ? RESUME : shadow_fault(&vcpus[cpu], &exit);
 	MODEL(ret == RESUME, "fault at %lx: %d", gva, ret);
 	note_walk(cpu);
 	srcu_read_unlock(&vm.srcu, idx);

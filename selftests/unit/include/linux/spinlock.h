@@ -45,6 +45,14 @@ static inline void write_lock(rwlock_t *l)
 	l->writer = 1;
 }
 
+static inline bool read_trylock(rwlock_t *l)
+{
+	if (l->writer)
+		return false;
+	read_lock(l);
+	return true;
+}
+
 static inline bool write_trylock(rwlock_t *l)
 {
 	if (l->writer || l->readers)
