@@ -43,6 +43,7 @@ enum msr_flags {
 	OPEN_READ	= 1 << 7,	/* the guest reads, or writes, without an exit */
 	OPEN_WRITE	= 1 << 8,
 	OPEN		= OPEN_READ | OPEN_WRITE,
+	QUICK_SET	= 1 << 9,	/* .set may be called with interrupts off */
 };
 
 /* A register, or a range whose values follow each other; without KEPT and hooks a constant. */
@@ -193,7 +194,6 @@ static int feat_ctl_check(struct vcpu *vcpu, u32 msr, u64 val, bool host)
 
 /* Memory types: a bit per type. */
 #define TYPES_MTRR	0x73		/* UC, WC, WT, WP, WB */
-#define TYPES_PAT	0xf3		/* and UC- */
 
 static bool type_valid(u8 type, u32 types)
 {
@@ -226,9 +226,17 @@ static int mtrr_check(struct vcpu *vcpu, u32 msr, u64 val, bool host)
 	return !(val & reserved) && type_valid(val, TYPES_MTRR) ? 0 : -EINVAL;
 }
 
+/* Of eight types at once: 2 and 3 are none, nor are 8 and above. UC- is one here. */
+static bool pat_valid(u64 val)
+{
+	const u64 each = ~0ull / 0xff;
+
+	return !(val & each * 0xf8) && !(val & each * 2 & ~(val >> 1));
+}
+
 static int pat_set(struct vcpu *vcpu, u32 msr, u64 val, bool host)
 {
-	int err = types_valid(val, TYPES_PAT) ? backend.msr_set(vcpu, msr, val) : -EINVAL;
+	int err = pat_valid(val) ? backend.msr_set(vcpu, msr, val) : -EINVAL;
 
 	if (err && err != -ENOENT)
 		return err;
@@ -270,12 +278,12 @@ static const struct msr_row rows[] = {
 	HARDWARE(MSR_KERNEL_GS_BASE, LISTED | OPEN | CANONICAL),
 	{ ONE(MSR_TSC_AUX), LISTED | BACKEND, .needs = F(RDTSCP) | F(RDPID),
 	  .reserved = ~0xffffffffull },
-	{ ONE(MSR_IA32_CR_PAT), LISTED, KEPT(pat), .set = pat_set },
+	{ ONE(MSR_IA32_CR_PAT), LISTED | QUICK_SET, KEPT(pat), .set = pat_set },
 	{ ONE(MSR_EFER), .get = live_get, .set = live_set },
 	{ ONE(MSR_IA32_APICBASE), .get = live_get, .set = live_set },
 	{ ONE(MSR_IA32_FEAT_CTL), LISTED, KEPT(feat_ctl), .check = feat_ctl_check,
 	  .reserved = ~(u64)FEAT_CTL_LOCKED },	/* nothing it could enable is offered */
-	{ ONE(MSR_IA32_TSC_ADJUST), LISTED, KEPT(tsc_adjust), .set = live_set },
+	{ ONE(MSR_IA32_TSC_ADJUST), LISTED | QUICK_SET, KEPT(tsc_adjust), .set = live_set },
 	{ ONE(MSR_IA32_TSC_DEADLINE), LISTED, .get = live_get, .set = live_set },
 	{ ONE(MSR_IA32_MISC_ENABLE), LISTED, KEPT(misc_enable), .set = misc_enable_set },
 	{ ONE(MSR_IA32_POWER_CTL), LISTED, KEPT(power_ctl) },
@@ -628,12 +636,12 @@ bool msr_read_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 	return true;
 }
 
-/* What is only kept, and what its hook can do with interrupts off. */
+/* What is only kept, and what its hook does in no time. */
 static bool store_fast(struct vcpu *vcpu, u32 msr, u64 val)
 {
 	const struct msr_row *row = find_plain(msr, BACKEND | READ_ONLY | USER_WRITES | LOST | CANONICAL);
 
-	if (!row || !row->where || row->check || (row->set && msr != MSR_IA32_TSC_ADJUST) ||
+	if (!row || !row->where || row->check || (row->set && !(row->flags & QUICK_SET)) ||
 	    val & (row->ignored | row->reserved) || msr_filter_present(vcpu))
 		return false;
 	return !store(vcpu, row, msr, val, false);

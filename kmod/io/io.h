@@ -15,7 +15,7 @@ enum bus_space { BUS_MMIO, BUS_PIO, NR_BUS_SPACES };
 
 struct bus;		/* sorted array of ranges; replaced under vm->irq_lock, read under SRCU */
 
-#define BUS_PORTS	32	/* in a group of ports that bus_has_port() tells from others */
+#define BUS_PORTS	8	/* in a group of ports that bus_has_port() tells from others */
 
 struct vm_io {
 	struct bus __rcu *bus[NR_BUS_SPACES];

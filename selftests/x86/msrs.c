@@ -107,6 +107,22 @@ static void host_rejects(void)
 	CHECK_EQ(bad, 0);
 }
 
+/* Each memory type, in each place. */
+static void pat_types(void)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(VM_IRQCHIP), 0);
+	const u32 types = BIT(0) | BIT(1) | BIT(4) | BIT(5) | BIT(6) | BIT(7);
+	u64 type, i;
+
+	for (i = 0; i < 8; i++) {
+		for (type = 0; type < 256; type++) {
+			u64 val = (0x0707070707070707 & ~(0xffull << i * 8)) | type << i * 8;
+
+			CHECK_EQ(vcpu_try_set_msr(vcpu, MSR_PAT, val), type < 8 && types & BIT(type));
+		}
+	}
+}
+
 static void guest_rejects_code(void)
 {
 	u64 i, value;
@@ -457,6 +473,7 @@ static const struct test_case cases[] = {
 	{ "list_contents", list_contents },
 	{ "partial", partial },
 	{ "host_rejects", host_rejects },
+	{ "pat_types", pat_types },
 	{ "guest_rejects", guest_rejects },
 	{ "guest_values", guest_values },
 	{ "mtrr", mtrr },
