@@ -262,7 +262,6 @@ static u64 rip_after(struct vcpu *vcpu, unsigned int len)
 int vcpu_skip_insn(struct vcpu *vcpu)
 {
 	unsigned int len = vcpu->exit.insn_len;
-	u64 shadow;
 
 	if (unlikely(!len)) {
 		len = emulate_insn_len(vcpu);
@@ -270,9 +269,7 @@ int vcpu_skip_insn(struct vcpu *vcpu)
 			return inject_ud(vcpu);
 	}
 	rip_set(vcpu, rip_after(vcpu, len));
-	shadow = shadow_get(vcpu);
-	if (unlikely(shadow & (SHADOW_STI | SHADOW_MOV_SS)))
-		shadow_set(vcpu, shadow & ~(u64)(SHADOW_STI | SHADOW_MOV_SS));
+	shadow_end(vcpu);
 	if (unlikely(rflags_get(vcpu) & X86_EFLAGS_TF))
 		return debug_step_done(vcpu);
 	return RESUME;

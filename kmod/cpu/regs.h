@@ -125,6 +125,15 @@ static inline bool regs_paging(struct vcpu *vcpu)
 	return vcpu->regs.cr0 & X86_CR0_PG;
 }
 
+/** shadow_end() - an instruction is done, and with it what STI or MOV SS before it had put off */
+static inline void shadow_end(struct vcpu *vcpu)
+{
+	u64 shadow = shadow_get(vcpu);
+
+	if (unlikely(shadow & (SHADOW_STI | SHADOW_MOV_SS)))
+		shadow_set(vcpu, shadow & ~(u64)(SHADOW_STI | SHADOW_MOV_SS));
+}
+
 /**
  * vcpu_skip_insn() - advance RIP past the instruction that exited
  *

@@ -77,13 +77,12 @@ static gva_t operand(struct vcpu *vcpu, const struct emul_decoded *d)
 
 static void move_past(struct vcpu *vcpu, unsigned int len)
 {
-	u64 flags = rflags_get(vcpu), shadow = shadow_get(vcpu);
+	u64 flags = rflags_get(vcpu);
 
 	rip_set(vcpu, rip_get(vcpu) + len);
 	if (unlikely(flags & X86_EFLAGS_RF))
 		rflags_set(vcpu, flags & ~(u64)X86_EFLAGS_RF);
-	if (unlikely(shadow & (SHADOW_STI | SHADOW_MOV_SS)))
-		shadow_set(vcpu, shadow & ~(u64)(SHADOW_STI | SHADOW_MOV_SS));
+	shadow_end(vcpu);
 	vcpu->stats.insn_emulated++;
 }
 
