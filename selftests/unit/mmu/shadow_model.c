@@ -390,7 +390,7 @@ int inject_page_fault(struct vcpu *vcpu, gva_t cr2, u32 error)
 	return RESUME;
 }
 
-static bool is_table(gfn_t gfn)
+bool model_is_table(gfn_t gfn)
 {
 	struct shadow_page *sp;
 
@@ -432,7 +432,7 @@ int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit, bool slot)
 		return RESUME;
 	}
 	MODEL(c->access.type == ACCESS_WRITE && exit->fault.access & FAULT_WRITE, "not a write");
-	MODEL(is_table(gpa >> PAGE_SHIFT) || !c->walk.w, "gpa %llx: emulated for nothing", gpa);
+	MODEL(model_is_table(gpa >> PAGE_SHIFT) || !c->walk.w, "gpa %llx: emulated for nothing", gpa);
 	model_stats.emulated++;
 	MODEL(!guest_write(vcpu, gpa, c->data, c->len), "no write at %llx", gpa);
 	store(index, offset_in_page(gpa), c->data, c->len);

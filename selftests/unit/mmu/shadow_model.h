@@ -44,6 +44,7 @@ enum result model_access(int cpu, gva_t gva, struct access access, const void *d
 			 unsigned int len);
 /* The walk of the fault that the CPU has, for model_in_fault. */
 const struct guest_walk *model_walk(int cpu);
+bool model_is_table(gfn_t gfn);		/* are there shadow pages made from it? */
 /* What hardware may do at any time. */
 void model_speculate(int cpu, gva_t gva);
 

@@ -148,6 +148,7 @@ void guest_update(int cpu, const struct corbel_mmu_update *updates, unsigned int
 	unsigned int i;
 	long done;
 
+	MODEL(!model_is_table(UPDATES), "the list of updates is a table");
 	for (i = 0; i < n; i++) {
 		set(UPDATES, 2 * i, updates[i].gpa);
 		set(UPDATES, 2 * i + 1, updates[i].value);
