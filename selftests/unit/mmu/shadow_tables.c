@@ -153,6 +153,7 @@ void guest_update(int cpu, const struct corbel_mmu_update *updates, unsigned int
 		set(UPDATES, 2 * i, updates[i].gpa);
 		set(UPDATES, 2 * i + 1, updates[i].value);
 	}
+	model_others(cpu);
 	updating = updates;
 	before = NULL;
 	shim_user_written = written;
@@ -162,6 +163,7 @@ void guest_update(int cpu, const struct corbel_mmu_update *updates, unsigned int
 		done = pvmmu_update(&vcpus[cpu], (gpa_t)UPDATES << PAGE_SHIFT, n, flags, gva);
 	shim_user_written = NULL;
 	srcu_read_unlock(&vm.srcu, idx);
+	model_others_done();
 	MODEL(done == n, "%ld of %u updates are done", done, n);
 	model_stats.updates += n;
 	if (flags & CORBEL_MMU_FLUSH)
