@@ -269,7 +269,7 @@ int vcpu_skip_insn(struct vcpu *vcpu)
 			return inject_ud(vcpu);
 	}
 	rip_set(vcpu, rip_after(vcpu, len));
-	shadow_end(vcpu);
+	shadow_lift(vcpu);
 	if (unlikely(rflags_get(vcpu) & X86_EFLAGS_TF))
 		return debug_step_done(vcpu);
 	return RESUME;

@@ -125,8 +125,8 @@ static inline bool regs_paging(struct vcpu *vcpu)
 	return vcpu->regs.cr0 & X86_CR0_PG;
 }
 
-/** shadow_end() - an instruction is done, and with it what STI or MOV SS before it had put off */
-static inline void shadow_end(struct vcpu *vcpu)
+/** shadow_lift() - an instruction is done, and with it what STI or MOV SS before it had put off */
+static inline void shadow_lift(struct vcpu *vcpu)
 {
 	u64 shadow = shadow_get(vcpu);
 

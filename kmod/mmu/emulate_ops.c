@@ -173,9 +173,7 @@ static int phys(struct emulation *em, gpa_t gpa, u8 *buf, unsigned int len, bool
 		return EMUL_CONTINUE;
 	if (exited_on_device(&em->hint, gpa) || !slots_hva(vm, gpa, write))
 		return mmio(em, gpa, buf, len, write);
-	ret = write ? guest_write(em->vcpu, gpa, buf, len) : guest_read(vm, gpa, buf, len);
-	if (write)
-		mmu_written(em->vcpu, gpa, len);
+	ret = write ? mmu_write(em->vcpu, gpa, buf, len) : guest_read(vm, gpa, buf, len);
 	return ret ? host_error(em, -EFAULT) : EMUL_CONTINUE;
 }
 
@@ -265,11 +263,9 @@ static int op_exchange(struct emul *e, u64 linear, const void *old, const void *
 		return op_write(e, linear, new, len, 0);
 	memcpy(&expect, old, len);
 	memcpy(&value, new, len);
-	r = guest_cmpxchg(vcpu, span.gpa[0], &expect, value, len);
+	r = mmu_cmpxchg(vcpu, span.gpa[0], &expect, value, len);
 	if (r < 0)
 		return host_error(to_em(e), r);
-	if (!r)
-		mmu_written(to_em(e)->vcpu, span.gpa[0], len);
 	return r ? EMUL_RETRY : EMUL_CONTINUE;
 }
 

@@ -82,7 +82,7 @@ static void move_past(struct vcpu *vcpu, unsigned int len)
 	rip_set(vcpu, rip_get(vcpu) + len);
 	if (unlikely(flags & X86_EFLAGS_RF))
 		rflags_set(vcpu, flags & ~(u64)X86_EFLAGS_RF);
-	shadow_end(vcpu);
+	shadow_lift(vcpu);
 	vcpu->stats.insn_emulated++;
 }
 

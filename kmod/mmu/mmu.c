@@ -223,10 +223,31 @@ void mmu_flush_addr(struct vcpu *vcpu, gva_t gva)
 	backend.tlb_flush(vcpu, all ? TLB_GUEST : TLB_GUEST_ADDR, gva);
 }
 
-void mmu_written(struct vcpu *vcpu, gpa_t gpa, unsigned int len)
+int mmu_write(struct vcpu *vcpu, gpa_t gpa, const void *buf, unsigned int len)
 {
-	if (vcpu->vm->mmu.shadow)
+	int ret;
+
+	if (!vcpu->vm->mmu.shadow)
+		return guest_write(vcpu, gpa, buf, len);
+	shadow_write_start(vcpu, gpa);
+	ret = guest_write(vcpu, gpa, buf, len);
+	shadow_written(vcpu, gpa, len);		/* a part of it at least, perhaps */
+	shadow_write_end(vcpu);
+	return ret;
+}
+
+int mmu_cmpxchg(struct vcpu *vcpu, gpa_t gpa, u64 *old, u64 new, unsigned int len)
+{
+	int ret;
+
+	if (!vcpu->vm->mmu.shadow)
+		return guest_cmpxchg(vcpu, gpa, old, new, len);
+	shadow_write_start(vcpu, gpa);
+	ret = guest_cmpxchg(vcpu, gpa, old, new, len);
+	if (!ret)
 		shadow_written(vcpu, gpa, len);
+	shadow_write_end(vcpu);
+	return ret;
 }
 
 /* The two ways to translate, towards the room of memory. */

@@ -31,6 +31,7 @@ struct vm_mmu {
 #define MMU_CACHE_TABLES	5	/* at most one fault's need: a table on each level */
 
 #define MMU_SPARES	4	/* shadow pages of one fault, or roots */
+#define MMU_WRITES	16	/* entries of tables that are written for the guest at a time */
 
 struct vcpu_mmu {
 	hpa_t root;	/* what backend enter() loads: EPTP/nCR3 base address, no flag bits */
@@ -42,6 +43,9 @@ struct vcpu_mmu {
 	unsigned int nr_spares;
 	u64 *pae_root;			/* PDPTEs of the shadow, below 4 GiB */
 	struct emulation *emulation;	/* emulate.c */
+	/* pages written for the guest now, whose tables are not followed yet: shadow_write_start() */
+	unsigned int nr_writes;
+	gfn_t writes[MMU_WRITES];
 };
 
 struct guest_fault {		/* an exception that a guest page walk or access raised */
@@ -79,8 +83,12 @@ void mmu_flush_guest(struct vcpu *vcpu);
 /** mmu_flush_addr() - the same for one address: INVLPG */
 void mmu_flush_addr(struct vcpu *vcpu, gva_t gva);
 
-/** mmu_written() - bytes of memory were written on behalf of the guest. Context: vm->srcu held */
-void mmu_written(struct vcpu *vcpu, gpa_t gpa, unsigned int len);
+/**
+ * mmu_write(), mmu_cmpxchg() - guest_write(), guest_cmpxchg() for an instruction: there may be tables,
+ * which are followed. Within a page
+ */
+int mmu_write(struct vcpu *vcpu, gpa_t gpa, const void *buf, unsigned int len);
+int mmu_cmpxchg(struct vcpu *vcpu, gpa_t gpa, u64 *old, u64 new, unsigned int len);
 
 /*
  * Work on ranges of gfns. All but mmu_log_rearm() take mmu_lock themselves and have flushed what

@@ -16,7 +16,7 @@
 #include "mmu/pvmmu.h"
 #include "mmu/shadow.h"
 
-#define CHUNK	16	/* updates at a time: they are on the stack, and the lock is held for them */
+#define CHUNK	MMU_WRITES	/* updates at a time: they are on the stack, and the lock is held for them */
 
 /* Bytes in an entry of the guest's tables. */
 static unsigned int entry_size(struct vcpu *vcpu)
@@ -43,6 +43,8 @@ static unsigned int update_some(struct vcpu *vcpu, const struct corbel_mmu_updat
 {
 	unsigned int size = entry_size(vcpu), i;
 
+	if (vcpu->vm->mmu.shadow)
+		shadow_update_start(vcpu, list, n);
 	for (i = 0; i < n; i++) {
 		*error = write_entry(vcpu, &list[i], size);
 		if (*error)

@@ -264,6 +264,7 @@ struct shadow_page *shadow_page_get(struct vcpu *vcpu, struct shadow_batch *b, g
 	INIT_LIST_HEAD(&sp->unsync);
 	if (!role.direct) {
 		s->regions[(gfn >> 9) % SHADOW_REGIONS]++;
+		smp_mb();	/* before any entry is read; pairs with shadow_written() */
 		follow_table(b, sp);
 	}
 	hlist_add_head(&sp->hash, &s->pages[hash_64(gfn, SHADOW_HASH_BITS)]);

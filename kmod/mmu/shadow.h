@@ -84,6 +84,7 @@ struct vm_shadow {
 	unsigned int nr;
 	struct vm *vm;
 	struct list_head shrink;
+	atomic_t writers;		/* vCPUs with vcpu_mmu.writes: tables may differ from what is followed */
 	bool lazy;
 	bool tlb_stale;			/* entries were dropped that a TLB may still have */
 };
@@ -192,7 +193,16 @@ void shadow_sync_fault(struct vcpu *vcpu, const struct gwalk *w);
  * Context: mmu_lock held for writing: what the notifier takes away is gone from all entries.
  */
 bool shadow_find_frame(struct vm *vm, gfn_t gfn, struct pfn *pfn);
-/** shadow_updated() - entries of tables were, by the paravirtual MMU. Context: vm->srcu held */
+/**
+ * shadow_write_start() - memory will be written on behalf of the guest, which then may see it before the
+ * tables there are followed: who flushes meanwhile looks at them, too. Context: vm->srcu held
+ */
+void shadow_write_start(struct vcpu *vcpu, gpa_t gpa);
+/** shadow_write_end() - it was followed, or not written */
+void shadow_write_end(struct vcpu *vcpu);
+/** shadow_update_start() - the same for entries of tables, by the paravirtual MMU. @n: MMU_WRITES at most */
+void shadow_update_start(struct vcpu *vcpu, const struct corbel_mmu_update *updates, unsigned int n);
+/** shadow_updated() - @n of them were written: follow them. Ends what shadow_update_start() began */
 void shadow_updated(struct vcpu *vcpu, const struct corbel_mmu_update *updates, unsigned int n);
 /**
  * shadow_try_update() - write the entry @u and follow it, if that is no effort, then drop what INVLPG

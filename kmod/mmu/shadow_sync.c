@@ -174,6 +174,35 @@ static bool same_mode(union shadow_role sp, union shadow_role root)
 	       sp.pse == root.pse;
 }
 
+void shadow_write_start(struct vcpu *vcpu, gpa_t gpa)
+{
+	vcpu->mmu.writes[0] = gpa >> PAGE_SHIFT;
+	smp_store_release(&vcpu->mmu.nr_writes, 1);
+	atomic_inc(&vcpu->vm->mmu.shadow->writers);	/* before memory: who sees that, sees this */
+}
+
+void shadow_update_start(struct vcpu *vcpu, const struct corbel_mmu_update *updates, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		vcpu->mmu.writes[i] = updates[i].gpa >> PAGE_SHIFT;
+	smp_store_release(&vcpu->mmu.nr_writes, n);
+	atomic_inc(&vcpu->vm->mmu.shadow->writers);
+}
+
+void shadow_write_end(struct vcpu *vcpu)
+{
+	vcpu->mmu.nr_writes = 0;
+	atomic_dec(&vcpu->vm->mmu.shadow->writers);
+}
+
+/* No table differs from what is followed. */
+static bool all_synced(struct vm_shadow *s)
+{
+	return list_empty_careful(&s->unsync) && !atomic_read(&s->writers);
+}
+
 static void sync_entries(const struct gwalk *w, struct shadow_page *sp)
 {
 	hva_t table = page_hva(w->vcpu, sp->gfn);
@@ -192,6 +221,36 @@ static void sync_page(const struct gwalk *w, struct shadow_batch *b, struct shad
 		shadow_zap_page(b, sp);
 }
 
+static void sync_table(const struct gwalk *w, gfn_t gfn)
+{
+	union shadow_role mode = shadow_root_role(w->vcpu);
+	struct shadow_page *sp;
+
+	shadow_for_each(sp, w->vcpu->vm->mmu.shadow, gfn)
+		if (!sp->role.direct && same_mode(sp->role, mode))
+			sync_entries(w, sp);
+}
+
+/*
+ * What others have written for the guest, and have not followed yet, it may have seen already. They wait
+ * for the lock that we have: the next who flushes looks again, until they are done.
+ */
+static void sync_written(const struct gwalk *w)
+{
+	struct vm *vm = w->vcpu->vm;
+	unsigned int i, n;
+	struct vcpu *other;
+	int k;
+
+	if (!atomic_read(&vm->mmu.shadow->writers))
+		return;
+	vm_for_each_vcpu(k, other, vm) {
+		n = smp_load_acquire(&other->mmu.nr_writes);
+		for (i = 0; i < n; i++)
+			sync_table(w, READ_ONCE(other->mmu.writes[i]));
+	}
+}
+
 /*
  * A page comes to another place: what a processor reads there for the first time is what the guest
  * has now. So it must be for all tables below the page.
@@ -202,9 +261,10 @@ void shadow_sync_below(struct vcpu *vcpu, struct shadow_batch *b, struct shadow_
 	struct shadow_page *next;
 	struct gwalk w;
 
-	if (list_empty(&s->unsync) || sp->role.direct || bitmap_empty(sp->used, ENTRIES))
+	if (all_synced(s) || sp->role.direct || bitmap_empty(sp->used, ENTRIES))
 		return;
 	gwalk_mode(&w, vcpu);
+	sync_written(&w);
 	if (sp->role.level == 1) {
 		if (!list_empty(&sp->unsync))
 			sync_page(&w, b, sp);
@@ -222,7 +282,7 @@ void shadow_sync(struct vcpu *vcpu)
 	struct shadow_batch b;
 	struct gwalk w;
 
-	if (list_empty_careful(&s->unsync))
+	if (all_synced(s))
 		return;
 	gwalk_mode(&w, vcpu);
 	shadow_batch_start(&b, vcpu->vm);
@@ -238,6 +298,7 @@ void shadow_sync(struct vcpu *vcpu)
 		list_del_init(&sp->unsync);
 		sync_page(&w, &b, sp);
 	}
+	sync_written(&w);
 	shadow_batch_finish(&b);
 	write_unlock(&vcpu->vm->mmu_lock);
 }
@@ -252,6 +313,7 @@ static bool sync_way(const struct gwalk *w, struct vcpu *vcpu, gva_t gva)
 	struct shadow_page *sp = shadow_root_of(vcpu, gva);
 	unsigned int i;
 
+	sync_written(w);
 	while (sp) {
 		i = shadow_index(gva, sp->role.level);
 		if (!list_empty(&sp->unsync) && sp->table[i])
@@ -307,7 +369,7 @@ bool shadow_try_sync_addr(struct vcpu *vcpu, gva_t gva, bool *several)
 
 void shadow_sync_fault(struct vcpu *vcpu, const struct gwalk *w)
 {
-	if (list_empty_careful(&vcpu->vm->mmu.shadow->unsync))
+	if (all_synced(vcpu->vm->mmu.shadow))
 		return;
 	write_lock(&vcpu->vm->mmu_lock);
 	sync_way(w, vcpu, w->gva);
@@ -316,7 +378,7 @@ void shadow_sync_fault(struct vcpu *vcpu, const struct gwalk *w)
 
 bool shadow_try_sync_fault(struct vcpu *vcpu, const struct gwalk *w)
 {
-	if (list_empty_careful(&vcpu->vm->mmu.shadow->unsync))
+	if (all_synced(vcpu->vm->mmu.shadow))
 		return true;
 	if (!write_trylock(&vcpu->vm->mmu_lock))
 		return false;
@@ -401,6 +463,7 @@ void shadow_written(struct vcpu *vcpu, gpa_t gpa, unsigned int len)
 	struct vm_shadow *s = vcpu->vm->mmu.shadow;
 	unsigned int n = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gpa));
 
+	smp_mb();	/* memory before the count of tables; pairs with shadow_page_get() */
 	if (shadow_region_used(s, gpa >> PAGE_SHIFT))
 		table_written(vcpu, gpa, n);
 	if (len > n)
@@ -454,6 +517,7 @@ void shadow_updated(struct vcpu *vcpu, const struct corbel_mmu_update *updates, 
 	write_lock(&vcpu->vm->mmu_lock);
 	follow_updates(vcpu, updates, n);
 	write_unlock(&vcpu->vm->mmu_lock);
+	shadow_write_end(vcpu);
 }
 
 /* Written with the lock held, so that who does not get it has written nothing. */
@@ -604,7 +668,7 @@ bool shadow_switch_root(struct vcpu *vcpu, u64 cr3, bool flush)
 	struct vcpu_mmu *mmu = &vcpu->mmu;
 	struct shadow_page *sp = NULL, *old;
 
-	if ((flush && !list_empty_careful(&s->unsync)) || !write_trylock(&vcpu->vm->mmu_lock))
+	if ((flush && !all_synced(s)) || !write_trylock(&vcpu->vm->mmu_lock))
 		return false;
 	old = mmu->roots[0];
 	/* In the same mode: another would have asked for a reload, which comes before the guest. */

@@ -26,6 +26,7 @@ struct mmu_notifier *shim_notifier;
 unsigned int shim_notifier_syncs;
 struct work_struct *shim_work_list;
 struct hrtimer *shim_hrtimer;
+void (*shim_before_lock)(rwlock_t *l);
 void (*shim_srcu_wait)(struct srcu_struct *srcu);
 struct shim_cpu boot_cpu_data = { .x86_phys_bits = 46 };
 unsigned int shim_c_bit;

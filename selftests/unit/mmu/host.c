@@ -12,6 +12,7 @@ struct host_page host[MODEL_PAGES];
 bool host_huge[MODEL_PAGES / 512];
 struct mm_struct host_mm;
 void (*model_in_fault)(struct vcpu *vcpu);
+unsigned int model_lets_pass;
 unsigned long model_poison_signals;
 bool model_poisoned, model_in_more, host_backed;
 
@@ -63,6 +64,7 @@ void host_reset(void)
 	memset(frame_owner, 0, next_frame * sizeof(frame_owner[0]));
 	next_frame = 0;
 	model_in_fault = NULL;
+	model_lets_pass = 0;
 	model_poisoned = model_in_more = false;
 }
 
@@ -202,6 +204,23 @@ static void other_start(void)
 		pthread_join(other, NULL);
 }
 
+static void others_may_run(void)
+{
+	if (!model_in_fault || model_in_more || vm.mmu_lock.writer)
+		return;
+	if (model_lets_pass)
+		model_lets_pass--;
+	else
+		other_start();
+}
+
+/* In the middle of an invalidation they would get nowhere. */
+void host_before_lock(rwlock_t *l)
+{
+	if (l == &vm.mmu_lock && !vm.mem.notifier->in_progress)
+		others_may_run();
+}
+
 void host_fault_done(void)
 {
 	if (!other_runs)
@@ -228,8 +247,7 @@ int pfn_resolve(hva_t hva, bool write, bool want_write, struct pfn *pfn)
 	pfn->writable = (write || want_write) && host[index].writable;
 	pfn->page = true;
 	pfn->mmio = false;
-	if (model_in_fault && !model_in_more)
-		other_start();
+	others_may_run();
 	return 0;
 }
 
@@ -243,8 +261,7 @@ bool pfn_resolve_fast(hva_t hva, bool write, bool want_write, struct pfn *pfn)
 		.hfn = host[index].hfn, .page = true,
 		.writable = (write || want_write) && host[index].writable,
 	};
-	if (model_in_fault && !model_in_more)
-		other_start();
+	others_may_run();
 	return true;
 }
 

@@ -40,6 +40,7 @@ extern struct vcpu vcpus[MODEL_CPUS];
  * of the two ever runs.
  */
 extern void (*model_in_fault)(struct vcpu *vcpu);
+extern unsigned int model_lets_pass;	/* it could be called so often before it is */
 extern unsigned long model_poison_signals;
 extern bool model_in_more;	/* model_in_fault: only after neighbours were looked up, too */
 extern bool host_backed;	/* the test has mapped memory at MODEL_HVA */
@@ -47,6 +48,7 @@ extern bool model_poisoned;	/* every frame looked up is poisoned */
 
 void host_reset(void);
 void host_exit(void);			/* the process gives up all its memory */
+void host_before_lock(rwlock_t *l);	/* model_in_fault also before mmu_lock is taken: shim_before_lock */
 void host_fault_done(void);		/* vm.srcu was dropped: what waits for it goes on */
 hva_t model_hva(unsigned long index);
 /* Which page it belongs to. Ends the test if the host has taken it back. */

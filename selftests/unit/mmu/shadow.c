@@ -275,13 +275,77 @@ static void tables_change_in_mid_fault(void)
 		/* Some of these faults are served with interrupts off: the host has the pages. */
 		for (page_meanwhile = 5; page_meanwhile < 16; page_meanwhile++) {
 			host_populate(100 + page_meanwhile);
-			model_in_fault = unmap_meanwhile;
+			model_meanwhile = unmap_meanwhile;
 			EXPECT_EQ(touch(0, page_meanwhile << 12, user_writes), FAULT);
 		}
-		model_in_fault = other_table_meanwhile;
+		model_meanwhile = other_table_meanwhile;
 		EXPECT_EQ(touch(0, 0x4000, user_writes), MEMORY);
 		model_flush(0);
 		EXPECT_EQ(touch(0, 0x4000, user_writes), MEMORY);
+		model_check();
+		shadow_end();
+	}
+}
+
+static void host_meanwhile(struct vcpu *unused)
+{
+	host_invalidate(100 + page_meanwhile, 1, host_unmap);
+}
+
+/* Between the look for the frame and the lock it goes. */
+static void frames_go_before_the_lock(void)
+{
+	FOR_BOTH(lazy) {
+		start(lazy);
+		four_tables();
+		use_long(0, 20);
+		shim_before_lock = host_before_lock;
+		for (page_meanwhile = 5; page_meanwhile < 40; page_meanwhile++) {
+			set(23, page_meanwhile, (100ull + page_meanwhile) << 12 | PAGE);
+			host_populate(100 + page_meanwhile);
+			model_lets_pass = page_meanwhile % 5;
+			model_meanwhile = host_meanwhile;
+			EXPECT_EQ(touch(0, page_meanwhile << 12, user_writes), MEMORY);
+		}
+		shim_before_lock = NULL;
+		model_check();
+		shadow_end();
+	}
+}
+
+/* Once it sees what another CPU writes, a CPU may flush and rely on that. */
+static void flush_meanwhile(struct vcpu *unused)
+{
+	bool there = get(23, page_meanwhile);
+
+	model_flush(1);
+	EXPECT_EQ(touch(1, page_meanwhile << 12, user_reads), there ? MEMORY : FAULT);
+	EXPECT_EQ(touch(1, page_meanwhile << 12, user_writes), there ? MEMORY : FAULT);
+}
+
+static void flush_before_it_is_followed(void)
+{
+	FOR_BOTH(lazy) {
+		start(lazy);
+		four_tables();
+		use_long(0, 20);
+		use_long(1, 20);
+		shim_before_lock = host_before_lock;
+		for (page_meanwhile = 5; page_meanwhile < 40; page_meanwhile++) {
+			struct corbel_mmu_update list[2] = { { (23 << 12) + page_meanwhile * 8, 0 } };
+
+			list[1] = list[0];
+			set(23, page_meanwhile, (100ull + page_meanwhile) << 12 | PAGE);
+			EXPECT_EQ(touch(1, page_meanwhile << 12, user_writes), MEMORY);
+			model_meanwhile = flush_meanwhile;
+			model_lets_pass = page_meanwhile & 1 ? page_meanwhile / 2 % 6 : 0;
+			if (page_meanwhile & 1)
+				store8(0, 23, page_meanwhile, 0);
+			else
+				guest_update(0, list, 2, 0, 0);
+			model_meanwhile = NULL;
+		}
+		shim_before_lock = NULL;
 		model_check();
 		shadow_end();
 	}
@@ -778,6 +842,8 @@ int main(int argc, char **argv)
 		{ "upper tables change", upper_tables_change },
 		{ "changes that need no flush", changes_that_need_no_flush },
 		{ "tables change in mid-fault", tables_change_in_mid_fault },
+		{ "frames go before the lock is taken", frames_go_before_the_lock },
+		{ "a CPU flushes before what another writes is followed", flush_before_it_is_followed },
 		{ "what the guest has dropped stays in a TLB", left_in_a_tlb },
 		{ "CR0.WP is clear", no_write_protection },
 		{ "an event's frame goes to a table", event_on_a_table },

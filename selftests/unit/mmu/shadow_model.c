@@ -44,6 +44,7 @@ struct cpu_model {
 	const void *data;
 	unsigned int len;
 	bool walk_noted, emulated, injected, mmio;
+	const struct slots *slots;		/* those that it began with */
 };
 
 static struct cpu_model cpus[MODEL_CPUS];
@@ -341,13 +342,16 @@ static void complete(int cpu, gva_t gva, struct access a, u64 entry, int level, 
  */
 static void other_mode(int cpu, const struct guest_step *s)
 {
+	void (*later)(struct vcpu *vcpu) = model_in_fault;
 	struct shadow_page *sp;
 
+	model_in_fault = NULL;
 	shadow_for_each(sp, vm.mmu.shadow, s->gpa >> PAGE_SHIFT)
 		if (!sp->role.direct && sp->role.wide != (s->size == 8)) {
-			mmu_written(&vcpus[cpu], s->gpa, s->size);
-			return;
+			shadow_written(&vcpus[cpu], s->gpa, s->size);
+			break;
 		}
+	model_in_fault = later;
 }
 
 /* The walk of the guest's tables is over: these bits it has set, and no others. */
@@ -390,7 +394,7 @@ int inject_page_fault(struct vcpu *vcpu, gva_t cr2, u32 error)
 	return RESUME;
 }
 
-static bool is_table(gfn_t gfn)
+bool model_is_table(gfn_t gfn)
 {
 	struct shadow_page *sp;
 
@@ -422,6 +426,8 @@ int mmio_move_to_user(struct vcpu *vcpu)
 	MODEL(false, "CPU %d: nobody has looked at the device", vcpu->index);
 }
 
+static unsigned int nr_written;		/* writes that are done and not followed yet */
+
 int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit, bool slot)
 {
 	struct cpu_model *c = &cpus[vcpu->index];
@@ -434,6 +440,9 @@ int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit, bool slot)
 	MODEL(gpa == c->walk.gpa, "%lx is at %llx, emulated at %llx", c->gva, c->walk.gpa, gpa);
 	MODEL(exit->fault.gva == c->gva && exit->fault.access & FAULT_GVA_VALID, "wrong address");
 	there = guest_find(gpa, &index, &read_only);
+	/* A slot that comes or goes meanwhile is not there for this access, or is. */
+	if (there != slot)
+		there = slots_find(c->slots, gpa >> PAGE_SHIFT);
 	MODEL(there == slot, "gpa %llx: %s memory", gpa, there ? "there is" : "there is no");
 	c->emulated = true;
 	c->mmio = !slot || read_only;
@@ -442,12 +451,13 @@ int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit, bool slot)
 		return RESUME;
 	}
 	MODEL(c->access.type == ACCESS_WRITE && exit->fault.access & FAULT_WRITE, "not a write");
-	MODEL(is_table(gpa >> PAGE_SHIFT) || !c->walk.w, "gpa %llx: emulated for nothing", gpa);
+	MODEL(model_is_table(gpa >> PAGE_SHIFT) || !c->walk.w, "gpa %llx: emulated for nothing", gpa);
 	model_stats.emulated++;
-	MODEL(!guest_write(vcpu, gpa, c->data, c->len), "no write at %llx", gpa);
 	store(index, offset_in_page(gpa), c->data, c->len);
-	mmu_written(vcpu, gpa, c->len);
-	if (!shim_user_written)		/* then an update is not followed yet */
+	nr_written++;
+	MODEL(!mmu_write(vcpu, gpa, c->data, c->len), "no write at %llx", gpa);
+	nr_written--;
+	if (!shim_user_written && !nr_written)	/* then somebody's write is not followed yet */
 		check_table_pages(gpa >> PAGE_SHIFT);
 	return RESUME;
 }
@@ -457,6 +467,7 @@ const struct guest_walk *model_walk(int cpu)
 	return &cpus[cpu].walk;
 }
 
+void (*model_meanwhile)(struct vcpu *vcpu);
 static int hook_cpu, depth;
 static void (*hook)(struct vcpu *vcpu);
 
@@ -466,6 +477,24 @@ static void in_fault(struct vcpu *unused)
 	(void)unused;
 	note_walk(hook_cpu);
 	hook(&vcpus[hook_cpu]);
+}
+
+void model_others(int cpu)
+{
+	depth++;
+	if (!model_meanwhile)
+		return;
+	hook = model_meanwhile;
+	model_meanwhile = NULL;
+	hook_cpu = cpu;
+	model_in_fault = in_fault;
+}
+
+void model_others_done(void)
+{
+	model_in_fault = NULL;
+	if (!--depth)
+		host_fault_done();
 }
 
 static bool walked(const struct cpu_model *c)
@@ -512,23 +541,17 @@ static void run_fault(int cpu, gva_t gva, struct access a, u32 error, const void
 	c->data = data;
 	c->len = len;
 	c->walk_noted = c->emulated = c->injected = c->mmio = false;
-	if (model_in_fault && model_in_fault != in_fault) {
-		hook = model_in_fault;
-		hook_cpu = cpu;
-		model_in_fault = in_fault;
-	}
+	model_others(cpu);
 	vcpus[cpu].events.entry.type = model_event[cpu] ? EVENT_IRQ : EVENT_NONE;
 	model_event[cpu] = false;
 	model_stats.faults++;
-	depth++;
 	idx = srcu_read_lock(&vm.srcu);
+	c->slots = vm.mem.slots;
 	ret = rnd(2) && fault_at_once(cpu, &exit) ? RESUME : shadow_fault(&vcpus[cpu], &exit);
 	MODEL(ret == RESUME, "fault at %lx: %d", gva, ret);
 	note_walk(cpu);
 	srcu_read_unlock(&vm.srcu, idx);
-	model_in_fault = NULL;
-	if (!--depth)
-		host_fault_done();
+	model_others_done();
 	MODEL(c->injected || !c->walk.fault, "CPU %d, %lx: no #PF(%x)", cpu, gva, c->walk.error);
 	model_stats.injected += c->injected;
 	model_stats.most_pages = max(model_stats.most_pages, vm.mmu.shadow->nr);
@@ -633,10 +656,15 @@ static void changed(int cpu)
 
 void model_cr3(int cpu, u64 cr3)
 {
-	if (rnd(2) && four_levels(cpu) && shadow_switch_root(&vcpus[cpu], cr3, true)) {
+	bool switched;
+
+	model_others(cpu);
+	guest_flushed(cpu);	/* what others do meanwhile may come first, or may not */
+	switched = rnd(2) && four_levels(cpu) && shadow_switch_root(&vcpus[cpu], cr3, true);
+	model_others_done();
+	if (switched) {
 		vcpus[cpu].regs.cr3 = cr3;
 		tlb_flush(&vcpus[cpu], TLB_GUEST, 0);
-		guest_flushed(cpu);
 		model_stats.switches++;
 		return;
 	}
@@ -660,8 +688,10 @@ void model_flush(int cpu)
 	vcpu_request(&vcpus[cpu], REQ_TLB_FLUSH_GUEST);
 	guest_flushed(cpu);
 	model_stats.flushes++;
+	model_others(cpu);
 	if (rnd(2))
 		model_enter(cpu);
+	model_others_done();
 }
 
 void model_invlpg(int cpu, gva_t gva)
@@ -847,6 +877,7 @@ void model_check(void)
 		n++;
 	}
 	MODEL(n == s->nr, "%u pages, %u counted", n, s->nr);
+	MODEL(!atomic_read(&s->writers), "%d still write", atomic_read(&s->writers));
 	list_for_each_entry(sp, &s->unsync, unsync)
 		MODEL(s->lazy && !sp->role.direct, "gfn %llx may be written", sp->gfn);
 	guest_check();

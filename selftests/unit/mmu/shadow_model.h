@@ -42,8 +42,16 @@ void shadow_end(void);
 /* Runs faults until the access is done. A write leaves @len bytes of @data, within a page. */
 enum result model_access(int cpu, gva_t gva, struct access access, const void *data,
 			 unsigned int len);
-/* The walk of the fault that the CPU has, for model_in_fault. */
+/*
+ * Called once, with the CPU that is busy, in the middle of what it does next: of a fault, after its walk;
+ * of an update by hypercall; of a switch of roots; of a flush. See model_in_fault.
+ */
+extern void (*model_meanwhile)(struct vcpu *vcpu);
+void model_others(int cpu);		/* in the middle of what comes now */
+void model_others_done(void);
+/* The walk of the fault that the CPU has. */
 const struct guest_walk *model_walk(int cpu);
+bool model_is_table(gfn_t gfn);		/* are there shadow pages made from it? */
 /* What hardware may do at any time. */
 void model_speculate(int cpu, gva_t gva);
 

@@ -204,7 +204,7 @@ static void fuzz_update(int cpu)
 		updates[k].value = rnd(2) ? some_entry(is_wide) :
 					    changed_entry(guest_read_word(gpa, size), is_wide);
 	}
-	in_update = between_updates;
+	in_update = model_meanwhile ? NULL : between_updates;
 	guest_update(cpu, updates, n, rnd(3), some_gva(cpu));
 	in_update = NULL;
 }
@@ -437,10 +437,12 @@ static void interfere(struct vcpu *vcpu)
 		model_invlpg(cpu, some_gva(cpu));
 		break;
 	case 4:
-		if (rnd(2))
+		if (rnd(4)) {
 			model_flush(cpu);
-		else
+			fuzz_access(cpu);
+		} else {
 			fuzz_shrink();
+		}
 		break;
 	case 5:
 		fuzz_access(cpu);
@@ -455,22 +457,17 @@ static void interfere(struct vcpu *vcpu)
 	}
 }
 
-static void fuzz_step(void)
+static void fuzz_once(void)
 {
 	unsigned long what = rnd(1000);
 	int cpu = rnd(MODEL_CPUS);
 
 	swapped = rnd(50) ? 0 : 1 + rnd(3);
-	if (!rnd(12))
-		model_in_fault = interfere;
 	if (what < 500)
 		fuzz_access(cpu);
 	else if (what < 720)
 		fuzz_store(cpu);
-	model_in_fault = NULL;
-	if (what < 720)
-		return;
-	if (what < 820)
+	else if (what < 820)
 		model_invlpg(cpu, some_gva(cpu));
 	else if (what < 850)
 		fuzz_cr3(cpu);
@@ -494,6 +491,16 @@ static void fuzz_step(void)
 		everybody_flushes();
 	else
 		model_check();
+}
+
+static void fuzz_step(void)
+{
+	if (!rnd(12)) {
+		model_meanwhile = interfere;
+		model_lets_pass = rnd(2) ? 0 : rnd(6);
+	}
+	fuzz_once();
+	model_meanwhile = NULL;
 }
 
 static void fuzz_start(bool lazy)
@@ -528,11 +535,13 @@ static void fuzz_life(bool lazy, unsigned long n, struct model_stats *sum)
 	unsigned long i, *from = (void *)&model_stats, *to = (void *)sum;
 
 	fuzz_start(lazy);
+	shim_before_lock = host_before_lock;
 	for (i = 0; i < n && !ktap_failed; i++)
 		fuzz_step();
 	everybody_flushes();
 	model_check();
 	shim_swapped_out = NULL;
+	shim_before_lock = NULL;
 	shadow_end();
 	boot_cpu_data.x86_phys_bits = 46;
 	sum->most_pages = max(sum->most_pages, model_stats.most_pages);

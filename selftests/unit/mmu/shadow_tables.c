@@ -148,10 +148,12 @@ void guest_update(int cpu, const struct corbel_mmu_update *updates, unsigned int
 	unsigned int i;
 	long done;
 
+	MODEL(!model_is_table(UPDATES), "the list of updates is a table");
 	for (i = 0; i < n; i++) {
 		set(UPDATES, 2 * i, updates[i].gpa);
 		set(UPDATES, 2 * i + 1, updates[i].value);
 	}
+	model_others(cpu);
 	updating = updates;
 	before = NULL;
 	shim_user_written = written;
@@ -161,6 +163,7 @@ void guest_update(int cpu, const struct corbel_mmu_update *updates, unsigned int
 		done = pvmmu_update(&vcpus[cpu], (gpa_t)UPDATES << PAGE_SHIFT, n, flags, gva);
 	shim_user_written = NULL;
 	srcu_read_unlock(&vm.srcu, idx);
+	model_others_done();
 	MODEL(done == n, "%ld of %u updates are done", done, n);
 	model_stats.updates += n;
 	if (flags & CORBEL_MMU_FLUSH)

@@ -50,7 +50,13 @@ u64 get(gfn_t table, unsigned int i);
  * Tables of the kernel, which everything has: all of slot 0 with large pages and with small ones.
  * What each page that may be a root has at its end leads there, whatever the mode.
  */
-enum { K3 = 8, K2, K1, K1_HIGH, K1_32, PDPTS, UPDATES };
+enum { K3 = 8, K2, K1, K1_HIGH, K1_32, PDPTS };
+
+/*
+ * The list of updates is put there and nobody told, so it must be no table. Where random histories mix
+ * halves of entries, tables may be on any of the first 16 pages.
+ */
+#define UPDATES		1022
 
 #define PAE_KERNEL	508	/* first index */
 #define LONG_KERNEL	510

@@ -27,8 +27,23 @@ static inline void spin_unlock(spinlock_t *l)
 	l->held = 0;
 }
 
+extern void (*shim_before_lock)(rwlock_t *l);	/* others may run then; may be NULL */
+
+static inline void before_lock(rwlock_t *l)
+{
+	if (shim_before_lock)
+		shim_before_lock(l);
+}
+
+static inline void write_locked(rwlock_t *l)
+{
+	WARN_ON(l->writer || l->readers);
+	l->writer = 1;
+}
+
 static inline void read_lock(rwlock_t *l)
 {
+	before_lock(l);
 	WARN_ON(l->writer);
 	l->readers++;
 }
@@ -41,8 +56,8 @@ static inline void read_unlock(rwlock_t *l)
 
 static inline void write_lock(rwlock_t *l)
 {
-	WARN_ON(l->writer || l->readers);
-	l->writer = 1;
+	before_lock(l);
+	write_locked(l);
 }
 
 static inline bool read_trylock(rwlock_t *l)
@@ -55,9 +70,10 @@ static inline bool read_trylock(rwlock_t *l)
 
 static inline bool write_trylock(rwlock_t *l)
 {
+	before_lock(l);
 	if (l->writer || l->readers)
 		return false;
-	write_lock(l);
+	write_locked(l);
 	return true;
 }
 
