@@ -3,7 +3,7 @@
  * A guest for clients that know PVH: reads a port that userspace serves and prints "port MEAN LEAST" on the first
  * serial port, time-stamp ticks in hexadecimal. Then it shuts down by a triple fault.
  */
-#define WARM_UP	44
+#define WARM_UP 1044		/* until the client's other threads have come to rest */
 #define READS	256
 #define PORT	0x71		/* the clock's */
 #define SERIAL	0x3f8
