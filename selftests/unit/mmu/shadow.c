@@ -287,6 +287,29 @@ static void tables_change_in_mid_fault(void)
 	}
 }
 
+/* A page that could be read is gone, unnoticed and not flushed: who got the fault of a write has nothing. */
+static void page_fault_flushes(void)
+{
+	unsigned int i;
+
+	FOR_BOTH(lazy) {
+		start(lazy);
+		four_tables();
+		for (i = 5; i < 21; i++)
+			set(23, i, (100ull + i) << 12 | (PAGE & ~D));
+		use_long(0, 20);
+		for (i = 5; i < 21; i++)
+			EXPECT_EQ(touch(0, (u64)i << 12, user_reads), MEMORY);
+		for (i = 5; i < 21; i++) {
+			store8(0, 23, i, 0);
+			EXPECT_EQ(touch(0, (u64)i << 12, user_writes), FAULT);
+			EXPECT_EQ(touch(0, (u64)i << 12, user_reads), FAULT);
+		}
+		model_check();
+		shadow_end();
+	}
+}
+
 static void host_meanwhile(struct vcpu *unused)
 {
 	host_invalidate(100 + page_meanwhile, 1, host_unmap);
@@ -842,6 +865,7 @@ int main(int argc, char **argv)
 		{ "upper tables change", upper_tables_change },
 		{ "changes that need no flush", changes_that_need_no_flush },
 		{ "tables change in mid-fault", tables_change_in_mid_fault },
+		{ "a page fault flushes its address", page_fault_flushes },
 		{ "frames go before the lock is taken", frames_go_before_the_lock },
 		{ "a CPU flushes before what another writes is followed", flush_before_it_is_followed },
 		{ "what the guest has dropped stays in a TLB", left_in_a_tlb },
