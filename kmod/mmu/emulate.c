@@ -557,6 +557,7 @@ int emulate_vcpu_init(struct vcpu *vcpu)
 	if (!em)
 		return -ENOMEM;
 	em->vcpu = vcpu;
+	em->move.users = INVALID_GPA;
 	em->e.ops = &emulate_ops;
 	em->e.ctx = em;
 	vcpu->mmu.emulation = em;

@@ -48,6 +48,7 @@ struct emulation {
 	struct {			/* what was decoded last is a MOV that mmio_move() knows */
 		u8 bytes;		/* on the device's side; 0: no */
 		bool load;
+		gpa_t users;		/* where userspace was asked last: not worth a try with interrupts off */
 	} move;
 
 	u8 log[EMULATE_LOG];		/* what has been read since the last commit */

@@ -155,14 +155,15 @@ static bool map_fast(struct vcpu *vcpu, const struct vcpu_exit *exit)
 bool fault_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	struct srcu_struct *srcu = &vcpu->vm->srcu;
-	bool done;
+	bool device = exit->fault.access & FAULT_RSVD, done;
 	int idx;
 
 	/* Where spinlocks sleep, interrupts have to be on. */
-	if (IS_ENABLED(CONFIG_PREEMPT_RT) || trace_corbel_page_fault_enabled())
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) || trace_corbel_page_fault_enabled() ||
+	    (device && !mmio_move_worth(vcpu, exit->fault.gpa)))
 		return false;
 	idx = srcu_read_lock(srcu);
-	done = exit->fault.access & FAULT_RSVD ? mmio_move_fast(vcpu, exit) : map_fast(vcpu, exit);
+	done = device ? mmio_move_fast(vcpu, exit) : map_fast(vcpu, exit);
 	srcu_read_unlock(srcu, idx);
 	return done;
 }

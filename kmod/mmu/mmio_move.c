@@ -146,8 +146,10 @@ enum mmio_move mmio_move(struct emulation *em)
 
 	if (gpa == INVALID_GPA)
 		return MOVE_ELSE;
+	em->move.users = INVALID_GPA;
 	if (em->move.load ? load(em, gpa) : store(em, gpa))
 		return MOVE_DONE;
+	em->move.users = gpa;
 	em->pieces[0].gpa = gpa;
 	em->pieces[0].len = em->move.bytes;
 	return MOVE_USER;
@@ -178,6 +180,14 @@ int mmio_move_to_user(struct vcpu *vcpu)
 	return emulate_mmio_exit(vcpu, &em->pieces[0], !em->move.load);
 }
 
+bool mmio_move_worth(struct vcpu *vcpu, gpa_t gpa)
+{
+	const struct emulation *em = vcpu->mmu.emulation;
+
+	return em->move.bytes && gpa != em->move.users && vcpu->events.entry.type == EVENT_NONE &&
+	       !lapic_answers(vcpu, gpa);
+}
+
 /*
  * The next entry needs no L1D flush for this: the memory that is read is the guest's own, and none of it is
  * taken for an address of the host's.
@@ -187,8 +197,7 @@ bool mmio_move_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 	struct emulation *em = vcpu->mmu.emulation;
 	enum mmio_move how;
 
-	if (!em->move.bytes || vcpu->events.entry.type != EVENT_NONE || lapic_answers(vcpu, exit->fault.gpa) ||
-	    !tdp_is_mmio(vcpu->vm, exit->fault.gpa >> PAGE_SHIFT))
+	if (!tdp_is_mmio(vcpu->vm, exit->fault.gpa >> PAGE_SHIFT))
 		return false;
 	emulate_set_hint(em, exit, false);
 	pagefault_disable();

@@ -159,9 +159,12 @@ int emulate_insn(struct vcpu *vcpu);
  */
 int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit, bool slot);
 
+/** mmio_move_worth() - is mmio_move_fast() worth a try for an access to @gpa? Needs no vm->srcu */
+bool mmio_move_worth(struct vcpu *vcpu, gpa_t gpa);
+
 /**
  * mmio_move_fast() - do a MOV to or from a device in the kernel with interrupts off, after an exit with
- * FAULT_RSVD. Context: vm->srcu held for reading. Return: done
+ * FAULT_RSVD for which mmio_move_worth() was true. Context: vm->srcu held for reading. Return: done
  */
 bool mmio_move_fast(struct vcpu *vcpu, struct vcpu_exit *exit);
 

@@ -263,6 +263,11 @@ int emulate_mmio(struct vcpu *vcpu, const struct vcpu_exit *exit, bool slot)
 	return RESUME;
 }
 
+bool mmio_move_worth(struct vcpu *vcpu, gpa_t gpa)
+{
+	return false;
+}
+
 bool mmio_move_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	return false;

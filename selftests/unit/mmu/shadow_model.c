@@ -416,6 +416,11 @@ static void check_table_pages(gfn_t gfn)
 			check_page(sp);
 }
 
+bool mmio_move_worth(struct vcpu *vcpu, gpa_t gpa)
+{
+	return false;
+}
+
 bool mmio_move_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	MODEL(false, "CPU %d: a fault of nested paging", vcpu->index);
