@@ -192,20 +192,20 @@ static int feat_ctl_check(struct vcpu *vcpu, u32 msr, u64 val, bool host)
 	return host || !(vcpu->arch.feat_ctl & FEAT_CTL_LOCKED) ? 0 : -EINVAL;
 }
 
-/* Memory types: a bit per type. */
+/* Memory types of MTRRs: a bit per type. */
 #define TYPES_MTRR	0x73		/* UC, WC, WT, WP, WB */
 
-static bool type_valid(u8 type, u32 types)
+static bool type_valid(u8 type)
 {
-	return type <= 7 && (types & BIT(type));
+	return type <= 7 && (TYPES_MTRR & BIT(type));
 }
 
-static bool types_valid(u64 val, u32 types)
+static bool types_valid(u64 val)
 {
 	int i;
 
 	for (i = 0; i < 8; i++, val >>= 8)
-		if (!type_valid(val, types))
+		if (!type_valid(val))
 			return false;
 	return true;
 }
@@ -216,14 +216,14 @@ static int mtrr_check(struct vcpu *vcpu, u32 msr, u64 val, bool host)
 	u64 reserved;
 
 	if (msr >= MSR_MTRRfix64K_00000 && msr <= MSR_MTRRfix4K_F8000)
-		return types_valid(val, TYPES_MTRR) ? 0 : -EINVAL;
+		return types_valid(val) ? 0 : -EINVAL;
 	if (msr == MSR_MTRRdefType)
 		reserved = ~0xcffull;		/* type, fixed enable, enable */
 	else if (msr & 1)			/* a mask and its valid bit: no type */
 		return val & (vcpu->arch.cr3_reserved | 0x7ff) ? -EINVAL : 0;
 	else
 		reserved = vcpu->arch.cr3_reserved | 0xf00;
-	return !(val & reserved) && type_valid(val, TYPES_MTRR) ? 0 : -EINVAL;
+	return !(val & reserved) && type_valid(val) ? 0 : -EINVAL;
 }
 
 /* Of eight types at once: 2 and 3 are none, nor are 8 and above. UC- is one here. */

@@ -174,11 +174,17 @@ static bool same_mode(union shadow_role sp, union shadow_role root)
 	       sp.pse == root.pse;
 }
 
+/* The first @n of vcpu_mmu.writes. */
+static void announce_writes(struct vcpu *vcpu, unsigned int n)
+{
+	smp_store_release(&vcpu->mmu.nr_writes, n);
+	atomic_inc(&vcpu->vm->mmu.shadow->writers);	/* before memory: who sees that, sees this */
+}
+
 void shadow_write_start(struct vcpu *vcpu, gpa_t gpa)
 {
 	vcpu->mmu.writes[0] = gpa >> PAGE_SHIFT;
-	smp_store_release(&vcpu->mmu.nr_writes, 1);
-	atomic_inc(&vcpu->vm->mmu.shadow->writers);	/* before memory: who sees that, sees this */
+	announce_writes(vcpu, 1);
 }
 
 void shadow_update_start(struct vcpu *vcpu, const struct corbel_mmu_update *updates, unsigned int n)
@@ -187,8 +193,7 @@ void shadow_update_start(struct vcpu *vcpu, const struct corbel_mmu_update *upda
 
 	for (i = 0; i < n; i++)
 		vcpu->mmu.writes[i] = updates[i].gpa >> PAGE_SHIFT;
-	smp_store_release(&vcpu->mmu.nr_writes, n);
-	atomic_inc(&vcpu->vm->mmu.shadow->writers);
+	announce_writes(vcpu, n);
 }
 
 void shadow_write_end(struct vcpu *vcpu)

@@ -658,7 +658,7 @@ static void not_so_simple(void)
 	vcpu.regs.segs[SEG_CS].l = 0;
 	expect_not_so_simple(&exit);
 	vcpu.regs.segs[SEG_CS].l = 1;
-	vcpu.events.entry.type = EVENT_IRQ; 		/* a push of its delivery has exited */
+	vcpu.events.entry.type = EVENT_IRQ;		/* a push of its delivery has exited */
 	expect_not_so_simple(&exit);
 	vcpu.events.entry.type = EVENT_NONE;
 	exit.fault.access |= FAULT_WALK;

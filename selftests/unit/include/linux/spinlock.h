@@ -62,9 +62,10 @@ static inline void write_lock(rwlock_t *l)
 
 static inline bool read_trylock(rwlock_t *l)
 {
+	before_lock(l);
 	if (l->writer)
 		return false;
-	read_lock(l);
+	l->readers++;
 	return true;
 }
 
