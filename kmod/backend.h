@@ -61,8 +61,11 @@ struct backend_ops {
 	void (*vcpu_reset)(struct vcpu *vcpu);
 	void (*vcpu_load)(struct vcpu *vcpu, int cpu);
 	void (*vcpu_put)(struct vcpu *vcpu);
-	/* One round trip, which fills vcpu->exit. Interrupts are off from here to host_events. */
-	void (*enter)(struct vcpu *vcpu, bool again);	/* again: since interrupts went off */
+	/*
+	 * A stay in the guest (stay.h), of which vcpu->exit has the last exit. True: it is not handled yet.
+	 * Interrupts are off from here to host_events.
+	 */
+	bool (*enter)(struct vcpu *vcpu);
 	void (*host_events)(struct vcpu *vcpu);	/* give the host its interrupt; outside guest context */
 	/* State. reg_fetch: vCPU loaded. */
 	void (*reg_fetch)(struct vcpu *vcpu, enum reg reg);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The exit table, nothing else: each handler lives in the file that owns its noun. */
 #include <linux/nospec.h>
-#include <asm/trapnr.h>
 #include "backend.h"
 #include "cpu/cpuid.h"
 #include "cpu/cr.h"
@@ -16,7 +15,6 @@
 #include "irq/irq.h"
 #include "irq/lapic_timer.h"
 #include "mmu/mmu.h"
-#include "mmu/shadow.h"
 #include "spin.h"
 #include "vm.h"
 
@@ -99,35 +97,6 @@ static const struct {
 const char *exit_name(enum exit_kind kind)
 {
 	return exits[kind].name;
-}
-
-bool exit_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
-{
-	switch (exit->kind) {
-	case EXIT_CPUID:
-		return exit->insn_len && cpuid_exit(vcpu, exit) == RESUME;
-	case EXIT_HYPERCALL:
-		return hypercall_fast(vcpu, exit);
-	case EXIT_MSR_READ:
-		return msr_read_fast(vcpu, exit);
-	case EXIT_MSR_WRITE:
-		return msr_write_fast(vcpu, exit);
-	case EXIT_IO:
-		return pio_fast(vcpu, exit);
-	case EXIT_TIMER:
-		return lapic_timer_fast(vcpu);
-	case EXIT_EXCEPTION:
-		return exit->exception.vector == X86_TRAP_PF && shadow_fault_fast(vcpu, exit);
-	case EXIT_PAGE_FAULT:
-	case EXIT_MISCONFIG:
-		return fault_fast(vcpu, exit);
-	case EXIT_INVLPG:
-		return invlpg_fast(vcpu, exit);
-	case EXIT_CR:
-		return cr3_fast(vcpu, exit);
-	default:
-		return false;
-	}
 }
 
 int exit_handle(struct vcpu *vcpu, struct vcpu_exit *exit)

@@ -62,7 +62,11 @@ enum fault_access {
 
 struct vcpu_exit {
 	enum exit_kind kind;
-	u8 insn_len;		/* of the instruction that exited; 0: hardware does not say */
+	/*
+	 * Of the instruction that exited; 0: hardware does not say. Where an instruction is what exited, the
+	 * register cache has RIP, RFLAGS and SHADOW.
+	 */
+	u8 insn_len;
 	u32 hw_reason;		/* as the hardware gave it; traces, KVM_EXIT_UNKNOWN */
 	union {
 		struct {			/* EXIT_EXCEPTION */
@@ -113,16 +117,6 @@ struct vcpu_exit {
 		} entry;
 	};
 };
-
-/**
- * exit_fast() - handle a hot exit with interrupts still off
- * @vcpu: the vCPU that just left the guest
- * @exit: what the backend decoded
- *
- * Context: interrupts off, vCPU loaded. Must not sleep, fault or take a sleeping lock.
- * Return: true if the guest can be re-entered at once.
- */
-bool exit_fast(struct vcpu *vcpu, struct vcpu_exit *exit);
 
 /**
  * exit_handle() - the exit table

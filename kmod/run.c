@@ -20,7 +20,7 @@
 #include "irq/lapic.h"
 #include "irq/lapic_timer.h"
 #include "main.h"
-#include "trace.h"
+#include "stay.h"
 #include "vm.h"
 
 /*
@@ -129,16 +129,6 @@ static int serve_events(struct vcpu *vcpu)
 }
 
 /*
- * Somebody wants this thread, or this vCPU, out of the guest. Interrupts off. Who kicks a vCPU that
- * its own thread is serving sends no interrupt, so that the mode is all that tells.
- */
-static bool must_leave(struct vcpu *vcpu)
-{
-	return READ_ONCE(vcpu->requests) || READ_ONCE(vcpu->mode) != VCPU_IN_GUEST || xfer_to_guest_mode_work_pending() ||
-	       compat_immediate_exit(vcpu->run);
-}
-
-/*
  * Interrupts off. Publish that we are about to enter, then look once more whether anybody wants
  * something: who sets a request after this look sees IN_GUEST and interrupts this CPU.
  */
@@ -147,38 +137,20 @@ static bool enter_begin(struct vcpu *vcpu)
 	smp_store_mb(vcpu->mode, VCPU_IN_GUEST);
 	if (vcpu->irq.apicv || unlikely(READ_ONCE(vcpu->vm->irq.ir.posts)))
 		backend.apicv_sync(vcpu);
-	return !must_leave(vcpu);
+	return !stay_unwanted(vcpu) && !compat_immediate_exit(vcpu->run);
 }
 
-/*
- * Round trips until an exit needs more than interrupts-off code can do. False: just left, nothing
- * to handle.
- */
+/* Return: there is an exit to handle, which needs more than interrupts-off code can do. */
 static bool enter_guest(struct vcpu *vcpu)
 {
-	struct vcpu_exit *exit = &vcpu->exit;
-	bool again = false, handle = true;
+	u64 exits = vcpu->stats.exits;
+	bool handle;
 
 	vtime_account_guest_enter();
 	xstate_enter(vcpu);
 	dr_enter(vcpu);
-	for (;;) {
-		if (trace_corbel_entry_enabled())
-			trace_corbel_entry(vcpu->id, rip_get(vcpu));
-		backend.enter(vcpu, again);
-		if (trace_corbel_exit_enabled())
-			trace_corbel_exit(vcpu->id, rip_get(vcpu), exit->kind, exit->hw_reason);
-		vcpu->stats.exits++;
-		vcpu->stats.exits_by_kind[exit->kind]++;
-		if (unlikely(vcpu->guest_debug) || !exit_fast(vcpu, exit))
-			break;
-		vcpu->stats.fast_exits++;
-		if (must_leave(vcpu)) {
-			handle = false;
-			break;
-		}
-		again = true;
-	}
+	handle = backend.enter(vcpu);
+	vcpu->stats.fast_exits += vcpu->stats.exits - exits - handle;
 	compat_guest_ran();
 	dr_exit_guest(vcpu);
 	xstate_exit(vcpu);

@@ -4,7 +4,6 @@
  * search.
  */
 #include <linux/corbel.h>
-#include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <asm/cpufeature.h>
@@ -18,16 +17,12 @@
 #include "irq/lapic.h"
 
 #define NONE		0xffff
-#define DIRECT_LEAVES	0x40	/* per class: basic, hypervisor, extended */
-#define NR_DIRECT	(3 * DIRECT_LEAVES)
+#define NR_BUCKETS	128	/* a power of two */
 
-/*
- * Leaves 0 to 0x3f of the three classes are found by one index into first[]; entries of the same
- * function are chained by next[]. Everything else walks the array.
- */
+/* A hash table: entries that fall into the same bucket are chained by next[], in their order. */
 struct cpuid_table {
 	u32 nr;
-	u16 first[NR_DIRECT];
+	u16 first[NR_BUCKETS];
 	u16 next[CORBEL_NR_CPUID];
 	struct kvm_cpuid_entry2 level;	/* answer made up by topology() */
 	struct kvm_cpuid_entry2 entries[];
@@ -110,13 +105,10 @@ void cpuid_controls(u64 features, u64 *cr4, u64 *efer)
 		}
 }
 
-static u16 *first_of(struct cpuid_table *table, u32 function)
+/* Leaves of the three classes, basic, hypervisor and extended, get 32 buckets each before they share. */
+static u32 bucket(u32 function)
 {
-	u32 leaf = function & 0x3fffffff, slot = (function >> 30) * DIRECT_LEAVES + leaf;
-
-	if (unlikely(leaf >= DIRECT_LEAVES || slot >= NR_DIRECT))
-		return NULL;
-	return &table->first[array_index_nospec(slot, NR_DIRECT)];
+	return (function + (function >> 25)) % NR_BUCKETS;
 }
 
 static bool matches(const struct kvm_cpuid_entry2 *entry, u32 function, u32 index)
@@ -136,17 +128,21 @@ const struct kvm_cpuid_entry2 *cpuid_find(const struct kvm_cpuid_entry2 *entries
 	return NULL;
 }
 
+/* Where in the table the answer is, or NONE */
+static __always_inline u32 find_place(const struct cpuid_table *table, u32 function, u32 index)
+{
+	u32 i = table->first[bucket(function)];
+
+	while (i != NONE && !matches(&table->entries[i], function, index))
+		i = table->next[i];
+	return i;
+}
+
 static struct kvm_cpuid_entry2 *find(struct cpuid_table *table, u32 function, u32 index)
 {
-	u16 *first = first_of(table, function);
-	u32 i;
+	u32 i = find_place(table, function, index);
 
-	if (unlikely(!first))
-		return (void *)cpuid_find(table->entries, table->nr, function, index);
-	for (i = *first; i != NONE; i = table->next[i])
-		if (matches(&table->entries[i], function, index))
-			return &table->entries[i];
-	return NULL;
+	return i == NONE ? NULL : &table->entries[i];
 }
 
 static void build_index(struct cpuid_table *table)
@@ -156,12 +152,10 @@ static void build_index(struct cpuid_table *table)
 	memset(table->first, 0xff, sizeof(table->first));
 	/* backwards: the first of a kind ends up in front */
 	for (i = table->nr; i-- > 0;) {
-		u16 *first = first_of(table, table->entries[i].function);
+		u16 *first = &table->first[bucket(table->entries[i].function)];
 
-		if (first) {
-			table->next[i] = *first;
-			*first = i;
-		}
+		table->next[i] = *first;
+		*first = i;
 	}
 }
 
@@ -409,23 +403,47 @@ void cpuid_query(struct vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 	*edx = entry->edx;
 }
 
-int cpuid_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+static void answer(struct vcpu *vcpu, const struct kvm_cpuid_entry2 *entry)
 {
 	unsigned long *gpr = vcpu->regs.gpr;
-	u32 function = gpr[GPR_RAX], index = gpr[GPR_RCX];
-	const struct kvm_cpuid_entry2 *entry;
 
-	if (unlikely(vcpu->arch.misc_features & MSR_MISC_FEATURES_ENABLES_CPUID_FAULT) &&
-	    regs_cpl(vcpu))
-		return inject_gp(vcpu);
-	entry = lookup(vcpu, function, index);
-	trace_corbel_cpuid(vcpu->id, function, index, entry->eax, entry->ebx, entry->ecx,
-			   entry->edx);
 	gpr[GPR_RAX] = entry->eax;
 	gpr[GPR_RBX] = entry->ebx;
 	gpr[GPR_RCX] = entry->ecx;
 	gpr[GPR_RDX] = entry->edx;
+}
+
+static bool faults_in_user(struct vcpu *vcpu)
+{
+	return vcpu->arch.misc_features & MSR_MISC_FEATURES_ENABLES_CPUID_FAULT;
+}
+
+int cpuid_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	u32 function = vcpu->regs.gpr[GPR_RAX], index = vcpu->regs.gpr[GPR_RCX];
+	const struct kvm_cpuid_entry2 *entry;
+
+	if (unlikely(faults_in_user(vcpu)) && regs_cpl(vcpu))
+		return inject_gp(vcpu);
+	entry = lookup(vcpu, function, index);
+	trace_corbel_cpuid(vcpu->id, function, index, entry->eax, entry->ebx, entry->ecx,
+			   entry->edx);
+	answer(vcpu, entry);
 	return vcpu_skip_insn(vcpu);
+}
+
+bool cpuid_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	struct cpuid_table *table = vcpu->arch.cpuid;
+	u32 i;
+
+	if (unlikely(!table || !exit->insn_len || faults_in_user(vcpu)) || trace_corbel_cpuid_enabled())
+		return false;
+	i = find_place(table, vcpu->regs.gpr[GPR_RAX], vcpu->regs.gpr[GPR_RCX]);
+	if (unlikely(i == NONE))
+		return false;
+	answer(vcpu, &table->entries[i]);
+	return skip_fast(vcpu);
 }
 
 void cpuid_vcpu_init(struct vcpu *vcpu)

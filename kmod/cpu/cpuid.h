@@ -46,8 +46,11 @@ void cpuid_query(struct vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
 /** cpuid_refresh() - a bit that mirrors state changed: CR4, XCR0, XSS, APIC_BASE, MISC_ENABLE */
 void cpuid_refresh(struct vcpu *vcpu);
 
-/** cpuid_exit() - EXIT_CPUID. Context: interrupts may be off. */
+/** cpuid_exit() - EXIT_CPUID */
 int cpuid_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
+
+/** cpuid_fast() - the same in the stay (stay.h), if an entry answers it */
+bool cpuid_fast(struct vcpu *vcpu, struct vcpu_exit *exit);
 
 enum { EAX, EBX, ECX, EDX };
 

@@ -152,14 +152,14 @@ static bool update_fast(struct vcpu *vcpu)
 	    !pvmmu_update_fast(vcpu, gpr[GPR_RBX], gpr[GPR_RCX], gpr[GPR_RDX], gpr[GPR_RSI]))
 		return false;
 	gpr[GPR_RAX] = 1;
-	return vcpu_skip_insn(vcpu) == RESUME;
+	return skip_fast(vcpu);
 }
 
 bool hypercall_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	unsigned long nr = vcpu->regs.gpr[GPR_RAX];
 
-	if (unlikely(vcpu->guest_debug || !exit->insn_len))
+	if (unlikely(!exit->insn_len))
 		return false;
 	if (nr == CORBEL_HC_MMU_UPDATE)
 		return update_fast(vcpu);
@@ -168,8 +168,7 @@ bool hypercall_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 	vcpu->regs.gpr[GPR_RAX] = regs_cpl(vcpu) ? -KVM_EPERM : -KVM_ENOSYS;
 	if (!regs_64bit(vcpu))
 		vcpu->regs.gpr[GPR_RAX] &= U32_MAX;
-	vcpu_skip_insn(vcpu);
-	return true;
+	return skip_fast(vcpu);
 }
 
 /* Whichever of the two raised #UD, the other one is this CPU's. */

@@ -632,8 +632,7 @@ bool msr_read_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 		return false;
 	trace_corbel_msr(vcpu->id, false, msr, val, 0);
 	rdmsr_result(vcpu, val);
-	vcpu_skip_insn(vcpu);
-	return true;
+	return skip_fast(vcpu);
 }
 
 /* What is only kept, and what its hook does in no time. */
@@ -676,6 +675,5 @@ bool msr_write_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 	if (!exit->insn_len || !write_fast(vcpu, msr, val))
 		return false;
 	trace_corbel_msr(vcpu->id, true, msr, val, 0);
-	vcpu_skip_insn(vcpu);
-	return true;
+	return skip_fast(vcpu);
 }

@@ -142,6 +142,25 @@ static inline void shadow_lift(struct vcpu *vcpu)
  */
 int vcpu_skip_insn(struct vcpu *vcpu);
 
+/**
+ * skip_fast() - the same in the stay (stay.h), for an exit by an instruction whose length is known
+ *
+ * RIP, RFLAGS and SHADOW are in the cache then (exit.h). RIP that leaves its 4 GiB is looked at by the other one.
+ * Return: true if the guest can go on.
+ */
+static __always_inline bool skip_fast(struct vcpu *vcpu)
+{
+	struct vcpu_regs *regs = &vcpu->regs;
+	u64 next = regs->rip + vcpu->exit.insn_len;
+
+	if (unlikely((regs->rip ^ next) >> 32) || unlikely(regs->shadow & (SHADOW_STI | SHADOW_MOV_SS)) ||
+	    unlikely(regs->rflags & X86_EFLAGS_TF))
+		return vcpu_skip_insn(vcpu) == RESUME;
+	regs->rip = next;
+	regs->dirty |= BIT_ULL(REG_RIP);
+	return true;
+}
+
 /* cpu/regs.c */
 void regs_reset(struct vcpu *vcpu, bool init);
 void regs_to_user(struct vcpu *vcpu, struct kvm_regs *out);

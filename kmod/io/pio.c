@@ -99,8 +99,7 @@ bool pio_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 	exit->io.asked = !pio_served(vcpu, exit->io.port, exit->io.size, exit->io.in);
 	if (exit->io.asked)
 		return false;
-	vcpu_skip_insn(vcpu);
-	return true;
+	return skip_fast(vcpu);
 }
 
 static int pio_in_to_user(struct vcpu *vcpu, u16 port, unsigned int size)

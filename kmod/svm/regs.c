@@ -89,13 +89,6 @@ static void dtable_flush(struct vmcb_seg *to, const struct kvm_dtable *table)
 	to->limit = table->limit;
 }
 
-/* Hardware has one bit for both; of the two MOV SS says less about RFLAGS.IF. */
-static u64 shadow_fetch(const struct svm_vcpu *svm)
-{
-	return (svm->vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK ? SHADOW_MOV_SS : 0) |
-	       (svm->nmi_masked ? SHADOW_NMI : 0);
-}
-
 void svm_reg_fetch(struct vcpu *vcpu, enum reg reg)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
@@ -124,9 +117,6 @@ void svm_reg_fetch(struct vcpu *vcpu, enum reg reg)
 		break;
 	case REG_IDTR:
 		dtable_fetch(&regs->idtr, &save->idtr);
-		break;
-	case REG_SHADOW:
-		regs->shadow = shadow_fetch(svm);
 		break;
 	case REG_CPL:
 		regs->cpl = save->cpl;

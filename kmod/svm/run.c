@@ -11,6 +11,7 @@
 #include "cpu/regs.h"
 #include "guest_state.h"
 #include "irq/lapic.h"
+#include "stay.h"
 #include "svm/svm.h"
 #include "vm.h"
 
@@ -169,6 +170,8 @@ static noinline void prepare(struct vcpu *vcpu)
 		nmi_window(svm);
 	GIF("clgi");
 	x86_spec_ctrl_set_guest(svm->virt_spec_ctrl);
+	if (unlikely(vcpu->events.entry.type != EVENT_NONE))
+		inject(vcpu, &vcpu->events.entry);
 }
 
 static noinstr void round_trip(struct vcpu *vcpu, struct svm_vcpu *svm, bool again)
@@ -178,9 +181,17 @@ static noinstr void round_trip(struct vcpu *vcpu, struct svm_vcpu *svm, bool aga
 	guest_state_exit();
 }
 
-/* The VMCB is memory: what nearly every exit asks for is taken over at once. */
-static void regs_after(struct vcpu *vcpu, const struct vmcb_save_area *save)
+/* Hardware has one bit for both shadows; of the two MOV SS says less about RFLAGS.IF. */
+static u64 shadow_now(const struct svm_vcpu *svm)
 {
+	return (svm->vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK ? SHADOW_MOV_SS : 0) |
+	       (svm->nmi_masked ? SHADOW_NMI : 0);
+}
+
+/* The VMCB is memory: what nearly every exit asks for is taken over at once. */
+static __always_inline void regs_after(struct vcpu *vcpu, const struct svm_vcpu *svm)
+{
+	const struct vmcb_save_area *save = &svm->vmcb->save;
 	struct vcpu_regs *regs = &vcpu->regs;
 
 	regs->gpr[GPR_RAX] = save->rax;
@@ -189,35 +200,45 @@ static void regs_after(struct vcpu *vcpu, const struct vmcb_save_area *save)
 	regs->rflags = save->rflags;
 	regs->cr2 = save->cr2;
 	/* CR4, EFER, DR7: we intercept every write. */
-	regs->avail = (BIT_ULL(16) - 1) | BIT_ULL(REG_RIP) | BIT_ULL(REG_RFLAGS) | BIT_ULL(REG_CR4) |
-		      BIT_ULL(REG_EFER) | BIT_ULL(REG_DR7);
+	regs->avail = (BIT_ULL(16) - 1) | BIT_ULL(REG_RIP) | BIT_ULL(REG_RFLAGS) | BIT_ULL(REG_SHADOW) |
+		      BIT_ULL(REG_CR4) | BIT_ULL(REG_EFER) | BIT_ULL(REG_DR7);
 }
 
-void svm_run_enter(struct vcpu *vcpu, bool again)
+static __always_inline void one_trip(struct vcpu *vcpu, struct svm_vcpu *svm, bool again)
 {
-	struct svm_vcpu *svm = svm_of(vcpu);
-	struct vmcb *vmcb = svm->vmcb;
+	struct vmcb_control_area *control = &svm->vmcb->control;
 
-	if (unlikely(svm->root != __sme_set(vcpu->mmu.root)))
-		root_load(vcpu, svm);
-	svm_tlb_asid(svm);
-	if (!again)
-		prepare(vcpu);
-	if (unlikely(vcpu->events.entry.type != EVENT_NONE))
-		inject(vcpu, &vcpu->events.entry);
 	svm_regs_flush(vcpu);
-	vmcb->control.exit_code = SVM_EXIT_NONE;
+	control->exit_code = SVM_EXIT_NONE;
 
 	round_trip(vcpu, svm, again);
 
-	vmcb->control.tlb_ctl = TLB_CONTROL_DO_NOTHING;
-	vmcb->control.event_inj = 0;
-	if (vcpu->arch.spec_ctrl_live)
-		vcpu->arch.spec_ctrl = cpu_feature_enabled(X86_FEATURE_V_SPEC_CTRL) ?
-				       vmcb->save.spec_ctrl : svm->ctx.spec_ctrl;
-	regs_after(vcpu, &vmcb->save);
+	control->tlb_ctl = TLB_CONTROL_DO_NOTHING;
+	control->event_inj = 0;
+	regs_after(vcpu, svm);
 	tpr_exit(vcpu);
 	svm_exit_decode(vcpu, &vcpu->exit);
+	vcpu->regs.shadow = shadow_now(svm);	/* of NMIs the decoder has found out */
+}
+
+bool svm_run_enter(struct vcpu *vcpu)
+{
+	struct svm_vcpu *svm = svm_of(vcpu);
+	bool again = false, handle = false;
+
+	prepare(vcpu);
+	do {
+		if (unlikely(svm->root != __sme_set(vcpu->mmu.root)))
+			root_load(vcpu, svm);
+		svm_tlb_asid(svm);
+		stay_entry(vcpu);
+		one_trip(vcpu, svm, again);
+		again = true;
+	} while (stay_exit(vcpu, &handle));
+	if (vcpu->arch.spec_ctrl_live)
+		vcpu->arch.spec_ctrl = cpu_feature_enabled(X86_FEATURE_V_SPEC_CTRL) ?
+				       svm->vmcb->save.spec_ctrl : svm->ctx.spec_ctrl;
+	return handle;
 }
 
 /*

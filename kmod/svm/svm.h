@@ -93,7 +93,7 @@ int svm_user_msrs_setup(void);
 void svm_user_msrs_load(struct svm_vcpu *svm);
 
 /* run.c */
-void svm_run_enter(struct vcpu *vcpu, bool again);
+bool svm_run_enter(struct vcpu *vcpu);
 void svm_run_host_events(struct vcpu *vcpu);
 bool svm_run_timer_set(struct vcpu *vcpu, u64 guest_tsc);
 

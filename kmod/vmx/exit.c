@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* From a basic exit reason to a neutral exit. SDM, "VMX Basic Exit Reasons". */
-#include <linux/nospec.h>
 #include <asm/trapnr.h>
 #include "backend.h"
 #include "compat.h"
@@ -8,6 +7,7 @@
 #include "exit.h"
 #include "mmu/tdp.h"
 #include "vm.h"
+#include "vmx/exit.h"
 #include "vmx/vmcs.h"
 #include "vmx/vmx.h"
 
@@ -30,26 +30,16 @@ enum {
 	NR_REASONS
 };
 
-/*
- * Only an exit that may come in the middle of delivering an event needs a look at the
- * IDT-vectoring field. One that an instruction caused is nearly always followed by a step over
- * that instruction.
- */
-struct reason_row {
-	u8 kind;
-	u8 when;		/* ANY_TIME, AT_BOUNDARY, AT_INSN */
-	bool details;		/* for decode_details() */
-};
+#define ANYTIME(k)	((k) | VMX_ANY_TIME | VMX_DETAILS)
+#define BOUNDARY(k)	(k)
+#define BOUNDARY_MORE(k) ((k) | VMX_DETAILS)
+#define INSN(k)		((k) | VMX_INSN)
+#define INSN_MORE(k)	((k) | VMX_INSN | VMX_DETAILS)
 
-enum { ANY_TIME, AT_BOUNDARY, AT_INSN };
+static_assert(NR_REASONS <= VMX_NR_REASONS && NR_EXIT_KINDS <= VMX_KIND);
 
-#define ANYTIME(k)	{ .kind = (k), .when = ANY_TIME, .details = true }
-#define BOUNDARY(k)	{ .kind = (k), .when = AT_BOUNDARY }
-#define BOUNDARY_MORE(k) { .kind = (k), .when = AT_BOUNDARY, .details = true }
-#define INSN(k)		{ .kind = (k), .when = AT_INSN }
-#define INSN_MORE(k)	{ .kind = (k), .when = AT_INSN, .details = true }
-
-static const struct reason_row reasons[NR_REASONS] = {
+const u16 vmx_reasons[VMX_NR_REASONS] = {
+	[NR_REASONS ... VMX_NR_REASONS - 1]	= BOUNDARY(EXIT_UNKNOWN),
 	[EXIT_REASON_EXCEPTION_NMI]		= ANYTIME(EXIT_EXCEPTION),
 	[EXIT_REASON_EXTERNAL_INTERRUPT]	= BOUNDARY(EXIT_NONE),
 	[EXIT_REASON_TRIPLE_FAULT]		= ANYTIME(EXIT_TRIPLE_FAULT),
@@ -134,7 +124,7 @@ static enum event_type event_of(u32 info)
 }
 
 /* An event whose delivery the exit interrupted goes back where inject_events() finds it first. */
-static noinline void requeue(struct vcpu *vcpu)
+void vmx_exit_requeue(struct vcpu *vcpu)
 {
 	struct event *event = &vcpu->events.entry;
 	u32 info = vmcs_read32(IDT_VECTORING_INFO_FIELD);
@@ -160,18 +150,6 @@ static void nmi_reblock(struct vcpu *vcpu, bool iret_unblocked)
 {
 	if (iret_unblocked && vcpu->events.entry.type == EVENT_NONE)
 		shadow_set(vcpu, shadow_get(vcpu) | SHADOW_NMI);
-}
-
-/* What stepping over the instruction will ask for. */
-static void decode_insn(struct vcpu *vcpu, struct vcpu_exit *exit)
-{
-	struct vcpu_regs *regs = &vcpu->regs;
-
-	regs->rip = vmcs_readl(GUEST_RIP);
-	regs->rflags = vmcs_readl(GUEST_RFLAGS);
-	regs->shadow = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
-	regs->avail |= BIT_ULL(REG_RIP) | BIT_ULL(REG_RFLAGS) | BIT_ULL(REG_SHADOW);
-	exit->insn_len = vmcs_read32(VM_EXIT_INSTRUCTION_LEN);
 }
 
 static void decode_exception(struct vcpu *vcpu, struct vcpu_exit *exit)
@@ -280,7 +258,7 @@ static void decode_invpcid(struct vcpu *vcpu, struct vcpu_exit *exit)
 	exit->invpcid.desc = regs_64bit(vcpu) ? addr : (u32)addr;
 }
 
-static noinline void decode_details(struct vcpu *vcpu, struct vcpu_exit *exit)
+void vmx_exit_details(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	switch (exit->kind) {
 	case EXIT_EXCEPTION:
@@ -321,51 +299,25 @@ static noinline void decode_details(struct vcpu *vcpu, struct vcpu_exit *exit)
 	}
 }
 
-static noinline void decode_failure(struct vcpu *vcpu, struct vcpu_exit *exit)
+/* A reason that is not in the table: flags beside it, a failed entry, or one of a later processor. */
+void vmx_exit_odd(struct vcpu *vcpu, u32 reason)
 {
-	struct vmx_vcpu *vmx = vmx_of(vcpu);
+	struct vcpu_exit *exit = &vcpu->exit;
 
-	exit->kind = EXIT_ENTRY_FAILURE;
-	exit->hw_reason = vmx->reason.full;
-	exit->entry.reason = vmx->reason.full;
-	if (vmx->reason.full == VMX_REASON_VMFAIL)
-		exit->entry.reason = vmcs_read32(VM_INSTRUCTION_ERROR);
-	else if (vmx->reason.basic == EXIT_REASON_MCE_DURING_VMENTRY)
-		compat_machine_check();
-}
-
-/*
- * Hot reasons need nothing but their kind. Whatever was being injected has been delivered, unless
- * the vectoring field says otherwise.
- */
-void vmx_exit_decode(struct vcpu *vcpu, struct vcpu_exit *exit)
-{
-	struct vmx_vcpu *vmx = vmx_of(vcpu);
-	const struct reason_row *row;
-
-	if (unlikely(vmx->reason.full & VMX_REASON_ENTRY_FAILED)) {
-		decode_failure(vcpu, exit);
-		return;
-	}
-	exit->hw_reason = vmx->reason.full;
-	if (unlikely(vmx->reason.basic >= NR_REASONS)) {
+	exit->insn_len = 0;
+	vcpu->regs.avail = VMX_REGS_AFTER_EXIT;
+	if (!(reason & VMX_REASON_ENTRY_FAILED)) {
+		vmx_of(vcpu)->ctx.flags |= BIT(VMX_CTX_LAUNCHED);
 		exit->kind = EXIT_UNKNOWN;
+		vcpu->events.entry.type = EVENT_NONE;
 		return;
 	}
-	row = &reasons[array_index_nospec(vmx->reason.basic, NR_REASONS)];
-	exit->kind = row->kind;
-	if (row->when == AT_INSN) {
-		vcpu->events.entry.type = EVENT_NONE;
-		decode_insn(vcpu, exit);
-	} else {
-		exit->insn_len = 0;
-		if (row->when == ANY_TIME)
-			requeue(vcpu);
-		else
-			vcpu->events.entry.type = EVENT_NONE;
-	}
-	if (row->details)
-		decode_details(vcpu, exit);
+	exit->kind = EXIT_ENTRY_FAILURE;
+	exit->entry.reason = reason;
+	if (reason == VMX_REASON_VMFAIL)
+		exit->entry.reason = vmcs_read32(VM_INSTRUCTION_ERROR);
+	else if ((u16)reason == EXIT_REASON_MCE_DURING_VMENTRY)
+		compat_machine_check();
 }
 
 /* The log is filled from the last entry down; the index wraps to 0xffff when it is full. */

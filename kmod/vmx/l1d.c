@@ -13,13 +13,12 @@
 #include <asm/msr.h>
 #include <asm/processor.h>
 #include <asm/vmx.h>
-#include "vcpu.h"
 #include "vmx/l1d.h"
 
 #define L1D_ORDER	4	/* 64 KiB: twice the largest L1D affected, as it is not strictly LRU */
 
 DEFINE_STATIC_KEY_FALSE(l1d_wanted);
-static DEFINE_STATIC_KEY_FALSE(l1d_every_entry);
+DEFINE_STATIC_KEY_FALSE(l1d_every_entry);
 static void *l1d_pages;
 
 static enum vmx_l1d_flush_state l1d_choose(void)
@@ -109,7 +108,7 @@ static __always_inline void read_all(const long step)
 		     : "edx", "cc", "memory");
 }
 
-noinstr void l1d_flush(struct vcpu *vcpu)
+noinstr void l1d_flush_if_due(struct vcpu *vcpu)
 {
 	bool wanted = vcpu->cache_tainted || kvm_get_cpu_l1tf_flush_l1d();
 

@@ -267,6 +267,9 @@ static noinline void reg_flush(struct vcpu *vcpu, enum reg reg)
 	case GPR_RSP:
 		vmcs_writel(GUEST_RSP, regs->gpr[GPR_RSP]);
 		break;
+	case REG_RIP:
+		vmcs_writel(GUEST_RIP, regs->rip);
+		break;
 	case REG_RFLAGS:
 		vmcs_writel(GUEST_RFLAGS, regs->rflags | X86_EFLAGS_FIXED);
 		break;

@@ -14,7 +14,9 @@
 #include "cpu/regs.h"
 #include "guest_state.h"
 #include "irq/lapic.h"
+#include "stay.h"
 #include "vm.h"
+#include "vmx/exit.h"
 #include "vmx/l1d.h"
 #include "vmx/vmcs.h"
 #include "vmx/vmx.h"
@@ -165,15 +167,16 @@ bool vmx_run_timer_set(struct vcpu *vcpu, u64 guest_tsc)
 
 /*
  * The NMI that ended the guest is the host's; it must run before anything can be interrupted by
- * another.
+ * another. Return: the exit reason, or VMX_REASON_VMFAIL
  */
-static noinstr void round_trip(struct vcpu *vcpu, struct vmx_vcpu *vmx, bool again)
+static noinstr u32 round_trip(struct vcpu *vcpu, struct vmx_vcpu *vmx, bool again)
 {
+	u32 reason;
 	int fail;
 
 	guest_state_enter(again);
 	if (static_branch_unlikely(&l1d_wanted))
-		l1d_flush(vcpu);
+		l1d_flush(vcpu, again);
 	else if (static_branch_unlikely(&mmio_stale_data_clear))
 		x86_clear_cpu_buffers();	/* slots may map device memory */
 	if (vcpu->regs.cr2 != native_read_cr2())
@@ -182,14 +185,15 @@ static noinstr void round_trip(struct vcpu *vcpu, struct vmx_vcpu *vmx, bool aga
 	fail = vmx_enter_guest(vcpu->regs.gpr, &vmx->ctx);
 
 	vcpu->regs.cr2 = native_read_cr2();
-	vmx->reason.full = unlikely(fail) ? VMX_REASON_VMFAIL : vmcs_read32(VM_EXIT_REASON);
-	if (vmx->reason.full == EXIT_REASON_EXCEPTION_NMI) {
+	reason = unlikely(fail) ? VMX_REASON_VMFAIL : vmcs_read32(VM_EXIT_REASON);
+	if (unlikely(reason == EXIT_REASON_EXCEPTION_NMI)) {
 		vmx->intr_info = vmcs_read32(VM_EXIT_INTR_INFO);
 		if ((vmx->intr_info & (INTR_INFO_INTR_TYPE_MASK | INTR_INFO_VALID_MASK)) ==
 		    (INTR_TYPE_NMI_INTR | INTR_INFO_VALID_MASK))
 			vmx_call_gate((unsigned long)compat_nmi_entry);
 	}
 	guest_state_exit();
+	return reason;
 }
 
 /* Once for a stay: what only changes while interrupts are on. */
@@ -204,6 +208,8 @@ static noinline void prepare(struct vcpu *vcpu)
 	perf_switch(vmx);
 	windows_update(vcpu);
 	tpr_threshold_update(vcpu);
+	if (unlikely(vcpu->events.entry.type != EVENT_NONE))
+		inject(vcpu, &vcpu->events.entry);
 }
 
 static noinline void root_load(struct vcpu *vcpu, struct vmx_vcpu *vmx)
@@ -227,44 +233,45 @@ static noinline void debug_restore(struct vmx_vcpu *vmx)
 }
 
 /* Nearly every exit that was served moved RIP and nothing else. */
-static void regs_flush(struct vcpu *vcpu)
+static __always_inline void regs_flush(struct vcpu *vcpu)
 {
-	u64 dirty = vcpu->regs.dirty;
+	struct vcpu_regs *regs = &vcpu->regs;
 
-	if (dirty & BIT_ULL(REG_RIP))
-		vmcs_writel(GUEST_RIP, vcpu->regs.rip);
-	if (unlikely(dirty & ~BIT_ULL(REG_RIP)))
-		vmx_regs_flush(vcpu, dirty & ~BIT_ULL(REG_RIP));
-	vcpu->regs.dirty = 0;
+	if (likely(regs->dirty == BIT_ULL(REG_RIP)))
+		vmcs_writel(GUEST_RIP, regs->rip);
+	else if (regs->dirty)
+		vmx_regs_flush(vcpu, regs->dirty);
+	regs->dirty = 0;
 }
 
-void vmx_run_enter(struct vcpu *vcpu, bool again)
+/* For us, by an exit that was served in this stay: nobody notifies us. */
+static __always_inline void posted_self(struct vcpu *vcpu, struct vmx_vcpu *vmx)
+{
+	if (vcpu->irq.apicv && unlikely(vcpu->irq.rvi_behind || desc_on(&vmx->pi)))
+		vmx_posted_sync(vcpu);
+}
+
+bool vmx_run_enter(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = vmx_of(vcpu);
+	bool again = false, handle = false;
 
-	if (!again)
-		prepare(vcpu);
-	else if (vcpu->irq.apicv && (vcpu->irq.rvi_behind || desc_on(&vmx->pi)))
-		vmx_posted_sync(vcpu);	/* for us, by an exit that was served in this stay: nobody notifies us */
-	if (unlikely(vmx->root != vcpu->mmu.root))
-		root_load(vcpu, vmx);
-	if (unlikely(vcpu->events.entry.type != EVENT_NONE))
-		inject(vcpu, &vcpu->events.entry);
-	regs_flush(vcpu);
-	timer_update(vmx);
-
-	round_trip(vcpu, vmx, again);
-
+	prepare(vcpu);
+	for (;;) {
+		if (unlikely(vmx->root != vcpu->mmu.root))
+			root_load(vcpu, vmx);
+		stay_entry(vcpu);
+		regs_flush(vcpu);
+		timer_update(vmx);
+		vmx_exit_decode(vcpu, vmx, round_trip(vcpu, vmx, again));
+		if (!stay_exit(vcpu, &handle))
+			break;
+		posted_self(vcpu, vmx);
+		again = true;
+	}
 	if (vcpu->arch.spec_ctrl_live)
 		vcpu->arch.spec_ctrl = vmx->ctx.spec_ctrl;
-	if (likely(!(vmx->reason.full & VMX_REASON_ENTRY_FAILED)))
-		vmx->ctx.flags |= BIT(VMX_CTX_LAUNCHED);
-	/*
-	 * Kept over an exit: what we intercept every write of, and the general registers that
-	 * enter.S saved.
-	 */
-	vcpu->regs.avail = ((BIT_ULL(16) - 1) & ~BIT_ULL(GPR_RSP)) | BIT_ULL(REG_EFER) | BIT_ULL(REG_DR7);
-	vmx_exit_decode(vcpu, &vcpu->exit);
+	return handle;
 }
 
 /*
@@ -281,7 +288,7 @@ void vmx_run_host_events(struct vcpu *vcpu)
 		debug_restore(vmx);
 	if (vmx->pml)
 		vmx_exit_pml_drain(vcpu);
-	if (vmx->reason.full != EXIT_REASON_EXTERNAL_INTERRUPT)
+	if (vcpu->exit.hw_reason != EXIT_REASON_EXTERNAL_INTERRUPT)
 		return;
 	vmx->intr_info = vmcs_read32(VM_EXIT_INTR_INFO);
 	if (!(vmx->intr_info & INTR_INFO_VALID_MASK))

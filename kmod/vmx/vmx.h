@@ -52,15 +52,7 @@ struct vmx_vcpu {
 	u64 *pml;
 	struct vmx_host_state host;
 
-	/* Of the last exit */
-	union vmx_exit_reason {
-		struct {
-			u16 basic;
-			u16 flags;
-		};
-		u32 full;
-	} reason;
-	u32 intr_info;			/* valid for exceptions, NMIs and external interrupts */
+	u32 intr_info;			/* of the last exit: exceptions, NMIs, external interrupts */
 
 	/* Shadows of VMCS fields, to write only what changes */
 	u32 pin, exec, exec2, entry, exit_ctls;
@@ -99,7 +91,7 @@ void vpid_free(u16 vpid);
 
 /* regs.c */
 void vmx_reg_fetch(struct vcpu *vcpu, enum reg reg);
-void vmx_regs_flush(struct vcpu *vcpu, u64 dirty);	/* all but RIP */
+void vmx_regs_flush(struct vcpu *vcpu, u64 dirty);
 void vmx_regs_reset(struct vcpu *vcpu);
 u64 vmx_cr4_guest_owned(struct vcpu *vcpu);
 
@@ -115,7 +107,7 @@ void vmx_user_msr_set(struct vmx_vcpu *vmx, int i, u64 val);
 /* run.c */
 extern unsigned long vmx_host_idt;
 void vmx_run_setup(void);
-void vmx_run_enter(struct vcpu *vcpu, bool again);
+bool vmx_run_enter(struct vcpu *vcpu);
 void vmx_run_host_events(struct vcpu *vcpu);
 bool vmx_run_timer_set(struct vcpu *vcpu, u64 guest_tsc);
 
@@ -124,7 +116,6 @@ void vmx_host_save(struct vmx_vcpu *vmx);	/* before the first entry since vmcs_l
 void vmx_host_restore(struct vmx_vcpu *vmx);	/* before the thread leaves the CPU */
 
 /* exit.c */
-void vmx_exit_decode(struct vcpu *vcpu, struct vcpu_exit *exit);
 void vmx_exit_pml_drain(struct vcpu *vcpu);
 
 /* tlb.c */
