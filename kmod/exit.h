@@ -92,6 +92,7 @@ struct vcpu_exit {
 			bool in;
 			bool string;		/* INS/OUTS: the emulator takes it from here */
 			bool asked;		/* by pio_fast(): no device in the kernel takes it */
+			u32 val;		/* pio.c: what is moved */
 		} io;
 		struct {			/* EXIT_PAGE_FAULT, EXIT_MISCONFIG */
 			gpa_t gpa;

@@ -44,6 +44,9 @@ enum msr_flags {
 	OPEN_WRITE	= 1 << 8,
 	OPEN		= OPEN_READ | OPEN_WRITE,
 	QUICK_SET	= 1 << 9,	/* .set may be called with interrupts off */
+	/* Worked out at load, so that most accesses look at one flag: no condition on who may, and then */
+	PLAIN_READ	= 1 << 10,	/* not the backend's */
+	PLAIN_WRITE	= 1 << 11,	/* kept here, or .set is quick; of the value only .ignored and .reserved matter */
 };
 
 /* A register, or a range whose values follow each other; without KEPT and hooks a constant. */
@@ -264,7 +267,7 @@ static int arch_caps_check(struct vcpu *vcpu, u32 msr, u64 val, bool host)
 #define IGNORED(from, to, val)	{ .first = (from), .last = (to), .flags = LOST, .constant = (val) }
 
 /* What is not here is the backend's or does not exist. */
-static const struct msr_row rows[] = {
+static struct msr_row rows[] __ro_after_init = {
 	{ ONE(MSR_IA32_TSC), LISTED | OPEN_READ, .get = live_get, .set = live_set },
 	HARDWARE(MSR_IA32_SYSENTER_CS, LISTED | OPEN),
 	HARDWARE(MSR_IA32_SYSENTER_ESP, LISTED | OPEN | CANONICAL),
@@ -425,18 +428,17 @@ static noinline int get_guarded(struct vcpu *vcpu, u32 msr, u64 *val, bool host)
 	return get(vcpu, row, msr, val);
 }
 
-/* Most rows have no condition, and the hint is right: that is the short way. Else NULL */
-static __always_inline const struct msr_row *find_plain(u32 msr, u16 without)
+/* Most rows have no condition, and the hint is right: that is the short way. @plain: PLAIN_READ or PLAIN_WRITE. Else NULL */
+static __always_inline const struct msr_row *find_plain(u32 msr, u16 plain)
 {
 	const struct msr_row *row = READ_ONCE(hints[msr & 0xff]);
-	bool plain = covers(row, msr) && !(row->needs | (unsigned long)row->may) && !(row->flags & without);
 
-	return plain ? row : NULL;
+	return likely(covers(row, msr) && (row->flags & plain)) ? row : NULL;
 }
 
 int msr_get(struct vcpu *vcpu, u32 msr, u64 *val, bool host)
 {
-	const struct msr_row *row = find_plain(msr, BACKEND | WRITE_ONLY);
+	const struct msr_row *row = find_plain(msr, PLAIN_READ);
 
 	return row ? get(vcpu, row, msr, val) : get_guarded(vcpu, msr, val, host);
 }
@@ -495,6 +497,20 @@ void msr_reset(struct vcpu *vcpu, bool init)
 static u32 index_list[ARRAY_SIZE(rows)];
 static u32 nr_index;
 
+static u16 plain_flags(const struct msr_row *row)
+{
+	u16 plain = 0;
+
+	if (row->needs || row->may)
+		return 0;
+	if (!(row->flags & (BACKEND | WRITE_ONLY)))
+		plain |= PLAIN_READ;
+	if (row->where && !row->check && (!row->set || (row->flags & QUICK_SET)) &&
+	    !(row->flags & (BACKEND | READ_ONLY | USER_WRITES | LOST | CANONICAL)))
+		plain |= PLAIN_WRITE;
+	return plain;
+}
+
 /* What can be both read and written by userspace in every VM here. */
 void msr_module_init(void)
 {
@@ -502,6 +518,8 @@ void msr_module_init(void)
 	int i;
 
 	msr_host_init();
+	for (i = 0; i < ARRAY_SIZE(rows); i++)
+		rows[i].flags |= plain_flags(&rows[i]);
 	nr_index = 0;
 	for (i = 0; i < ARRAY_SIZE(rows); i++)
 		if ((rows[i].flags & LISTED) && (!rows[i].needs || (rows[i].needs & offered)))
@@ -622,28 +640,34 @@ int wrmsr_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 	return vcpu_skip_insn(vcpu);
 }
 
+static bool msr_filter_present(struct vcpu *vcpu)
+{
+	return rcu_access_pointer(vcpu->vm->arch.msr_filter);
+}
+
 bool msr_read_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	u32 msr = vcpu->regs.gpr[GPR_RCX];
-	const struct msr_row *row = find_plain(msr, BACKEND | WRITE_ONLY);
+	const struct msr_row *row = find_plain(msr, PLAIN_READ);
 	u64 val;
 
-	if (!row || msr_filter_present(vcpu) || !exit->insn_len || get(vcpu, row, msr, &val))
+	if (!row || msr_filter_present(vcpu) || !exit->insn_len || trace_corbel_msr_enabled() || get(vcpu, row, msr, &val))
 		return false;
-	trace_corbel_msr(vcpu->id, false, msr, val, 0);
 	rdmsr_result(vcpu, val);
 	return skip_fast(vcpu);
 }
 
 /* What is only kept, and what its hook does in no time. */
-static bool store_fast(struct vcpu *vcpu, u32 msr, u64 val)
+static __always_inline bool store_fast(struct vcpu *vcpu, u32 msr, u64 val)
 {
-	const struct msr_row *row = find_plain(msr, BACKEND | READ_ONLY | USER_WRITES | LOST | CANONICAL);
+	const struct msr_row *row = find_plain(msr, PLAIN_WRITE);
 
-	if (!row || !row->where || row->check || (row->set && !(row->flags & QUICK_SET)) ||
-	    val & (row->ignored | row->reserved) || msr_filter_present(vcpu))
+	if (!row || val & (row->ignored | row->reserved) || msr_filter_present(vcpu))
 		return false;
-	return !store(vcpu, row, msr, val, false);
+	if (row->set)
+		return !row->set(vcpu, msr, val, false);
+	*kept(vcpu, row, msr) = val;
+	return true;
 }
 
 static bool write_fast(struct vcpu *vcpu, u32 msr, u64 val)
@@ -669,11 +693,7 @@ static bool write_fast(struct vcpu *vcpu, u32 msr, u64 val)
 
 bool msr_write_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
-	u64 val = wrmsr_value(vcpu);
-	u32 msr = vcpu->regs.gpr[GPR_RCX];
-
-	if (!exit->insn_len || !write_fast(vcpu, msr, val))
+	if (!exit->insn_len || trace_corbel_msr_enabled() || !write_fast(vcpu, vcpu->regs.gpr[GPR_RCX], wrmsr_value(vcpu)))
 		return false;
-	trace_corbel_msr(vcpu->id, true, msr, val, 0);
 	return skip_fast(vcpu);
 }

@@ -72,7 +72,6 @@ int mce_ctl2_check(struct vcpu *vcpu, u32 msr, u64 val, bool host);
  */
 int msr_filter_set(struct vm *vm, const struct kvm_msr_filter *filter);
 void msr_filter_destroy(struct vm *vm);
-bool msr_filter_present(struct vcpu *vcpu);
 /* type: KVM_MSR_FILTER_READ, _WRITE */
 bool msr_filter_allows(struct vcpu *vcpu, u32 msr, u32 type);
 

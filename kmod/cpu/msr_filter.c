@@ -100,11 +100,6 @@ void msr_filter_destroy(struct vm *vm)
 	RCU_INIT_POINTER(vm->arch.msr_filter, NULL);
 }
 
-bool msr_filter_present(struct vcpu *vcpu)
-{
-	return rcu_access_pointer(vcpu->vm->arch.msr_filter);
-}
-
 static bool is_x2apic(u32 msr)
 {
 	return msr >= 0x800 && msr <= 0x8ff;

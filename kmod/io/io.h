@@ -3,7 +3,6 @@
 #ifndef CORBEL_IO_H
 #define CORBEL_IO_H
 
-#include <linux/bitops.h>
 #include <linux/list.h>
 #include <linux/spinlock.h>
 #include "types.h"
@@ -13,13 +12,10 @@ enum bus_space { BUS_MMIO, BUS_PIO, NR_BUS_SPACES };
 
 #define BUS_MAX_DEVS	1000	/* of one space; one more registration fails with -ENOSPC */
 
-struct bus;		/* sorted array of ranges; replaced under vm->irq_lock, read under SRCU */
-
-#define BUS_PORTS	8	/* in a group of ports that bus_has_port() tells from others */
+struct bus;		/* sorted array of ranges; replaced under vm->irq_lock */
 
 struct vm_io {
 	struct bus __rcu *bus[NR_BUS_SPACES];
-	DECLARE_BITMAP(ports, 0x10000 / BUS_PORTS);	/* groups that had a device; only grows */
 	struct list_head ioeventfds;		/* irq_lock */
 	struct list_head coalesced_zones;	/* irq_lock */
 	struct kvm_coalesced_mmio_ring *ring;	/* page 2 of every vCPU's mapping */
@@ -40,7 +36,8 @@ struct bus_dev {
 
 /*
  * Callbacks: 0 handled, -EOPNOTSUPP not mine (or NULL). They run in a vCPU thread with vm->srcu held
- * for reading, interrupts on or, for ports, off; they must not sleep nor switch interrupts on.
+ * for reading or, for ports, interrupts off; they must not sleep nor switch interrupts on, and what vm->srcu guards
+ * elsewhere they must lock themselves.
  */
 struct bus_dev_ops {
 	int (*read)(struct vcpu *vcpu, struct bus_dev *dev, u64 addr, int len, void *val);
@@ -63,15 +60,12 @@ int bus_attach(struct vm *vm, enum bus_space space, struct bus_dev *dev);
  */
 void bus_detach(struct vm *vm, enum bus_space space, struct bus_dev *dev);
 
-/** bus_has_port() - false: no device in the kernel takes @port. Needs no vm->srcu */
-static inline bool bus_has_port(const struct vm_io *io, u16 port)
-{
-	return test_bit(port / BUS_PORTS, io->ports);
-}
-
-/* 0: a device in the kernel took it; -EOPNOTSUPP: userspace must. vm->srcu held for reading. */
+/* 0: a device in the kernel took it; -EOPNOTSUPP: userspace must. vm->srcu held for reading, or interrupts off. */
 int bus_read(struct vcpu *vcpu, enum bus_space space, u64 addr, int len, void *val);
 int bus_write(struct vcpu *vcpu, enum bus_space space, u64 addr, int len, const void *val);
+
+/** bus_find() - the device that is asked first, or NULL; it may refuse. Context: as above */
+struct bus_dev *bus_find(struct vm *vm, enum bus_space space, u64 addr, int len);
 
 int ioeventfd_set(struct vm *vm, const struct kvm_ioeventfd *args);
 

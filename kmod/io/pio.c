@@ -33,9 +33,14 @@ int pio_user_exit(struct vcpu *vcpu, bool in, u16 port, unsigned int size, unsig
 /* A 4-byte IN clears the upper half of RAX as any 32-bit write does; smaller ones keep the rest. */
 static void pio_set_rax(struct vcpu *vcpu, u32 val, unsigned int size)
 {
-	unsigned long keep = size < 4 ? gpr_get(vcpu, GPR_RAX) & ~0ul << size * 8 : 0;
+	unsigned long *rax = &vcpu->regs.gpr[GPR_RAX];
 
-	gpr_set(vcpu, GPR_RAX, keep | val);
+	if (size == 1)
+		*(u8 *)rax = val;
+	else if (size == 2)
+		*(u16 *)rax = val;
+	else
+		*rax = val;
 }
 
 static int pio_complete_out(struct vcpu *vcpu)
@@ -62,44 +67,68 @@ static u32 pio_out_value(struct vcpu *vcpu, unsigned int size)
 	return size < 4 ? val & ((1u << size * 8) - 1) : val;
 }
 
-static bool served_in(struct vcpu *vcpu, u16 port, unsigned int size)
+static bool pio_move(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
-	u32 val = 0;
+	unsigned int size = exit->io.size;
 
-	if (bus_read(vcpu, BUS_PIO, port, size, &val))
+	if (!exit->io.in) {
+		exit->io.val = pio_out_value(vcpu, size);
+		return !bus_write(vcpu, BUS_PIO, exit->io.port, size, &exit->io.val);
+	}
+	exit->io.val = 0;
+	if (bus_read(vcpu, BUS_PIO, exit->io.port, size, &exit->io.val))
 		return false;
-	trace_corbel_pio(vcpu->id, false, port, size, val);
-	pio_set_rax(vcpu, val, size);
+	pio_set_rax(vcpu, exit->io.val, size);
 	return true;
 }
 
 /* Ask the devices in the kernel. Return: one has taken it; all but RIP is done. */
-static bool pio_served(struct vcpu *vcpu, u16 port, unsigned int size, bool in)
+static bool pio_served(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	struct srcu_struct *srcu = &vcpu->vm->srcu;
-	u32 val = in ? 0 : pio_out_value(vcpu, size);
 	bool served;
 	int index;
 
-	if (!in)
-		trace_corbel_pio(vcpu->id, true, port, size, val);
-	if (!bus_has_port(&vcpu->vm->io, port))
-		return false;
 	index = srcu_read_lock(srcu);
-	served = in ? served_in(vcpu, port, size) : !bus_write(vcpu, BUS_PIO, port, size, &val);
+	served = pio_move(vcpu, exit);
 	srcu_read_unlock(srcu, index);
 	return served;
 }
 
+static void pio_trace(struct vcpu *vcpu, struct vcpu_exit *exit, u32 val)
+{
+	trace_corbel_pio(vcpu->id, !exit->io.in, exit->io.port, exit->io.size, val);
+}
+
+/* The same for one device. One that does not take it has done nothing, and may be asked again. */
+static __always_inline bool pio_ask(struct vcpu *vcpu, struct vcpu_exit *exit, struct bus_dev *dev)
+{
+	unsigned int size = exit->io.size;
+
+	if (!exit->io.in) {
+		exit->io.val = pio_out_value(vcpu, size);
+		return dev->ops->write && !dev->ops->write(vcpu, dev, exit->io.port, size, &exit->io.val);
+	}
+	exit->io.val = 0;
+	if (!dev->ops->read || dev->ops->read(vcpu, dev, exit->io.port, size, &exit->io.val))
+		return false;
+	pio_set_rax(vcpu, exit->io.val, size);
+	return true;
+}
+
 bool pio_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
+	struct bus_dev *dev;
+
 	/* Where spinlocks sleep, devices want interrupts on. */
-	if (IS_ENABLED(CONFIG_PREEMPT_RT) || exit->io.string || !exit->insn_len)
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) || exit->io.string || !exit->insn_len || trace_corbel_pio_enabled())
 		return false;
-	exit->io.asked = !pio_served(vcpu, exit->io.port, exit->io.size, exit->io.in);
-	if (exit->io.asked)
+	dev = bus_find(vcpu->vm, BUS_PIO, exit->io.port, exit->io.size);
+	if (!dev) {
+		exit->io.asked = true;
 		return false;
-	return skip_fast(vcpu);
+	}
+	return likely(pio_ask(vcpu, exit, dev)) && skip_fast(vcpu);
 }
 
 static int pio_in_to_user(struct vcpu *vcpu, u16 port, unsigned int size)
@@ -131,7 +160,12 @@ int pio_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 
 	if (exit->io.string)
 		return emulate_insn(vcpu);
-	if (!exit->io.asked && pio_served(vcpu, port, size, exit->io.in))
+	if (!exit->io.in)
+		pio_trace(vcpu, exit, pio_out_value(vcpu, size));
+	if (!exit->io.asked && pio_served(vcpu, exit)) {
+		if (exit->io.in)
+			pio_trace(vcpu, exit, exit->io.val);
 		return vcpu_skip_insn(vcpu);
+	}
 	return exit->io.in ? pio_in_to_user(vcpu, port, size) : pio_out_to_user(vcpu, port, size);
 }

@@ -292,7 +292,7 @@ static void write_data(struct pic *pic, struct kvm_pic_state *s, u8 val)
 }
 
 /* After a poll command the read stands for an INTA cycle. */
-static u8 chip_poll(struct pic *pic, struct kvm_pic_state *s)
+static noinline u8 chip_poll(struct pic *pic, struct kvm_pic_state *s)
 {
 	unsigned long flags;
 	int pin = -1;

@@ -16,7 +16,10 @@
 
 #define GPR(n)		((n) * 8)
 #define FIELD_HOST_RSP	0x6c14
-
+#define FIELD_EXIT_REASON 0x4402
+#define FIELD_EXIT_INTR	0x4404
+#define INTR_TYPE_VALID	0x80000700	/* in an interruption-information field */
+#define INTR_NMI	0x80000200
 
 .section .noinstr.text, "ax"
 
@@ -82,6 +85,8 @@ SYM_FUNC_START(vmx_enter_guest)
 	_ASM_EXTABLE(.Lset_rsp, .Lfail)
 	_ASM_EXTABLE(.Lresume, .Lfail)
 	_ASM_EXTABLE(.Llaunch, .Lfail)
+	_ASM_EXTABLE(.Lget_reason, .Lfail)
+	_ASM_EXTABLE(.Lget_intr, .Ldone)
 
 SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	UNWIND_HINT_RESTORE
@@ -103,7 +108,12 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	mov	%r13, GPR(13)(%rax)
 	mov	%r14, GPR(14)(%rax)
 	mov	%r15, GPR(15)(%rax)
-	xor	%ebx, %ebx
+	mov	%cr2, %rcx
+	mov	%rcx, VMX_REGS_CR2(%rax)
+	mov	$FIELD_EXIT_REASON, %eax
+.Lget_reason:
+	vmread	%rax, %rbx
+	jbe	.Lfail
 
 .Lout:
 	/*
@@ -147,6 +157,9 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	CLEAR_BRANCH_HISTORY_VMEXIT
 
 	mov	%ebx, %eax
+	test	%eax, %eax
+	jz	.Lexception
+.Ldone:
 	pop	%rbx
 	pop	%r12
 	pop	%r13
@@ -156,8 +169,26 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	RET
 
 .Lfail:
-	mov	$1, %ebx
+	mov	$VMX_VMFAIL, %ebx
 	jmp	.Lout
+
+	/*
+	 * An exception, or an NMI. That is the host's, and must run before anything can be interrupted by
+	 * another.
+	 */
+.Lexception:
+	mov	$FIELD_EXIT_INTR, %ecx
+.Lget_intr:
+	vmread	%rcx, %rcx
+	jbe	.Ldone
+	mov	%ecx, VMX_CTX_INTR_INFO(%rsi)
+	and	$INTR_TYPE_VALID, %ecx
+	cmp	$INTR_NMI, %ecx
+	jne	.Ldone
+	mov	VMX_CTX_NMI_ENTRY(%rsi), %rdi
+	call	vmx_call_gate
+	xor	%eax, %eax
+	jmp	.Ldone
 SYM_FUNC_END(vmx_enter_guest)
 
 /*
@@ -177,3 +208,41 @@ SYM_FUNC_START(vmx_call_gate)
 	pop	%rbp
 	RET
 SYM_FUNC_END(vmx_call_gate)
+
+/* vmcs_error() for vmcs.h, with the field on the stack. Every register is kept. */
+.macro FAILED name write
+SYM_FUNC_START(\name)
+	push	%rbp
+	mov	%rsp, %rbp
+	and	$-16, %rsp
+	push	%rax
+	push	%rcx
+	push	%rdx
+	push	%rsi
+	push	%rdi
+	push	%r8
+	push	%r9
+	push	%r10
+	push	%r11
+	push	%r11			/* for the alignment */
+	mov	16(%rbp), %rdi
+	mov	$\write, %esi
+	call	vmcs_error
+	pop	%r11
+	pop	%r11
+	pop	%r10
+	pop	%r9
+	pop	%r8
+	pop	%rdi
+	pop	%rsi
+	pop	%rdx
+	pop	%rcx
+	pop	%rax
+	mov	%rbp, %rsp
+	pop	%rbp
+	RET
+SYM_FUNC_END(\name)
+.endm
+
+	FAILED vmcs_read_failed 0
+	FAILED vmcs_write_failed 1

@@ -6,28 +6,37 @@
 /* Offsets in struct vmx_enter_ctx; checked in run.c. */
 #define VMX_CTX_HOST_RSP	0
 #define VMX_CTX_SPEC_CTRL	8
-#define VMX_CTX_FLAGS		16
+#define VMX_CTX_NMI_ENTRY	16
+#define VMX_CTX_FLAGS		24
+#define VMX_CTX_INTR_INFO	28
+#define VMX_REGS_CR2		0x98	/* in struct vcpu_regs, behind the general registers */
 
 #define VMX_CTX_LAUNCHED	0	/* bit: VMRESUME instead of VMLAUNCH */
 #define VMX_CTX_SAVE_SPEC_CTRL	1	/* bit: the guest may write MSR_IA32_SPEC_CTRL by itself */
 
+#define VMX_VMFAIL		0xffffffff	/* for an exit reason: the entry instruction failed */
+
 #ifndef __ASSEMBLY__
 #include <linux/types.h>
+
+struct vcpu_regs;
 
 struct vmx_enter_ctx {
 	unsigned long host_rsp;		/* as last written to the VMCS */
 	u64 spec_ctrl;			/* the guest's MSR_IA32_SPEC_CTRL */
+	unsigned long nmi_entry;	/* the host's gate for NMIs, which is called before anything else */
 	u32 flags;
+	u32 intr_info;			/* of the last exit, if that was an exception or NMI */
 };
 
 /**
  * vmx_enter_guest() - one VM entry and the exit that ends it
- * @gpr: the sixteen general registers in encoding order; RSP's place is not touched
+ * @regs: the sixteen general registers in encoding order, of which RSP is not touched, and CR2, which is read only
  * @ctx: see above
- * Return: 0 after an exit, 1 when the entry instruction itself failed (VMfail, or a fault
+ * Return: the exit reason, or VMX_VMFAIL when the entry instruction itself failed (VMfail, or a fault
  * because VMX was turned off by an emergency).
  */
-int vmx_enter_guest(unsigned long *gpr, struct vmx_enter_ctx *ctx);
+u32 vmx_enter_guest(struct vcpu_regs *regs, struct vmx_enter_ctx *ctx);
 
 /** vmx_call_gate() - call an interrupt gate's handler as if the interrupt came in now */
 void vmx_call_gate(unsigned long entry);

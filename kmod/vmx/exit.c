@@ -154,7 +154,7 @@ static void nmi_reblock(struct vcpu *vcpu, bool iret_unblocked)
 
 static void decode_exception(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
-	u32 info = vmx_of(vcpu)->intr_info;	/* read in round_trip() */
+	u32 info = vmx_of(vcpu)->ctx.intr_info;
 	u8 vector = info & INTR_INFO_VECTOR_MASK;
 
 	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR) {
@@ -197,17 +197,6 @@ static void decode_dr(struct vcpu_exit *exit)
 	exit->dr.dr = qual & 7;
 	exit->dr.read = qual & 16;
 	exit->dr.gpr = (qual >> 8) & 15;
-}
-
-static void decode_io(struct vcpu_exit *exit)
-{
-	unsigned long qual = vmcs_readl(EXIT_QUALIFICATION);
-
-	exit->io.size = (qual & 7) + 1;
-	exit->io.in = qual & 8;
-	exit->io.string = qual & 16;
-	exit->io.asked = false;
-	exit->io.port = qual >> 16;
 }
 
 /* SDM, "Exit Qualification for EPT Violations" */
@@ -270,9 +259,6 @@ void vmx_exit_details(struct vcpu *vcpu, struct vcpu_exit *exit)
 	case EXIT_DR:
 		decode_dr(exit);
 		break;
-	case EXIT_IO:
-		decode_io(exit);
-		break;
 	case EXIT_PAGE_FAULT:
 		decode_ept(vcpu, exit);
 		break;
@@ -314,7 +300,7 @@ void vmx_exit_odd(struct vcpu *vcpu, u32 reason)
 	}
 	exit->kind = EXIT_ENTRY_FAILURE;
 	exit->entry.reason = reason;
-	if (reason == VMX_REASON_VMFAIL)
+	if (reason == VMX_VMFAIL)
 		exit->entry.reason = vmcs_read32(VM_INSTRUCTION_ERROR);
 	else if ((u16)reason == EXIT_REASON_MCE_DURING_VMENTRY)
 		compat_machine_check();

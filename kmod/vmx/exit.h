@@ -41,6 +41,18 @@ static __always_inline void vmx_exit_insn(struct vcpu *vcpu)
 	vcpu->exit.insn_len = vmcs_read32(VM_EXIT_INSTRUCTION_LEN);
 }
 
+/* SDM, "Exit Qualification for I/O Instructions" */
+static __always_inline void vmx_exit_io(struct vcpu_exit *exit)
+{
+	unsigned long qual = vmcs_readl(EXIT_QUALIFICATION);
+
+	exit->io.size = (qual & 7) + 1;
+	exit->io.in = qual & 8;
+	exit->io.string = qual & 16;
+	exit->io.asked = false;
+	exit->io.port = qual >> 16;
+}
+
 /*
  * Hot reasons need nothing but their kind. Whatever was being injected has been delivered, unless
  * the vectoring field says otherwise.
@@ -68,7 +80,11 @@ static __always_inline void vmx_exit_decode(struct vcpu *vcpu, struct vmx_vcpu *
 		else
 			vcpu->events.entry.type = EVENT_NONE;
 	}
-	if (row & VMX_DETAILS)
+	if (!(row & VMX_DETAILS))
+		return;
+	if (exit->kind == EXIT_IO)
+		vmx_exit_io(exit);
+	else
 		vmx_exit_details(vcpu, exit);
 }
 

@@ -92,25 +92,13 @@ static void pdptr_flush(const struct vcpu_regs *regs)
 	vmcs_write64(GUEST_PDPTR3, regs->pdptr[3]);
 }
 
-void vmx_reg_fetch(struct vcpu *vcpu, enum reg reg)
+/* What takes more than one field. */
+static noinline void fetch_more(struct vcpu *vcpu, enum reg reg)
 {
 	struct vcpu_regs *regs = &vcpu->regs;
 	u64 owned;
 
 	switch (reg) {
-	case GPR_RSP:
-		regs->gpr[GPR_RSP] = vmcs_readl(GUEST_RSP);
-		break;
-	case REG_RIP:
-		regs->rip = vmcs_readl(GUEST_RIP);
-		break;
-	case REG_RFLAGS:
-		regs->rflags = vmcs_readl(GUEST_RFLAGS);
-		break;
-	case REG_CR0:
-		regs->cr0 = (regs->cr0 & ~VMX_CR0_GUEST_OWNED) |
-			    (vmcs_readl(GUEST_CR0) & VMX_CR0_GUEST_OWNED);
-		break;
 	case REG_CR3:
 		if (!vmx_of(vcpu)->identity && !vcpu->vm->mmu.shadow)
 			regs->cr3 = vmcs_readl(GUEST_CR3);
@@ -134,6 +122,30 @@ void vmx_reg_fetch(struct vcpu *vcpu, enum reg reg)
 		regs->idtr.base = vmcs_readl(GUEST_IDTR_BASE);
 		regs->idtr.limit = vmcs_read32(GUEST_IDTR_LIMIT);
 		break;
+	default:	/* general registers, EFER and DR7 are always in the cache */
+		break;
+	}
+}
+
+void vmx_reg_fetch(struct vcpu *vcpu, enum reg reg)
+{
+	struct vcpu_regs *regs = &vcpu->regs;
+
+	regs->avail |= BIT_ULL(reg);
+	switch (reg) {
+	case GPR_RSP:
+		regs->gpr[GPR_RSP] = vmcs_readl(GUEST_RSP);
+		break;
+	case REG_RIP:
+		regs->rip = vmcs_readl(GUEST_RIP);
+		break;
+	case REG_RFLAGS:
+		regs->rflags = vmcs_readl(GUEST_RFLAGS);
+		break;
+	case REG_CR0:
+		regs->cr0 = (regs->cr0 & ~VMX_CR0_GUEST_OWNED) |
+			    (vmcs_readl(GUEST_CR0) & VMX_CR0_GUEST_OWNED);
+		break;
 	case REG_SHADOW:
 		regs->shadow = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
 		break;
@@ -143,10 +155,10 @@ void vmx_reg_fetch(struct vcpu *vcpu, enum reg reg)
 	case REG_CODE64:
 		regs->code64 = vmcs_read32(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK;
 		break;
-	default:	/* general registers, EFER and DR7 are always in the cache */
+	default:
+		fetch_more(vcpu, reg);
 		break;
 	}
-	regs->avail |= BIT_ULL(reg);
 }
 
 static void cr3_flush(struct vcpu *vcpu)

@@ -21,10 +21,13 @@
 #include "vmx/vmcs.h"
 #include "vmx/vmx.h"
 
-static_assert(offsetof(struct vcpu, regs.gpr) == 0);
+static_assert(offsetof(struct vcpu_regs, gpr) == 0);
+static_assert(offsetof(struct vcpu_regs, cr2) == VMX_REGS_CR2);
 static_assert(offsetof(struct vmx_enter_ctx, host_rsp) == VMX_CTX_HOST_RSP);
 static_assert(offsetof(struct vmx_enter_ctx, spec_ctrl) == VMX_CTX_SPEC_CTRL);
+static_assert(offsetof(struct vmx_enter_ctx, nmi_entry) == VMX_CTX_NMI_ENTRY);
 static_assert(offsetof(struct vmx_enter_ctx, flags) == VMX_CTX_FLAGS);
+static_assert(offsetof(struct vmx_enter_ctx, intr_info) == VMX_CTX_INTR_INFO);
 
 unsigned long vmx_host_idt __ro_after_init;
 
@@ -165,14 +168,10 @@ bool vmx_run_timer_set(struct vcpu *vcpu, u64 guest_tsc)
 	return armed || guest_tsc == ~0ULL;
 }
 
-/*
- * The NMI that ended the guest is the host's; it must run before anything can be interrupted by
- * another. Return: the exit reason, or VMX_REASON_VMFAIL
- */
+/* Return: the exit reason, or VMX_VMFAIL */
 static noinstr u32 round_trip(struct vcpu *vcpu, struct vmx_vcpu *vmx, bool again)
 {
 	u32 reason;
-	int fail;
 
 	guest_state_enter(again);
 	if (static_branch_unlikely(&l1d_wanted))
@@ -182,16 +181,8 @@ static noinstr u32 round_trip(struct vcpu *vcpu, struct vmx_vcpu *vmx, bool agai
 	if (vcpu->regs.cr2 != native_read_cr2())
 		native_write_cr2(vcpu->regs.cr2);
 
-	fail = vmx_enter_guest(vcpu->regs.gpr, &vmx->ctx);
+	reason = vmx_enter_guest(&vcpu->regs, &vmx->ctx);
 
-	vcpu->regs.cr2 = native_read_cr2();
-	reason = unlikely(fail) ? VMX_REASON_VMFAIL : vmcs_read32(VM_EXIT_REASON);
-	if (unlikely(reason == EXIT_REASON_EXCEPTION_NMI)) {
-		vmx->intr_info = vmcs_read32(VM_EXIT_INTR_INFO);
-		if ((vmx->intr_info & (INTR_INFO_INTR_TYPE_MASK | INTR_INFO_VALID_MASK)) ==
-		    (INTR_TYPE_NMI_INTR | INTR_INFO_VALID_MASK))
-			vmx_call_gate((unsigned long)compat_nmi_entry);
-	}
 	guest_state_exit();
 	return reason;
 }
@@ -247,7 +238,7 @@ static __always_inline void regs_flush(struct vcpu *vcpu)
 /* For us, by an exit that was served in this stay: nobody notifies us. */
 static __always_inline void posted_self(struct vcpu *vcpu, struct vmx_vcpu *vmx)
 {
-	if (vcpu->irq.apicv && unlikely(vcpu->irq.rvi_behind || desc_on(&vmx->pi)))
+	if (unlikely(vcpu->irq.rvi_behind || desc_on(&vmx->pi)) && vcpu->irq.apicv)
 		vmx_posted_sync(vcpu);
 }
 
@@ -283,6 +274,7 @@ void vmx_run_host_events(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = vmx_of(vcpu);
 	gate_desc *gate;
+	u32 info;
 
 	if (unlikely(vmx->host.debugctl | vmx->host.pebs))
 		debug_restore(vmx);
@@ -290,10 +282,10 @@ void vmx_run_host_events(struct vcpu *vcpu)
 		vmx_exit_pml_drain(vcpu);
 	if (vcpu->exit.hw_reason != EXIT_REASON_EXTERNAL_INTERRUPT)
 		return;
-	vmx->intr_info = vmcs_read32(VM_EXIT_INTR_INFO);
-	if (!(vmx->intr_info & INTR_INFO_VALID_MASK))
+	info = vmcs_read32(VM_EXIT_INTR_INFO);
+	if (!(info & INTR_INFO_VALID_MASK))
 		return;
 	vcpu->stats.host_irqs++;
-	gate = (gate_desc *)vmx_host_idt + (vmx->intr_info & INTR_INFO_VECTOR_MASK);
+	gate = (gate_desc *)vmx_host_idt + (info & INTR_INFO_VECTOR_MASK);
 	vmx_call_gate(gate_offset(gate));
 }

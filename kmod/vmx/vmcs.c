@@ -169,6 +169,7 @@ static void setup_host(struct vmx_vcpu *vmx)
 	vmcs_write16(HOST_TR_SELECTOR, GDT_ENTRY_TSS * 8);
 	vmcs_writel(HOST_IDTR_BASE, vmx_host_idt);
 	vmcs_writel(HOST_RIP, (unsigned long)vmx_exit_point);
+	vmx->ctx.nmi_entry = (unsigned long)compat_nmi_entry;
 	rdmsrl(MSR_IA32_SYSENTER_CS, val);
 	vmcs_write32(HOST_IA32_SYSENTER_CS, val);
 	rdmsrl(MSR_IA32_SYSENTER_EIP, val);

@@ -17,28 +17,36 @@ enum vmcs_width { VMCS_16, VMCS_64, VMCS_32, VMCS_NATURAL };	/* bits 14:13 of th
 	BUILD_BUG_ON_MSG(__builtin_constant_p(field) &&					\
 			 ((((field) >> 13) & 3) != (width) || ((field) & 1)), "VMCS field width")
 
+/*
+ * A failure, which never happens, is reported by a call that the compiler does not see and that keeps all
+ * registers (enter.S): else every function that reads a field would save some for it. It reads as 0.
+ */
 static __always_inline unsigned long __vmcs_read(unsigned long field)
 {
 	unsigned long val;
-	bool failed;
 
-	asm volatile("1: vmread %[field], %[val]\n2:\n"
+	asm volatile("1:	vmread	%[field], %[val]\n"
+		     "	ja	2f\n"
+		     "	push	%[field]\n"
+		     "	call	vmcs_read_failed\n"
+		     "	pop	%[val]\n"
+		     "	xor	%k[val], %k[val]\n"
+		     "2:\n"
 		     _ASM_EXTABLE_TYPE_REG(1b, 2b, EX_TYPE_ZERO_REG, %[val])
-		     : [val] "=r" (val), "=@ccbe" (failed) : [field] "r" (field));
-	if (unlikely(failed))
-		vmcs_error(field, false);
+		     : [val] "=r" (val), ASM_CALL_CONSTRAINT : [field] "r" (field) : "cc");
 	return val;
 }
 
 static __always_inline void __vmcs_write(unsigned long field, unsigned long val)
 {
-	bool failed;
-
-	asm volatile("1: vmwrite %[val], %[field]\n2:\n"
+	asm volatile("1:	vmwrite	%[val], %[field]\n"
+		     "	ja	2f\n"
+		     "	push	%[field]\n"
+		     "	call	vmcs_write_failed\n"
+		     "	pop	%[field]\n"
+		     "2:\n"
 		     _ASM_EXTABLE(1b, 2b)
-		     : "=@ccbe" (failed) : [field] "r" (field), [val] "r" (val));
-	if (unlikely(failed))
-		vmcs_error(field, true);
+		     : ASM_CALL_CONSTRAINT : [field] "r" (field), [val] "r" (val) : "cc");
 }
 
 #define VMCS_ACCESSORS(name, type, width)						\

@@ -21,7 +21,6 @@ struct vmcs {			/* SDM, "Format of the VMCS Region" */
 /* Where the guest has no paging of its own but needs some, CR3 is not what it has written. */
 #define VMX_CR3_EXITS		(CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING)
 #define VMX_REASON_ENTRY_FAILED	0x80000000u
-#define VMX_REASON_VMFAIL	0xffffffffu	/* no exit happened: the entry instruction failed */
 #define VMX_PML_ENTRIES		512
 
 /* MSRs that only matter in user mode, restored when this CPU next goes there. */
@@ -51,8 +50,6 @@ struct vmx_vcpu {
 	unsigned long *msr_bitmap;
 	u64 *pml;
 	struct vmx_host_state host;
-
-	u32 intr_info;			/* of the last exit: exceptions, NMIs, external interrupts */
 
 	/* Shadows of VMCS fields, to write only what changes */
 	u32 pin, exec, exec2, entry, exit_ctls;
@@ -85,7 +82,7 @@ void vmcs_forget(struct vmx_vcpu *vmx);	/* VMCLEAR wherever it is; interrupts on
 void vmcs_load(struct vmx_vcpu *vmx, int cpu);	/* preemption off */
 void vmcs_setup(struct vmx_vcpu *vmx);
 void vmcs_controls(struct vcpu *vcpu);	/* recompute what depends on guest and debugger */
-void vmcs_error(unsigned long field, bool write);
+void vmcs_error(unsigned long field, bool write);	/* called by enter.S */
 int vpid_alloc(void);
 void vpid_free(u16 vpid);
 

@@ -33,6 +33,7 @@ static inline void shim_grace_period(void)
 #define rcu_read_unlock()	((void)shim_rcu_readers--)
 #define rcu_barrier	shim_grace_period
 #define synchronize_rcu	shim_grace_period
+#define synchronize_rcu_expedited	synchronize_rcu
 #define rcu_assign_pointer(p, v)	smp_store_release(&(p), v)
 #define RCU_INIT_POINTER(p, v)	((p) = (v))
 #define rcu_access_pointer(p)	READ_ONCE(p)
