@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* From an exit code to a neutral exit. APM volume 2, "SVM Intercept Exit Codes". */
-#include <linux/nospec.h>
 #include <asm/trapnr.h>
 #include <uapi/asm/debugreg.h>
 #include "cpu/regs.h"
+#include "svm/exit.h"
 #include "svm/svm.h"
 
 /* Codes that the kernel's headers do not name; none of them is ever enabled on purpose. */
@@ -11,10 +11,11 @@
 #define CODE_INVLPGB_ILLEGAL	0xa1
 #define CODE_MCOMMIT		0xa3
 #define CODE_TLBSYNC		0xa4
-#define NR_CODES		0xa5
 
-/* 0, which no code of an instruction means by itself, is for codes not listed. */
-static const u8 kinds[NR_CODES] = {
+#define PLAIN(kind)	((kind) | SVM_PLAIN)
+
+/* EXIT_NONE, which no code of an instruction means by itself, is for codes not listed. */
+const u8 svm_kinds[SVM_NR_CODES] = {
 	/* Without decode assists the CPU does not say what moves where: the emulator finds out. */
 	[SVM_EXIT_READ_CR0 ... SVM_EXIT_READ_CR8 + 7]	= EXIT_INSN,
 	[SVM_EXIT_WRITE_CR0 ... SVM_EXIT_WRITE_CR8 + 7]	= EXIT_INSN,
@@ -24,18 +25,18 @@ static const u8 kinds[NR_CODES] = {
 	[SVM_EXIT_CR0_SEL_WRITE]	= EXIT_INSN,
 	[SVM_EXIT_INIT]			= EXIT_INIT_SIGNAL,
 	[SVM_EXIT_VINTR]		= EXIT_IRQ_WINDOW,
-	[SVM_EXIT_RDPMC]		= EXIT_RDPMC,
+	[SVM_EXIT_RDPMC]		= PLAIN(EXIT_RDPMC),
 	[SVM_EXIT_INVLPG]		= EXIT_INSN,	/* likewise */
-	[SVM_EXIT_CPUID]		= EXIT_CPUID,
+	[SVM_EXIT_CPUID]		= PLAIN(EXIT_CPUID),
 	[SVM_EXIT_RSM]			= EXIT_VIRT_INSN,
 	[SVM_EXIT_INVD]			= EXIT_INVD,
-	[SVM_EXIT_HLT]			= EXIT_HLT,
+	[SVM_EXIT_HLT]			= PLAIN(EXIT_HLT),
 	[SVM_EXIT_INVLPGA]		= EXIT_VIRT_INSN,
-	[SVM_EXIT_IOIO]			= EXIT_IO,
-	[SVM_EXIT_MSR]			= EXIT_MSR_READ,
+	[SVM_EXIT_IOIO]			= PLAIN(EXIT_IO),
+	[SVM_EXIT_MSR]			= PLAIN(EXIT_MSR_READ),
 	[SVM_EXIT_SHUTDOWN]		= EXIT_TRIPLE_FAULT,
 	[SVM_EXIT_VMRUN]		= EXIT_VIRT_INSN,
-	[SVM_EXIT_VMMCALL]		= EXIT_HYPERCALL,
+	[SVM_EXIT_VMMCALL]		= PLAIN(EXIT_HYPERCALL),
 	[SVM_EXIT_VMLOAD]		= EXIT_VIRT_INSN,
 	[SVM_EXIT_VMSAVE]		= EXIT_VIRT_INSN,
 	[SVM_EXIT_STGI]			= EXIT_VIRT_INSN,
@@ -54,7 +55,7 @@ static const u8 kinds[NR_CODES] = {
 	[CODE_MCOMMIT]			= EXIT_VIRT_INSN,
 	[CODE_TLBSYNC]			= EXIT_VIRT_INSN,
 };
-static_assert(EXIT_NONE == 0);
+static_assert(EXIT_NONE == 0 && NR_EXIT_KINDS <= SVM_PLAIN);
 
 static enum exit_kind kind_of(u32 code)
 {
@@ -72,9 +73,9 @@ static enum exit_kind kind_of(u32 code)
 	case SVM_EXIT_NONE:
 		return EXIT_ENTRY_FAILURE;
 	}
-	if (code >= NR_CODES)
+	if (code >= SVM_NR_CODES)
 		return EXIT_UNKNOWN;
-	kind = kinds[array_index_nospec(code, NR_CODES)];
+	kind = svm_kinds[code % SVM_NR_CODES] & ~SVM_PLAIN;
 	return kind == EXIT_NONE ? EXIT_UNKNOWN : kind;
 }
 
@@ -196,19 +197,6 @@ static void decode_exception(struct svm_vcpu *svm, struct vcpu_exit *exit)
 		exit->kind = EXIT_NONE;	/* svm_run_host_events() has it handled */
 }
 
-/* APM volume 2, "EXITINFO1 for IOIO Intercept"; EXITINFO2 is the next instruction's RIP. */
-static void decode_io(struct svm_vcpu *svm, struct vcpu_exit *exit)
-{
-	u32 info = svm->vmcb->control.exit_info_1;
-
-	exit->insn_len = svm->vmcb->control.exit_info_2 - svm->vmcb->save.rip;
-	exit->io.size = (info & SVM_IOIO_SIZE_MASK) >> SVM_IOIO_SIZE_SHIFT;
-	exit->io.in = info & SVM_IOIO_TYPE_MASK;
-	exit->io.string = info & SVM_IOIO_STR_MASK;
-	exit->io.asked = false;
-	exit->io.port = info >> 16;
-}
-
 /* APM volume 2, "Nested versus Guest Page Faults, Fault Ordering" */
 static void decode_npf(struct svm_vcpu *svm, struct vcpu_exit *exit)
 {
@@ -227,13 +215,6 @@ static void decode_npf(struct svm_vcpu *svm, struct vcpu_exit *exit)
 	exit->fault.gpa = svm->vmcb->control.exit_info_2;
 }
 
-static u8 insn_len(const struct vmcb *vmcb)
-{
-	u64 len = vmcb->control.next_rip - vmcb->save.rip;
-
-	return svm_caps.next_rip && vmcb->control.next_rip && len <= 15 ? len : 0;
-}
-
 static void decode_details(struct svm_vcpu *svm, struct vcpu_exit *exit)
 {
 	switch (exit->kind) {
@@ -241,7 +222,7 @@ static void decode_details(struct svm_vcpu *svm, struct vcpu_exit *exit)
 		decode_exception(svm, exit);
 		break;
 	case EXIT_IO:
-		decode_io(svm, exit);
+		svm_exit_io(svm->vmcb, exit);
 		break;
 	case EXIT_MSR_READ:
 		if (svm->vmcb->control.exit_info_1)
@@ -265,7 +246,7 @@ void svm_exit_decode(struct vcpu *vcpu, struct vcpu_exit *exit)
 
 	exit->hw_reason = code;
 	exit->kind = kind_of(code);
-	exit->insn_len = insn_len(svm->vmcb);
+	exit->insn_len = svm_insn_len(svm->vmcb);
 	if (unlikely(exit->kind == EXIT_ENTRY_FAILURE)) {
 		decode_details(svm, exit);
 		return;

@@ -96,6 +96,9 @@ void svm_reg_fetch(struct vcpu *vcpu, enum reg reg)
 	struct vcpu_regs *regs = &vcpu->regs;
 
 	switch (reg) {
+	case GPR_RSP:
+		regs->gpr[GPR_RSP] = save->rsp;
+		break;
 	case REG_CR0:
 		regs->cr0 = (regs->cr0 & ~(u64)SVM_CR0_GUEST_OWNED) |
 			    (save->cr0 & SVM_CR0_GUEST_OWNED);
@@ -186,6 +189,15 @@ static void reg_flush(struct vcpu *vcpu, enum reg reg)
 	struct vcpu_regs *regs = &vcpu->regs;
 
 	switch (reg) {
+	case GPR_RSP:
+		save->rsp = regs->gpr[GPR_RSP];
+		break;
+	case REG_RIP:
+		save->rip = regs->rip;
+		break;
+	case REG_RFLAGS:
+		save->rflags = regs->rflags | X86_EFLAGS_FIXED;
+		break;
 	case REG_CR0:
 		cr0_flush(svm, regs->cr0);
 		break;
@@ -219,21 +231,8 @@ static void reg_flush(struct vcpu *vcpu, enum reg reg)
 	}
 }
 
-/* A few stores cost less than asking whether they are needed. */
-void svm_regs_flush(struct vcpu *vcpu)
+void svm_regs_flush(struct vcpu *vcpu, u64 dirty)
 {
-	struct vmcb_save_area *save = &svm_of(vcpu)->vmcb->save;
-	struct vcpu_regs *regs = &vcpu->regs;
-	u64 dirty = regs->dirty & ~(BIT_ULL(REG_RIP) | BIT_ULL(REG_RFLAGS) | BIT_ULL(GPR_RSP));
-
-	save->rax = regs->gpr[GPR_RAX];
-	save->rsp = regs->gpr[GPR_RSP];
-	save->rip = regs->rip;
-	save->rflags = regs->rflags | X86_EFLAGS_FIXED;
-	save->cr2 = regs->cr2;
-	while (dirty) {
+	for (; dirty; dirty &= dirty - 1)
 		reg_flush(vcpu, __ffs64(dirty));
-		dirty &= dirty - 1;
-	}
-	regs->dirty = 0;
 }

@@ -12,6 +12,7 @@
 #include "guest_state.h"
 #include "irq/lapic.h"
 #include "stay.h"
+#include "svm/exit.h"
 #include "svm/svm.h"
 #include "vm.h"
 
@@ -47,7 +48,8 @@ static void soft_advance(struct svm_vcpu *svm, const struct event *event)
 	if (!svm->soft_injected)
 		rip_set(vcpu, rip_get(vcpu) + event->insn_len);
 	svm->soft_injected = true;
-	svm->vmcb->control.next_rip = rip_get(vcpu);
+	if (svm_caps.next_rip)
+		svm->vmcb->control.next_rip = rip_get(vcpu);
 }
 
 static noinline void inject(struct vcpu *vcpu, const struct event *event)
@@ -111,17 +113,25 @@ static void tpr_enter(struct vcpu *vcpu)
 	struct svm_vcpu *svm = svm_of(vcpu);
 	u64 cr8 = vcpu->irq.lapic ? *tpr_of(vcpu) >> 4 : vcpu->regs.cr8;
 
+	svm->tpr = cr8 & V_TPR_MASK;
 	svm->vmcb->control.int_ctl &= ~V_TPR_MASK;
-	svm->vmcb->control.int_ctl |= cr8 & V_TPR_MASK;
+	svm->vmcb->control.int_ctl |= svm->tpr;
 	svm_intercept(svm, INTERCEPT_CR8_WRITE, !vcpu->irq.lapic || lapic_tpr_threshold(vcpu));
 }
 
-static void tpr_exit(struct vcpu *vcpu)
+static noinline void tpr_changed(struct vcpu *vcpu, u8 cr8)
 {
-	u32 cr8 = svm_of(vcpu)->vmcb->control.int_ctl & V_TPR_MASK;
-
-	if (vcpu->irq.lapic && cr8 != *tpr_of(vcpu) >> 4)
+	svm_of(vcpu)->tpr = cr8;
+	if (vcpu->irq.lapic)
 		*tpr_of(vcpu) = cr8 << 4;
+}
+
+static __always_inline void tpr_exit(struct vcpu *vcpu, struct svm_vcpu *svm)
+{
+	u8 cr8 = svm->vmcb->control.int_ctl & V_TPR_MASK;
+
+	if (unlikely(cr8 != svm->tpr))
+		tpr_changed(vcpu, cr8);
 }
 
 static const void *ldt_of_thread(void)
@@ -150,11 +160,11 @@ static void host_save(struct svm_vcpu *svm)
 
 static noinline void root_load(struct vcpu *vcpu, struct svm_vcpu *svm)
 {
-	svm->root = __sme_set(vcpu->mmu.root);
+	svm->root = vcpu->mmu.root;
 	if (vcpu->vm->mmu.shadow)
-		svm->vmcb->save.cr3 = svm->root;
+		svm->vmcb->save.cr3 = __sme_set(svm->root);
 	else
-		svm->vmcb->control.nested_cr3 = svm->root;
+		svm->vmcb->control.nested_cr3 = __sme_set(svm->root);
 	svm_tlb_flush(vcpu, TLB_ALL, 0);
 }
 
@@ -168,6 +178,7 @@ static noinline void prepare(struct vcpu *vcpu)
 	irq_window(svm, vcpu->events.want_irq_window);
 	if (unlikely(vcpu->events.want_nmi_window))
 		nmi_window(svm);
+	svm_tlb_asid(svm);
 	GIF("clgi");
 	x86_spec_ctrl_set_guest(svm->virt_spec_ctrl);
 	if (unlikely(vcpu->events.entry.type != EVENT_NONE))
@@ -195,20 +206,34 @@ static __always_inline void regs_after(struct vcpu *vcpu, const struct svm_vcpu 
 	struct vcpu_regs *regs = &vcpu->regs;
 
 	regs->gpr[GPR_RAX] = save->rax;
-	regs->gpr[GPR_RSP] = save->rsp;
 	regs->rip = save->rip;
 	regs->rflags = save->rflags;
 	regs->cr2 = save->cr2;
 	/* CR4, EFER, DR7: we intercept every write. */
-	regs->avail = (BIT_ULL(16) - 1) | BIT_ULL(REG_RIP) | BIT_ULL(REG_RFLAGS) | BIT_ULL(REG_SHADOW) |
-		      BIT_ULL(REG_CR4) | BIT_ULL(REG_EFER) | BIT_ULL(REG_DR7);
+	regs->avail = ((BIT_ULL(16) - 1) & ~BIT_ULL(GPR_RSP)) | BIT_ULL(REG_RIP) | BIT_ULL(REG_RFLAGS) |
+		      BIT_ULL(REG_SHADOW) | BIT_ULL(REG_CR4) | BIT_ULL(REG_EFER) | BIT_ULL(REG_DR7);
+}
+
+/* Nearly every exit that was served moved RIP and nothing else, but for RAX and CR2. */
+static __always_inline void regs_flush(struct vcpu *vcpu, struct svm_vcpu *svm)
+{
+	struct vmcb_save_area *save = &svm->vmcb->save;
+	struct vcpu_regs *regs = &vcpu->regs;
+
+	if (likely(regs->dirty == BIT_ULL(REG_RIP)))
+		save->rip = regs->rip;
+	else if (regs->dirty)
+		svm_regs_flush(vcpu, regs->dirty);
+	regs->dirty = 0;
+	save->rax = regs->gpr[GPR_RAX];
+	save->cr2 = regs->cr2;
 }
 
 static __always_inline void one_trip(struct vcpu *vcpu, struct svm_vcpu *svm, bool again)
 {
 	struct vmcb_control_area *control = &svm->vmcb->control;
 
-	svm_regs_flush(vcpu);
+	regs_flush(vcpu, svm);
 	control->exit_code = SVM_EXIT_NONE;
 
 	round_trip(vcpu, svm, again);
@@ -216,8 +241,9 @@ static __always_inline void one_trip(struct vcpu *vcpu, struct svm_vcpu *svm, bo
 	control->tlb_ctl = TLB_CONTROL_DO_NOTHING;
 	control->event_inj = 0;
 	regs_after(vcpu, svm);
-	tpr_exit(vcpu);
-	svm_exit_decode(vcpu, &vcpu->exit);
+	tpr_exit(vcpu, svm);
+	if (unlikely(!svm_exit_plain(vcpu, svm)))
+		svm_exit_decode(vcpu, &vcpu->exit);
 	vcpu->regs.shadow = shadow_now(svm);	/* of NMIs the decoder has found out */
 }
 
@@ -228,9 +254,10 @@ bool svm_run_enter(struct vcpu *vcpu)
 
 	prepare(vcpu);
 	do {
-		if (unlikely(svm->root != __sme_set(vcpu->mmu.root)))
+		if (unlikely(svm->root != vcpu->mmu.root))
 			root_load(vcpu, svm);
-		svm_tlb_asid(svm);
+		if (unlikely(svm->asid_cpu < 0))
+			svm_tlb_asid(svm);
 		stay_entry(vcpu);
 		one_trip(vcpu, svm, again);
 		again = true;

@@ -38,7 +38,8 @@ struct svm_vcpu {
 	u64 asid_generation;
 	bool host_saved;		/* since the vCPU was loaded here */
 	const void *host_ldt;		/* what was loaded then */
-	u64 root;			/* as prepare() last wrote it, encryption bit included */
+	hpa_t root;			/* of nested or shadow tables, in the VMCB */
+	u8 tpr;				/* the guest's, bits 7:4, as hardware was given it or gave it */
 	u64 tsc_aux;
 	u64 virt_spec_ctrl;
 
@@ -82,7 +83,7 @@ void vmcb_module_teardown(void);
 
 /* regs.c */
 void svm_reg_fetch(struct vcpu *vcpu, enum reg reg);
-void svm_regs_flush(struct vcpu *vcpu);
+void svm_regs_flush(struct vcpu *vcpu, u64 dirty);
 void svm_nmi_mask(struct svm_vcpu *svm, bool masked);
 
 /* msr.c */
@@ -96,9 +97,6 @@ void svm_user_msrs_load(struct svm_vcpu *svm);
 bool svm_run_enter(struct vcpu *vcpu);
 void svm_run_host_events(struct vcpu *vcpu);
 bool svm_run_timer_set(struct vcpu *vcpu, u64 guest_tsc);
-
-/* exit.c */
-void svm_exit_decode(struct vcpu *vcpu, struct vcpu_exit *exit);
 
 /* tlb.c */
 void svm_tlb_flush(struct vcpu *vcpu, enum tlb_scope scope, gva_t gva);
