@@ -60,10 +60,10 @@ static __always_inline hva_t hva_cached(struct vcpu *vcpu, gpa_t gpa)
 {
 	const struct slots *slots = srcu_dereference_check(vcpu->vm->mem.slots, &vcpu->vm->srcu,
 							   lockdep_is_held(&vcpu->vm->slots_lock));
-	const struct slot *slot = vcpu->mmu.last_slot;
+	const struct slot *slot = vcpu->mmu.recent_slots[0];
 	gfn_t gfn = gpa >> PAGE_SHIFT;
 
-	if (unlikely(!slot || vcpu->mmu.last_generation != slots->generation || !slot_has_gfn(slot, gfn)))
+	if (unlikely(!slot || vcpu->mmu.recent_generation != slots->generation || !slot_has_gfn(slot, gfn)))
 		slot = slots_find_cached(vcpu, slots, gfn);
 	return hva_in(slot, gpa, false);
 }

@@ -35,17 +35,26 @@ struct slot *slots_find(const struct slots *slots, gfn_t gfn)
 	return NULL;
 }
 
+/* Code and page tables are often in two of them. */
 struct slot *slots_find_cached(struct vcpu *vcpu, const struct slots *slots, gfn_t gfn)
 {
 	struct vcpu_mmu *mmu = &vcpu->mmu;
-	struct slot *slot = mmu->last_slot;
+	struct slot **recent = mmu->recent_slots, *slot;
 
-	if (slot && mmu->last_generation == slots->generation && slot_has_gfn(slot, gfn))
-		return slot;
-	slot = slots_find(slots, gfn);
+	if (unlikely(mmu->recent_generation != slots->generation)) {
+		mmu->recent_generation = slots->generation;
+		recent[0] = NULL;
+		recent[1] = NULL;
+	}
+	if (recent[0] && slot_has_gfn(recent[0], gfn))
+		return recent[0];
+	if (recent[1] && slot_has_gfn(recent[1], gfn))
+		slot = recent[1];
+	else
+		slot = slots_find(slots, gfn);
 	if (slot) {
-		mmu->last_slot = slot;
-		mmu->last_generation = slots->generation;
+		recent[1] = recent[0];
+		recent[0] = slot;
 	}
 	return slot;
 }

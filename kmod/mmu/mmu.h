@@ -35,8 +35,8 @@ struct vm_mmu {
 
 struct vcpu_mmu {
 	hpa_t root;	/* what backend enter() loads: EPTP/nCR3 base address, no flag bits */
-	struct slot *last_slot;		/* last hit; valid for one generation of slots */
-	u64 last_generation;
+	struct slot *recent_slots[2];	/* last hits; valid for one generation of slots */
+	u64 recent_generation;
 	u64 *tables[MMU_CACHE_TABLES];	/* zeroed, so that nothing is allocated under mmu_lock */
 	unsigned int nr_tables;
 	struct shadow_page *roots[4], *spares[MMU_SPARES];

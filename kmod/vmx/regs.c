@@ -279,12 +279,6 @@ static noinline void reg_flush(struct vcpu *vcpu, enum reg reg)
 	case GPR_RSP:
 		vmcs_writel(GUEST_RSP, regs->gpr[GPR_RSP]);
 		break;
-	case REG_RIP:
-		vmcs_writel(GUEST_RIP, regs->rip);
-		break;
-	case REG_RFLAGS:
-		vmcs_writel(GUEST_RFLAGS, regs->rflags | X86_EFLAGS_FIXED);
-		break;
 	case REG_CR0:
 		cr0_flush(vcpu);
 		break;
@@ -323,9 +317,14 @@ static noinline void reg_flush(struct vcpu *vcpu, enum reg reg)
 	}
 }
 
+/* A MOV to a device, which faulted, changes both of these: RFLAGS.RF. */
 void vmx_regs_flush(struct vcpu *vcpu, u64 dirty)
 {
-	for (; dirty; dirty &= dirty - 1)
+	if (dirty & BIT_ULL(REG_RIP))
+		vmcs_writel(GUEST_RIP, vcpu->regs.rip);
+	if (dirty & BIT_ULL(REG_RFLAGS))
+		vmcs_writel(GUEST_RFLAGS, vcpu->regs.rflags | X86_EFLAGS_FIXED);
+	for (dirty &= ~(BIT_ULL(REG_RIP) | BIT_ULL(REG_RFLAGS)); dirty; dirty &= dirty - 1)
 		reg_flush(vcpu, __ffs64(dirty));
 }
 
