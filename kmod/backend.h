@@ -9,6 +9,7 @@
 #ifndef CORBEL_BACKEND_H
 #define CORBEL_BACKEND_H
 
+#include <linux/static_call.h>
 #include "types.h"
 #include "exit.h"
 
@@ -85,5 +86,13 @@ struct backend_ops {
 extern const struct backend_ops vmx_backend, svm_backend;
 extern struct backend_ops backend;	/* copy of the chosen one; written once at load */
 extern struct backend_caps caps;
+
+/* Operations that are called often: backend_call(op)(...) is a direct call, made to be one at load. */
+#define BACKEND_HOT(OP)										\
+	OP(vcpu_load) OP(vcpu_put) OP(enter) OP(host_events) OP(reg_fetch) OP(msr_get) OP(msr_set)	\
+	OP(tlb_flush) OP(timer_set) OP(apicv_post) OP(apicv_sync)
+#define BACKEND_DECLARE(op)	DECLARE_STATIC_CALL(backend_##op, *backend.op);
+BACKEND_HOT(BACKEND_DECLARE)
+#define backend_call(op)	static_call(backend_##op)
 
 #endif

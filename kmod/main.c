@@ -27,6 +27,8 @@ MODULE_PARM_DESC(alias_kvm,
 
 struct backend_ops backend __ro_after_init;
 struct backend_caps caps __ro_after_init;
+#define BACKEND_DEFINE(op)	DEFINE_STATIC_CALL_NULL(backend_##op, *backend.op);
+BACKEND_HOT(BACKEND_DEFINE)
 DEFINE_PER_CPU(bool, virt_on);
 
 static bool rebooting;
@@ -127,6 +129,13 @@ static const struct backend_ops *pick_backend(void)
 	default:
 		return &vmx_backend;
 	}
+}
+
+static void backend_choose(const struct backend_ops *chosen)
+{
+	backend = *chosen;
+#define BACKEND_UPDATE(op)	static_call_update(backend_##op, backend.op);
+	BACKEND_HOT(BACKEND_UPDATE)
 }
 
 /*
@@ -245,7 +254,7 @@ static int __init corbel_init(void)
 {
 	int i, ret;
 
-	backend = *pick_backend();
+	backend_choose(pick_backend());
 	ret = backend.probe();
 	if (ret)
 		return ret;

@@ -50,7 +50,7 @@ static int serve_triple_fault(struct vcpu *vcpu)
 
 static void serve_tlb(struct vcpu *vcpu)
 {
-	backend.tlb_flush(vcpu, TLB_ALL, 0);
+	backend_call(tlb_flush)(vcpu, TLB_ALL, 0);
 }
 
 static void serve_controls(struct vcpu *vcpu)
@@ -136,7 +136,7 @@ static bool enter_begin(struct vcpu *vcpu)
 {
 	smp_store_mb(vcpu->mode, VCPU_IN_GUEST);
 	if (vcpu->irq.apicv || unlikely(READ_ONCE(vcpu->vm->irq.ir.posts)))
-		backend.apicv_sync(vcpu);
+		backend_call(apicv_sync)(vcpu);
 	return !stay_unwanted(vcpu) && !compat_immediate_exit(vcpu->run);
 }
 
@@ -149,12 +149,12 @@ static bool enter_guest(struct vcpu *vcpu)
 	vtime_account_guest_enter();
 	xstate_enter(vcpu);
 	dr_enter(vcpu);
-	handle = backend.enter(vcpu);
+	handle = backend_call(enter)(vcpu);
 	vcpu->stats.fast_exits += vcpu->stats.exits - exits - handle;
 	compat_guest_ran();
 	dr_exit_guest(vcpu);
 	xstate_exit(vcpu);
-	backend.host_events(vcpu);
+	backend_call(host_events)(vcpu);
 	vtime_account_guest_exit();
 	return handle;
 }

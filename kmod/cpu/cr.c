@@ -194,7 +194,7 @@ static bool cr3_write_fast(struct vcpu *vcpu, u64 val)
 	vcpu->regs.avail |= BIT_ULL(REG_CR3);
 	emulate_forget(vcpu);
 	if (vcpu->mmu.root == root)		/* the backend flushes when it loads another */
-		backend.tlb_flush(vcpu, TLB_GUEST, 0);
+		backend_call(tlb_flush)(vcpu, TLB_GUEST, 0);
 	return true;
 }
 

@@ -239,7 +239,7 @@ static bool pat_valid(u64 val)
 
 static int pat_set(struct vcpu *vcpu, u32 msr, u64 val, bool host)
 {
-	int err = pat_valid(val) ? backend.msr_set(vcpu, msr, val) : -EINVAL;
+	int err = pat_valid(val) ? backend_call(msr_set)(vcpu, msr, val) : -EINVAL;
 
 	if (err && err != -ENOENT)
 		return err;
@@ -424,7 +424,7 @@ static noinline int get_guarded(struct vcpu *vcpu, u32 msr, u64 *val, bool host)
 	if (err)
 		return err;
 	if (!row || (row->flags & BACKEND))
-		return backend.msr_get(vcpu, msr, val);
+		return backend_call(msr_get)(vcpu, msr, val);
 	return get(vcpu, row, msr, val);
 }
 
@@ -464,7 +464,7 @@ int msr_set(struct vcpu *vcpu, u32 msr, u64 val, bool host)
 	int err = row ? refused(vcpu, row, msr, host, READ_ONLY) : 0;
 
 	if (!row)
-		return backend.msr_set(vcpu, msr, val);
+		return backend_call(msr_set)(vcpu, msr, val);
 	if (err)
 		return err;
 	val &= ~row->ignored;
@@ -473,7 +473,7 @@ int msr_set(struct vcpu *vcpu, u32 msr, u64 val, bool host)
 	if ((row->flags & CANONICAL) && !canonical(vcpu, val))
 		return -EINVAL;
 	if (row->flags & BACKEND)
-		return backend.msr_set(vcpu, msr, val);
+		return backend_call(msr_set)(vcpu, msr, val);
 	return store(vcpu, row, msr, val, host);
 }
 

@@ -13,7 +13,7 @@
 static inline void reg_need(struct vcpu *vcpu, enum reg reg)
 {
 	if (!(vcpu->regs.avail & BIT_ULL(reg)))
-		backend.reg_fetch(vcpu, reg);
+		backend_call(reg_fetch)(vcpu, reg);
 }
 
 static inline void reg_touch(struct vcpu *vcpu, enum reg reg)

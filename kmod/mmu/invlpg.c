@@ -26,7 +26,7 @@ bool invlpg_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 
 	if (!vcpu->vm->mmu.shadow || !exit->insn_len || !shadow_try_sync_addr(vcpu, exit->invlpg.gva, &all))
 		return false;
-	backend.tlb_flush(vcpu, all ? TLB_GUEST : TLB_GUEST_ADDR, exit->invlpg.gva);
+	backend_call(tlb_flush)(vcpu, all ? TLB_GUEST : TLB_GUEST_ADDR, exit->invlpg.gva);
 	return vcpu_skip_insn(vcpu) == RESUME;
 }
 

@@ -213,14 +213,14 @@ void mmu_flush_guest(struct vcpu *vcpu)
 {
 	if (vcpu->vm->mmu.shadow)
 		shadow_sync(vcpu);
-	backend.tlb_flush(vcpu, TLB_GUEST, 0);
+	backend_call(tlb_flush)(vcpu, TLB_GUEST, 0);
 }
 
 void mmu_flush_addr(struct vcpu *vcpu, gva_t gva)
 {
 	bool all = vcpu->vm->mmu.shadow && shadow_sync_addr(vcpu, gva);
 
-	backend.tlb_flush(vcpu, all ? TLB_GUEST : TLB_GUEST_ADDR, gva);
+	backend_call(tlb_flush)(vcpu, all ? TLB_GUEST : TLB_GUEST_ADDR, gva);
 }
 
 int mmu_write(struct vcpu *vcpu, gpa_t gpa, const void *buf, unsigned int len)

@@ -112,6 +112,6 @@ bool pvmmu_update_fast(struct vcpu *vcpu, gpa_t list, unsigned long count, unsig
 	pagefault_enable();
 	srcu_read_unlock(&vcpu->vm->srcu, idx);
 	if (done && flags)
-		backend.tlb_flush(vcpu, several ? TLB_GUEST : TLB_GUEST_ADDR, gva);
+		backend_call(tlb_flush)(vcpu, several ? TLB_GUEST : TLB_GUEST_ADDR, gva);
 	return done;
 }
