@@ -65,10 +65,8 @@ static void vcpu_sync_to_user(struct vcpu *vcpu, u64 fields)
 		events_to_user(vcpu, &shared->events);
 }
 
-static int vcpu_run_synced(struct vcpu *vcpu)
+static noinline int vcpu_run_synced(struct vcpu *vcpu, u64 valid, u64 dirty)
 {
-	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
-	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
 	int srcu, err = 0;
 
 	if ((valid | dirty) & ~(u64)API_SYNC_FIELDS)
@@ -86,20 +84,41 @@ static int vcpu_run_synced(struct vcpu *vcpu)
 	return err;
 }
 
-static int vcpu_run(struct vcpu *vcpu, void *data, unsigned long arg)
+static int vcpu_run_unmasked(struct vcpu *vcpu)
+{
+	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
+	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
+
+	return valid | dirty ? vcpu_run_synced(vcpu, valid, dirty) : run_vcpu(vcpu);
+}
+
+/* Outside this function nobody sees real_blocked: it holds the mask to go back to, as in KVM. */
+static noinline int vcpu_run_masked(struct vcpu *vcpu)
 {
 	int err;
 
-	if (arg)
-		return -EINVAL;
-	if (!vcpu->sigset_active)
-		return vcpu_run_synced(vcpu);
-	/* Outside this loop nobody sees real_blocked: it holds the mask to go back to, as in KVM. */
 	sigprocmask(SIG_SETMASK, &vcpu->sigset, &current->real_blocked);
-	err = vcpu_run_synced(vcpu);
+	err = vcpu_run_unmasked(vcpu);
 	sigprocmask(SIG_SETMASK, &current->real_blocked, NULL);
 	sigemptyset(&current->real_blocked);
 	return err;
+}
+
+/* Called too often to be a row. */
+static int vcpu_run(struct vcpu *vcpu, unsigned long arg)
+{
+	int ret;
+
+	if (arg)
+		return -EINVAL;
+	if (mutex_lock_killable(&vcpu->lock))
+		return -EINTR;
+	vcpu_load(vcpu);
+	ret = unlikely(vcpu->sigset_active) ? vcpu_run_masked(vcpu) : vcpu_run_unmasked(vcpu);
+	vcpu_put(vcpu);
+	mutex_unlock(&vcpu->lock);
+	trace_corbel_userspace_exit(vcpu->id, vcpu->run->exit_reason, ret);
+	return ret;
 }
 
 static int vcpu_set_signal_mask(struct vcpu *vcpu, void *data, unsigned long arg)
@@ -302,7 +321,6 @@ ROW_FN(vcpu, get_stats_fd, stats_fd(vcpu->vm, vcpu))
 #define STATE	(ROW_LOADED | ROW_SRCU)
 
 static const struct api_row vcpu_rows[] = {
-	{ KVM_RUN, ROW_LOADED, .vcpu = vcpu_run },
 	{ KVM_INTERRUPT, STATE, .vcpu = vcpu_interrupt },
 	{ KVM_GET_REGS, STATE, .vcpu = vcpu_get_regs },
 	{ KVM_SET_REGS, STATE, .vcpu = vcpu_set_regs },
@@ -355,20 +373,16 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	struct vcpu *vcpu = file->private_data;
 	struct vm *vm = vcpu->vm;
 	const struct api_row *row;
-	long ret;
 
 	if (vm->mm != current->mm || READ_ONCE(vm->dead))
 		return -EIO;
 	/* A number guessed while the vCPU is still being made: nobody could interrupt it yet. */
 	if (vcpu->index >= smp_load_acquire(&vm->nr_vcpus))
 		return -EINVAL;
-	row = row_find(vcpu_rows, ARRAY_SIZE(vcpu_rows), cmd);
-	if (!row)
-		return -EINVAL;
-	ret = row_call(row, vm, vcpu, arg);
 	if (cmd == KVM_RUN)
-		trace_corbel_userspace_exit(vcpu->id, vcpu->run->exit_reason, ret);
-	return ret;
+		return vcpu_run(vcpu, arg);
+	row = row_find(vcpu_rows, ARRAY_SIZE(vcpu_rows), cmd);
+	return row ? row_call(row, vm, vcpu, arg) : -EINVAL;
 }
 
 static bool in_dirty_ring(const struct vcpu *vcpu, unsigned long pgoff)
