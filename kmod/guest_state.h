@@ -10,9 +10,27 @@
 #include <linux/context_tracking.h>
 #include <linux/instrumentation.h>
 #include <linux/irqflags.h>
+#include <linux/jiffies.h>
+#include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/vtime.h>
 #include "compat.h"
+
+DECLARE_PER_CPU(unsigned long, guest_state_told);	/* run.c: jiffies, when RCU was told last */
+
+/*
+ * RCU may take the guest for a quiescent state. It hears of it once in a tick, as for user mode: whether a grace
+ * period waits for this CPU is looked at in the tick, which ends a stay in the guest.
+ */
+static __always_inline void guest_state_tell_rcu(void)
+{
+	unsigned long now = jiffies;
+
+	if (this_cpu_read(guest_state_told) == now)
+		return;
+	this_cpu_write(guest_state_told, now);
+	compat_rcu_virt_note_context_switch();
+}
 
 /**
  * guest_state_enter() - the last thing before entering the guest
@@ -26,7 +44,7 @@ static __always_inline void guest_state_enter(bool again)
 	instrumentation_end();
 	if (!context_tracking_guest_enter() && !again) {
 		instrumentation_begin();
-		compat_rcu_virt_note_context_switch();
+		guest_state_tell_rcu();
 		instrumentation_end();
 	}
 	lockdep_hardirqs_on(CALLER_ADDR0);

@@ -15,6 +15,7 @@
 #include "cpu/pv.h"
 #include "cpu/regs.h"
 #include "exit.h"
+#include "guest_state.h"
 #include "interpret.h"
 #include "irq/halt.h"
 #include "irq/lapic.h"
@@ -22,6 +23,8 @@
 #include "main.h"
 #include "stay.h"
 #include "vm.h"
+
+DEFINE_PER_CPU(unsigned long, guest_state_told);
 
 /*
  * Readers of slots, buses and routes: never in the guest or in a halt, where writers would wait

@@ -32,7 +32,7 @@ void vcpu_kick(struct vcpu *vcpu)
 static void load_here(struct vcpu *vcpu, int cpu)
 {
 	vcpu->cpu = cpu;
-	backend.vcpu_load(vcpu, cpu);
+	backend_call(vcpu_load)(vcpu, cpu);
 	ir_vcpu_load(vcpu, cpu);
 	cpu_vcpu_load(vcpu);
 	vcpu->last_cpu = cpu;
@@ -43,7 +43,7 @@ static void put_here(struct vcpu *vcpu, bool preempted)
 {
 	ir_vcpu_put(vcpu, vcpu->cpu);
 	cpu_vcpu_put(vcpu, preempted);
-	backend.vcpu_put(vcpu);
+	backend_call(vcpu_put)(vcpu);
 	vcpu->cpu = -1;
 }
 

@@ -21,11 +21,14 @@ struct bus_range {
 	void *dev;
 };
 
-/* One address space: port I/O or memory-mapped I/O. @ranges is sorted by base; guarded by @lock. */
+struct bus_table;
+
+/* One address space: port I/O or memory-mapped I/O. */
 struct bus {
-	pthread_rwlock_t lock;
-	struct bus_range *ranges;
-	unsigned int nr;
+	pthread_mutex_t lock;		/* of those who change it */
+	unsigned int sequence;		/* odd: it is being changed */
+	unsigned int hint;		/* place of the range that was asked last */
+	struct bus_table *table;
 };
 
 void bus_init(struct bus *bus);

@@ -24,6 +24,8 @@ struct rtc {
 	pthread_mutex_t lock;
 	uint8_t index;
 	uint8_t ram[128];
+	time_t now;
+	struct tm tm;			/* of @now */
 };
 
 static uint8_t encode(const struct rtc *rtc, int value)
@@ -40,29 +42,36 @@ static uint8_t encode_hour(const struct rtc *rtc, int hour)
 	return encode(rtc, hour % 12 ? hour % 12 : 12) | (hour >= 12 ? 0x80 : 0);
 }
 
-static uint8_t rtc_read(const struct rtc *rtc)
+/* Guests read the clock until its second changes. */
+static const struct tm *rtc_now(struct rtc *rtc)
 {
 	time_t now = time(NULL);
-	struct tm tm;
 
-	gmtime_r(&now, &tm);
+	if (now != rtc->now)
+		gmtime_r(&now, &rtc->tm);
+	rtc->now = now;
+	return &rtc->tm;
+}
+
+static uint8_t rtc_read(struct rtc *rtc)
+{
 	switch (rtc->index) {
 	case 0:
-		return encode(rtc, tm.tm_sec);
+		return encode(rtc, rtc_now(rtc)->tm_sec);
 	case 2:
-		return encode(rtc, tm.tm_min);
+		return encode(rtc, rtc_now(rtc)->tm_min);
 	case 4:
-		return encode_hour(rtc, tm.tm_hour);
+		return encode_hour(rtc, rtc_now(rtc)->tm_hour);
 	case 6:
-		return encode(rtc, tm.tm_wday + 1);
+		return encode(rtc, rtc_now(rtc)->tm_wday + 1);
 	case 7:
-		return encode(rtc, tm.tm_mday);
+		return encode(rtc, rtc_now(rtc)->tm_mday);
 	case 8:
-		return encode(rtc, tm.tm_mon + 1);
+		return encode(rtc, rtc_now(rtc)->tm_mon + 1);
 	case 9:
-		return encode(rtc, tm.tm_year % 100);
+		return encode(rtc, rtc_now(rtc)->tm_year % 100);
 	case REG_CENTURY:
-		return encode(rtc, tm.tm_year / 100 + 19);
+		return encode(rtc, rtc_now(rtc)->tm_year / 100 + 19);
 	case REG_A:
 		return A_DIVIDER;
 	case REG_C:
@@ -117,6 +126,7 @@ static void rtc_create(struct machine *m)
 		error_die(EXIT_ERROR, "out of memory");
 	pthread_mutex_init(&rtc->lock, NULL);
 	rtc->ram[REG_B] = B_24H;
+	rtc->now = -1;			/* never */
 	bus_add(&m->pio, RTC_PORT, 2, rtc_access, rtc);
 	machine_add_device(m, &rtc->device, rtc_free);
 }

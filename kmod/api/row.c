@@ -68,17 +68,15 @@ static int row_locked(const struct api_row *row, struct vm *vm, struct vcpu *vcp
 	return row->sys(data, arg);
 }
 
-int row_call(const struct api_row *row, struct vm *vm, struct vcpu *vcpu, unsigned long arg)
+static noinline int row_copied(const struct api_row *row, struct vm *vm, struct vcpu *vcpu, unsigned long arg,
+			       unsigned int size)
 {
-	unsigned int size = row->flags & ROW_RAW ? 0 : _IOC_SIZE(row->cmd);
 	void __user *user = (void __user *)arg;
 	u64 small[ROW_SMALL / sizeof(u64)] = { };	/* nothing of ours goes out unwritten */
 	void *data = small;
 	int ret = -EFAULT;
 	bool in, out;
 
-	if (!size)
-		return row_locked(row, vm, vcpu, NULL, arg);
 	in = (_IOC_DIR(row->cmd) & _IOC_WRITE) || (row->flags & ROW_IN);
 	out = (_IOC_DIR(row->cmd) & _IOC_READ) && !(row->flags & ROW_IN);
 	if (size > sizeof(small))
@@ -92,6 +90,13 @@ int row_call(const struct api_row *row, struct vm *vm, struct vcpu *vcpu, unsign
 	if (data != small)
 		kfree(data);
 	return ret;
+}
+
+int row_call(const struct api_row *row, struct vm *vm, struct vcpu *vcpu, unsigned long arg)
+{
+	unsigned int size = row->flags & ROW_RAW ? 0 : _IOC_SIZE(row->cmd);
+
+	return size ? row_copied(row, vm, vcpu, arg, size) : row_locked(row, vm, vcpu, NULL, arg);
 }
 
 long row_vm_ioctl(const struct api_row *rows, unsigned int nr, struct vm *vm, unsigned int cmd,

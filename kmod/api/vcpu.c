@@ -24,6 +24,26 @@
 #include "irq/lapic.h"
 #include "irq/mp_state.h"
 
+/* Registers from userspace, which may move a port's instruction that waits for it */
+
+static void vcpu_regs_in(struct vcpu *vcpu, const struct kvm_regs *in)
+{
+	pio_hold(vcpu);
+	regs_from_user(vcpu, in);
+}
+
+static int vcpu_sregs_in(struct vcpu *vcpu, const struct kvm_sregs *in)
+{
+	pio_hold(vcpu);
+	return sregs_from_user(vcpu, in);
+}
+
+static int vcpu_sregs2_in(struct vcpu *vcpu, const struct kvm_sregs2 *in)
+{
+	pio_hold(vcpu);
+	return sregs2_from_user(vcpu, in);
+}
+
 /* KVM_RUN */
 
 /*
@@ -38,12 +58,12 @@ static int vcpu_sync_from_user(struct vcpu *vcpu, u64 fields)
 	if (fields & KVM_SYNC_X86_REGS) {
 		struct kvm_regs regs = shared->regs;
 
-		regs_from_user(vcpu, &regs);
+		vcpu_regs_in(vcpu, &regs);
 	}
 	if (fields & KVM_SYNC_X86_SREGS) {
 		struct kvm_sregs sregs = shared->sregs;
 
-		err = sregs_from_user(vcpu, &sregs);
+		err = vcpu_sregs_in(vcpu, &sregs);
 	}
 	if (!err && fields & KVM_SYNC_X86_EVENTS) {
 		struct kvm_vcpu_events events = shared->events;
@@ -65,10 +85,8 @@ static void vcpu_sync_to_user(struct vcpu *vcpu, u64 fields)
 		events_to_user(vcpu, &shared->events);
 }
 
-static int vcpu_run_synced(struct vcpu *vcpu)
+static noinline int vcpu_run_synced(struct vcpu *vcpu, u64 valid, u64 dirty)
 {
-	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
-	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
 	int srcu, err = 0;
 
 	if ((valid | dirty) & ~(u64)API_SYNC_FIELDS)
@@ -86,20 +104,41 @@ static int vcpu_run_synced(struct vcpu *vcpu)
 	return err;
 }
 
-static int vcpu_run(struct vcpu *vcpu, void *data, unsigned long arg)
+static int vcpu_run_unmasked(struct vcpu *vcpu)
+{
+	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
+	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
+
+	return valid | dirty ? vcpu_run_synced(vcpu, valid, dirty) : run_vcpu(vcpu);
+}
+
+/* Outside this function nobody sees real_blocked: it holds the mask to go back to, as in KVM. */
+static noinline int vcpu_run_masked(struct vcpu *vcpu)
 {
 	int err;
 
-	if (arg)
-		return -EINVAL;
-	if (!vcpu->sigset_active)
-		return vcpu_run_synced(vcpu);
-	/* Outside this loop nobody sees real_blocked: it holds the mask to go back to, as in KVM. */
 	sigprocmask(SIG_SETMASK, &vcpu->sigset, &current->real_blocked);
-	err = vcpu_run_synced(vcpu);
+	err = vcpu_run_unmasked(vcpu);
 	sigprocmask(SIG_SETMASK, &current->real_blocked, NULL);
 	sigemptyset(&current->real_blocked);
 	return err;
+}
+
+/* Called too often to be a row. */
+static int vcpu_run(struct vcpu *vcpu, unsigned long arg)
+{
+	int ret;
+
+	if (arg)
+		return -EINVAL;
+	if (mutex_lock_killable(&vcpu->lock))
+		return -EINTR;
+	vcpu_load(vcpu);
+	ret = unlikely(vcpu->sigset_active) ? vcpu_run_masked(vcpu) : vcpu_run_unmasked(vcpu);
+	vcpu_put(vcpu);
+	mutex_unlock(&vcpu->lock);
+	trace_corbel_userspace_exit(vcpu->id, vcpu->run->exit_reason, ret);
+	return ret;
 }
 
 static int vcpu_set_signal_mask(struct vcpu *vcpu, void *data, unsigned long arg)
@@ -127,11 +166,11 @@ static int vcpu_set_signal_mask(struct vcpu *vcpu, void *data, unsigned long arg
 /* Registers */
 
 ROW_VOID_FN(vcpu, get_regs, regs_to_user(vcpu, data))
-ROW_VOID_FN(vcpu, set_regs, regs_from_user(vcpu, data))
+ROW_VOID_FN(vcpu, set_regs, vcpu_regs_in(vcpu, data))
 ROW_VOID_FN(vcpu, get_sregs, sregs_to_user(vcpu, data))
-ROW_FN(vcpu, set_sregs, sregs_from_user(vcpu, data))
+ROW_FN(vcpu, set_sregs, vcpu_sregs_in(vcpu, data))
 ROW_VOID_FN(vcpu, get_sregs2, sregs2_to_user(vcpu, data))
-ROW_FN(vcpu, set_sregs2, sregs2_from_user(vcpu, data))
+ROW_FN(vcpu, set_sregs2, vcpu_sregs2_in(vcpu, data))
 ROW_VOID_FN(vcpu, get_fpu, fpu_to_user(vcpu, data))
 ROW_VOID_FN(vcpu, set_fpu, fpu_from_user(vcpu, data))
 
@@ -302,7 +341,6 @@ ROW_FN(vcpu, get_stats_fd, stats_fd(vcpu->vm, vcpu))
 #define STATE	(ROW_LOADED | ROW_SRCU)
 
 static const struct api_row vcpu_rows[] = {
-	{ KVM_RUN, ROW_LOADED, .vcpu = vcpu_run },
 	{ KVM_INTERRUPT, STATE, .vcpu = vcpu_interrupt },
 	{ KVM_GET_REGS, STATE, .vcpu = vcpu_get_regs },
 	{ KVM_SET_REGS, STATE, .vcpu = vcpu_set_regs },
@@ -355,20 +393,16 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	struct vcpu *vcpu = file->private_data;
 	struct vm *vm = vcpu->vm;
 	const struct api_row *row;
-	long ret;
 
 	if (vm->mm != current->mm || READ_ONCE(vm->dead))
 		return -EIO;
 	/* A number guessed while the vCPU is still being made: nobody could interrupt it yet. */
 	if (vcpu->index >= smp_load_acquire(&vm->nr_vcpus))
 		return -EINVAL;
-	row = row_find(vcpu_rows, ARRAY_SIZE(vcpu_rows), cmd);
-	if (!row)
-		return -EINVAL;
-	ret = row_call(row, vm, vcpu, arg);
 	if (cmd == KVM_RUN)
-		trace_corbel_userspace_exit(vcpu->id, vcpu->run->exit_reason, ret);
-	return ret;
+		return vcpu_run(vcpu, arg);
+	row = row_find(vcpu_rows, ARRAY_SIZE(vcpu_rows), cmd);
+	return row ? row_call(row, vm, vcpu, arg) : -EINVAL;
 }
 
 static bool in_dirty_ring(const struct vcpu *vcpu, unsigned long pgoff)

@@ -69,6 +69,7 @@ struct vcpu_cpu {
 	/* what enter loads: the host's while CR4.OSXSAVE is clear */
 	u64 xcr0_live, xss_live;
 	u32 pkru, host_pkru;
+	bool xstate_switch;		/* any of these, or PKRU, differs from the host's in the guest */
 	bool pkru_live;			/* CR4.PKE or XCR0.PKRU: PKRU must be switched */
 	bool fpu_loaded;
 

@@ -102,15 +102,19 @@ void dr_step(struct vcpu *vcpu)
 		shadow_set(vcpu, shadow & ~(u64)(SHADOW_STI | SHADOW_MOV_SS));
 }
 
+static noinline void breakpoints_enter(struct vcpu *vcpu)
+{
+	set_debugreg(0, 7);
+	load_breakpoints(vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ?
+			 vcpu->debug_dr : vcpu->regs.dr);
+}
+
 void dr_enter(struct vcpu *vcpu)
 {
 	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP))
 		dr_step(vcpu);
-	if (likely(!vcpu->arch.dr_switch))
-		return;
-	set_debugreg(0, 7);
-	load_breakpoints(vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ?
-			 vcpu->debug_dr : vcpu->regs.dr);
+	if (unlikely(vcpu->arch.dr_switch))
+		breakpoints_enter(vcpu);
 }
 
 /*

@@ -10,18 +10,19 @@
 
 #define USER_MSRS_MAX	5
 
-/**
- * user_msr_setup() - at load: which MSRs, known by their place in @index from now on
- * Return: 0 or -ENOMEM
- */
-int user_msr_setup(const u32 *index, int nr);
-void user_msr_teardown(void);
+/* user_msr_setup() - at load: which MSRs, known by their place in @index from now on */
+void user_msr_setup(const u32 *index, int nr);
 
-/* The CPU's own values are read when it is switched on. Context: interrupts off. */
+/* The CPU's own values are read when it is switched on. Context: preemption off. */
 void user_msr_cpu_on(void);
 void user_msr_cpu_off(void);
 
-/** user_msr_load() - give MSR number @i the guest's value. Context: preemption off */
-void user_msr_load(int i, u64 val);
+/**
+ * user_msr_load() - give MSRs the guest's values
+ * @guest: by their places
+ * @which: a bit for each that the guest can use; what another guest has left in the others is out of its reach
+ * Context: interrupts off
+ */
+void user_msr_load(const u64 *guest, unsigned long which);
 
 #endif

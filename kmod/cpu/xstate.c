@@ -48,6 +48,8 @@ void xstate_update(struct vcpu *vcpu)
 	arch->xss_live = on ? arch->xss : xstate_host.xss;
 	arch->pkru_live = cpu_feature_enabled(X86_FEATURE_OSPKE) &&
 			  ((cr4 & X86_CR4_PKE) || (on && (arch->xcr0 & XFEATURE_MASK_PKRU)));
+	arch->xstate_switch = arch->xcr0_live != xstate_host.xcr0 || arch->xss_live != xstate_host.xss ||
+			      arch->pkru_live;
 }
 
 /* INIT leaves the FPU as it is; a fresh vCPU's is what fpu_alloc_guest_fpstate() made. */
@@ -77,13 +79,8 @@ void xstate_put_guest(struct vcpu *vcpu)
 	vcpu->arch.fpu_loaded = false;
 }
 
-void xstate_enter(struct vcpu *vcpu)
+static noinline void switch_to_guest(struct vcpu_cpu *arch)
 {
-	struct vcpu_cpu *arch = &vcpu->arch;
-
-	if (unlikely(test_thread_flag(TIF_NEED_FPU_LOAD)))
-		switch_fpu_return();
-	arch->has_run = true;
 	if (unlikely(arch->xcr0_live != xstate_host.xcr0))
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, arch->xcr0_live);
 	if (unlikely(arch->xss_live != xstate_host.xss))
@@ -92,10 +89,17 @@ void xstate_enter(struct vcpu *vcpu)
 		wrpkru(arch->pkru);
 }
 
-void xstate_exit(struct vcpu *vcpu)
+void xstate_enter(struct vcpu *vcpu)
 {
-	struct vcpu_cpu *arch = &vcpu->arch;
+	if (unlikely(test_thread_flag(TIF_NEED_FPU_LOAD)))
+		switch_fpu_return();
+	vcpu->arch.has_run = true;
+	if (vcpu->arch.xstate_switch)
+		switch_to_guest(&vcpu->arch);
+}
 
+static noinline void switch_to_host(struct vcpu_cpu *arch)
+{
 	if (unlikely(arch->pkru_live)) {
 		arch->pkru = rdpkru();
 		if (arch->pkru != arch->host_pkru)
@@ -105,6 +109,12 @@ void xstate_exit(struct vcpu *vcpu)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, xstate_host.xcr0);
 	if (unlikely(arch->xss_live != xstate_host.xss))
 		wrmsrl(MSR_IA32_XSS, xstate_host.xss);
+}
+
+void xstate_exit(struct vcpu *vcpu)
+{
+	if (vcpu->arch.xstate_switch)
+		switch_to_host(&vcpu->arch);
 }
 
 /* SDM, "XCR0": FP always, AVX with SSE, the three AVX-512 parts together and with AVX. */

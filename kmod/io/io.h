@@ -23,8 +23,9 @@ struct vm_io {
 };
 
 struct vcpu_io {		/* the port access that userspace has been asked for; vcpu->lock */
-	gva_t linear_rip;	/* of its instruction: completed only if RIP is still there */
 	u8 size;
+	bool may_move;		/* userspace has written registers: completed only if RIP is still at */
+	gva_t linear_rip;
 };
 
 /* A device claims [base, base+len) of a space; len 0: accesses of any length at base. */
@@ -76,6 +77,9 @@ void coalesced_vm_destroy(struct vm *vm);
 
 /* Exit handlers */
 int pio_exit(struct vcpu *vcpu, struct vcpu_exit *exit);		/* EXIT_IO */
+
+/** pio_hold() - userspace is about to write registers. Context: vCPU loaded */
+void pio_hold(struct vcpu *vcpu);
 
 /**
  * pio_fast() - let a device in the kernel serve IN or OUT with interrupts off

@@ -11,23 +11,28 @@
 #define PIO_PAGE	1		/* of the vCPU's mapping */
 #define PORT_OUT_7E	0x7e		/* KVM_X86_QUIRK_OUT_7E_INC_RIP */
 
-int pio_user_exit(struct vcpu *vcpu, bool in, u16 port, unsigned int size, unsigned int count,
-		  const void *data)
+static __always_inline int ask_user(struct vcpu *vcpu, bool in, u16 port, unsigned int size, unsigned int count)
 {
 	struct kvm_run *run = vcpu->run;
 
-	if (WARN_ON_ONCE(size * count > PAGE_SIZE))
-		return -EINVAL;
 	run->exit_reason = KVM_EXIT_IO;
 	run->io.direction = in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
 	run->io.size = size;
 	run->io.port = port;
 	run->io.count = count;
 	run->io.data_offset = PIO_PAGE * PAGE_SIZE;
-	if (!in)
-		memcpy(vcpu->pio_data, data, size * count);
 	vcpu->stats.io_exits++;
 	return TO_USER;
+}
+
+int pio_user_exit(struct vcpu *vcpu, bool in, u16 port, unsigned int size, unsigned int count,
+		  const void *data)
+{
+	if (WARN_ON_ONCE(size * count > PAGE_SIZE))
+		return -EINVAL;
+	if (!in)
+		memcpy(vcpu->pio_data, data, size * count);
+	return ask_user(vcpu, in, port, size, count);
 }
 
 /* A 4-byte IN clears the upper half of RAX as any 32-bit write does; smaller ones keep the rest. */
@@ -43,18 +48,40 @@ static void pio_set_rax(struct vcpu *vcpu, u32 val, unsigned int size)
 		*rax = val;
 }
 
+void pio_hold(struct vcpu *vcpu)
+{
+	if (!vcpu->complete || vcpu->io.may_move)
+		return;
+	vcpu->io.may_move = true;
+	vcpu->io.linear_rip = regs_linear_rip(vcpu);
+}
+
+static bool pio_moved(struct vcpu *vcpu)
+{
+	return unlikely(vcpu->io.may_move) && regs_linear_rip(vcpu) != vcpu->io.linear_rip;
+}
+
 static int pio_complete_out(struct vcpu *vcpu)
 {
-	return regs_linear_rip(vcpu) == vcpu->io.linear_rip ? vcpu_skip_insn(vcpu) : RESUME;
+	return pio_moved(vcpu) ? RESUME : vcpu_skip_insn(vcpu);
+}
+
+static u32 pio_answer(struct vcpu *vcpu)
+{
+	const void *data = vcpu->pio_data;
+
+	if (vcpu->io.size == 1)
+		return READ_ONCE(*(const u8 *)data);
+	return vcpu->io.size == 2 ? READ_ONCE(*(const u16 *)data) : READ_ONCE(*(const u32 *)data);
 }
 
 static int pio_complete_in(struct vcpu *vcpu)
 {
-	u32 val = 0;
+	u32 val;
 
-	if (regs_linear_rip(vcpu) != vcpu->io.linear_rip)
+	if (pio_moved(vcpu))
 		return RESUME;
-	memcpy(&val, vcpu->pio_data, vcpu->io.size);
+	val = pio_answer(vcpu);
 	trace_corbel_pio(vcpu->id, false, vcpu->run->io.port, vcpu->io.size, val);
 	pio_set_rax(vcpu, val, vcpu->io.size);
 	return vcpu_skip_insn(vcpu);
@@ -133,12 +160,12 @@ bool pio_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 
 static int pio_in_to_user(struct vcpu *vcpu, u16 port, unsigned int size)
 {
-	vcpu->io = (struct vcpu_io){ .linear_rip = regs_linear_rip(vcpu), .size = size };
+	vcpu->io = (struct vcpu_io){ .size = size };
 	vcpu->complete = pio_complete_in;
-	return pio_user_exit(vcpu, true, port, size, 1, NULL);
+	return ask_user(vcpu, true, port, size, 1);
 }
 
-static int pio_out_to_user(struct vcpu *vcpu, u16 port, unsigned int size)
+static noinline int pio_out_to_user(struct vcpu *vcpu, u16 port, unsigned int size)
 {
 	u32 val = pio_out_value(vcpu, size);
 
@@ -148,24 +175,22 @@ static int pio_out_to_user(struct vcpu *vcpu, u16 port, unsigned int size)
 
 		return next < 0 ? next : pio_user_exit(vcpu, false, port, size, 1, &val);
 	}
-	vcpu->io = (struct vcpu_io){ .linear_rip = regs_linear_rip(vcpu), .size = size };
+	vcpu->io = (struct vcpu_io){ .size = size };
 	vcpu->complete = pio_complete_out;
 	return pio_user_exit(vcpu, false, port, size, 1, &val);
 }
 
 int pio_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
-	u16 port = exit->io.port;
-	unsigned int size = exit->io.size;
-
 	if (exit->io.string)
 		return emulate_insn(vcpu);
 	if (!exit->io.in)
-		pio_trace(vcpu, exit, pio_out_value(vcpu, size));
+		pio_trace(vcpu, exit, pio_out_value(vcpu, exit->io.size));
 	if (!exit->io.asked && pio_served(vcpu, exit)) {
 		if (exit->io.in)
 			pio_trace(vcpu, exit, exit->io.val);
 		return vcpu_skip_insn(vcpu);
 	}
-	return exit->io.in ? pio_in_to_user(vcpu, port, size) : pio_out_to_user(vcpu, port, size);
+	return exit->io.in ? pio_in_to_user(vcpu, exit->io.port, exit->io.size) :
+			     pio_out_to_user(vcpu, exit->io.port, exit->io.size);
 }

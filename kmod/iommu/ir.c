@@ -253,6 +253,13 @@ static void awoken(struct vcpu *vcpu)
 	vcpu->stats.posted_wakeups += desc_on(ir->desc);
 }
 
+static noinline void point_here(struct vcpu *vcpu, u64 here, u64 now)
+{
+	if (desc_nv(now) == POSTED_INTR_WAKEUP_VECTOR)
+		awoken(vcpu);
+	desc_point_here(vcpu->irq.ir.desc, here);
+}
+
 void ir_vcpu_load(struct vcpu *vcpu, int cpu)
 {
 	struct posted_desc *desc = vcpu->irq.ir.desc;
@@ -262,23 +269,22 @@ void ir_vcpu_load(struct vcpu *vcpu, int cpu)
 		return;
 	here = notify(cpu, POSTED_INTR_VECTOR);
 	now = READ_ONCE(desc->control);
-	if (likely((now & ~BIT_ULL(POSTED_ON)) == here))
-		return;
-	if (desc_nv(now) == POSTED_INTR_WAKEUP_VECTOR)
-		awoken(vcpu);
-	desc_point_here(desc, here);
+	if (unlikely((now & ~BIT_ULL(POSTED_ON)) != here))
+		point_here(vcpu, here, now);
+}
+
+static noinline void stop_notifying(struct vcpu *vcpu, int cpu)
+{
+	if (sleeps(vcpu))
+		fall_asleep(vcpu, cpu);
+	else	/* it looks when it comes back */
+		set_bit(POSTED_SN, (unsigned long *)&vcpu->irq.ir.desc->control);
 }
 
 void ir_vcpu_put(struct vcpu *vcpu, int cpu)
 {
-	struct posted_desc *desc = vcpu->irq.ir.desc;
-
-	if (!desc || !READ_ONCE(vcpu->vm->irq.ir.posts))
-		return;
-	if (sleeps(vcpu))
-		fall_asleep(vcpu, cpu);
-	else	/* it looks when it comes back */
-		set_bit(POSTED_SN, (unsigned long *)&desc->control);
+	if (unlikely(READ_ONCE(vcpu->vm->irq.ir.posts)) && vcpu->irq.ir.desc)
+		stop_notifying(vcpu, cpu);
 }
 
 /* Life */

@@ -9,16 +9,15 @@
 
 static const u32 user_msr_index[] = { MSR_TSC_AUX };
 
-int svm_user_msrs_setup(void)
+void svm_user_msrs_setup(void)
 {
-	return user_msr_setup(user_msr_index, caps.rdtscp ? 1 : 0);
+	user_msr_setup(user_msr_index, caps.rdtscp);
 }
 
-/* Context: preemption off */
+/* Context: interrupts off */
 void svm_user_msrs_load(struct svm_vcpu *svm)
 {
-	if (caps.rdtscp)
-		user_msr_load(0, svm->tsc_aux);
+	user_msr_load(&svm->tsc_aux, caps.rdtscp);
 }
 
 /* MSRs that are nothing but a field of the state-save area. */

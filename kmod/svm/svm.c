@@ -86,18 +86,14 @@ static int svm_setup(struct backend_caps *out)
 
 	if (ret)
 		return ret;
-	ret = svm_user_msrs_setup();
-	if (ret)
-		return ret;
+	svm_user_msrs_setup();
 	ret = alloc_cpus();
 	if (ret)
-		goto user_msrs;
+		return ret;
 	ret = vmcb_module_setup();
 	if (!ret)
 		return 0;
 	free_cpus();
-user_msrs:
-	user_msr_teardown();
 	return ret;
 }
 
@@ -105,7 +101,6 @@ static void svm_teardown(void)
 {
 	vmcb_module_teardown();
 	free_cpus();
-	user_msr_teardown();
 }
 
 static void svm_vcpu_destroy(struct vcpu *vcpu)

@@ -90,7 +90,7 @@ void svm_nmi_mask(struct svm_vcpu *svm, bool masked);
 int svm_msr_get(struct vcpu *vcpu, u32 msr, u64 *val);
 int svm_msr_set(struct vcpu *vcpu, u32 msr, u64 val);
 void svm_msr_intercept(struct vcpu *vcpu, u32 msr, bool read, bool write);
-int svm_user_msrs_setup(void);
+void svm_user_msrs_setup(void);
 void svm_user_msrs_load(struct svm_vcpu *svm);
 
 /* run.c */

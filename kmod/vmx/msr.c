@@ -25,19 +25,38 @@ static int nr_user_msrs(void)
 	return caps.rdtscp ? NR_USER_MSRS : USER_MSR_TSC_AUX;
 }
 
-/* Context: preemption off */
-void vmx_user_msrs_load(struct vmx_vcpu *vmx)
+void vmx_user_msrs_setup(void)
 {
-	int i;
-
-	for (i = 0; i < nr_user_msrs(); i++)
-		if (i != USER_MSR_EFER || !vmx_caps.load_efer)
-			user_msr_load(i, vmx->user_msrs[i]);
+	user_msr_setup(user_msr_index, nr_user_msrs());
 }
 
-int vmx_user_msrs_setup(void)
+/*
+ * SYSCALL is #UD without EFER.SCE or outside of long mode, RDTSCP and RDPID without their control, and RDMSR and
+ * WRMSR of all of them exit.
+ */
+static unsigned int which_user_msrs(struct vmx_vcpu *vmx)
 {
-	return user_msr_setup(user_msr_index, nr_user_msrs());
+	unsigned int which = 0;
+
+	if (vmx->syscalls)
+		which |= BIT(USER_MSR_STAR) | BIT(USER_MSR_LSTAR) | BIT(USER_MSR_SFMASK);
+	if (vmx->exec2 & SECONDARY_EXEC_ENABLE_RDTSCP)
+		which |= BIT(USER_MSR_TSC_AUX);
+	if (!vmx_caps.load_efer)
+		which |= BIT(USER_MSR_EFER);
+	return which;
+}
+
+/* What decides it, or a value, has changed. Context: any */
+void vmx_user_msrs_update(struct vmx_vcpu *vmx)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	vmx->which_user_msrs = which_user_msrs(vmx);
+	if (vmx->host.loaded)
+		user_msr_load(vmx->user_msrs, vmx->which_user_msrs);
+	local_irq_restore(flags);
 }
 
 static int user_msr_find(u32 msr)
@@ -118,11 +137,8 @@ static void seg_base_set(struct vcpu *vcpu, enum seg nr, u64 base)
 
 void vmx_user_msr_set(struct vmx_vcpu *vmx, int i, u64 val)
 {
-	preempt_disable();
 	vmx->user_msrs[i] = val;
-	if (vmx->host.loaded && i < nr_user_msrs())
-		user_msr_load(i, val);
-	preempt_enable();
+	vmx_user_msrs_update(vmx);
 }
 
 int vmx_msr_set(struct vcpu *vcpu, u32 msr, u64 val)

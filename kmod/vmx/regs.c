@@ -199,6 +199,7 @@ static void efer_flush(struct vcpu *vcpu)
 	struct vmx_vcpu *vmx = vmx_of(vcpu);
 	u64 efer = vcpu->regs.efer;
 	u32 entry = vmx->entry & ~VM_ENTRY_IA32E_MODE;
+	bool syscalls;
 
 	if (unlikely(vmx->identity))
 		efer &= ~(u64)EFER_LME;		/* an entry with paging wants LME and LMA the same */
@@ -208,6 +209,11 @@ static void efer_flush(struct vcpu *vcpu)
 		vmcs_write64(GUEST_IA32_EFER, efer);
 	else
 		efer_by_hand(vmx, efer);
+	syscalls = !(~efer & (EFER_LMA | EFER_SCE));
+	if (syscalls != vmx->syscalls) {
+		vmx->syscalls = syscalls;
+		vmx_user_msrs_update(vmx);
+	}
 	if (efer & EFER_LMA)
 		entry |= VM_ENTRY_IA32E_MODE;
 	if (entry != vmx->entry) {

@@ -102,15 +102,16 @@ void vmcs_forget(struct vmx_vcpu *vmx)
 }
 
 /* Fields that describe the CPU, not the vCPU. SDM, "Host-State Area". */
-static void write_cpu_state(int cpu)
+static void write_cpu_state(struct vmx_vcpu *vmx, int cpu)
 {
+	vmx->host.gdt = (struct desc_ptr){ GDT_SIZE - 1, (unsigned long)get_cpu_gdt_ro(cpu) };
 	vmcs_writel(HOST_TR_BASE, (unsigned long)&get_cpu_entry_area(cpu)->tss.x86_tss);
-	vmcs_writel(HOST_GDTR_BASE, (unsigned long)get_cpu_gdt_ro(cpu));
+	vmcs_writel(HOST_GDTR_BASE, vmx->host.gdt.address);
 	vmcs_writel(HOST_IA32_SYSENTER_ESP, (unsigned long)(cpu_entry_stack(cpu) + 1));
 	vmcs_writel(HOST_GS_BASE, cpu_kernelmode_gs_base(cpu));
 }
 
-void vmcs_load(struct vmx_vcpu *vmx, int cpu)
+static noinline void vmcs_switch(struct vmx_vcpu *vmx, int cpu)
 {
 	bool moved = vmx->cpu != cpu;
 	unsigned long flags;
@@ -129,7 +130,13 @@ void vmcs_load(struct vmx_vcpu *vmx, int cpu)
 		indirect_branch_prediction_barrier();	/* another vCPU ran here */
 	}
 	if (moved)
-		write_cpu_state(cpu);
+		write_cpu_state(vmx, cpu);
+}
+
+void vmcs_load(struct vmx_vcpu *vmx, int cpu)
+{
+	if (unlikely(vmx->cpu != cpu || this_cpu_read(cpu_current) != vmx->vmcs))
+		vmcs_switch(vmx, cpu);
 }
 
 int vpid_alloc(void)
@@ -321,6 +328,7 @@ void vmcs_controls(struct vcpu *vcpu)
 		vmx->pin &= ~PIN_BASED_VMX_PREEMPTION_TIMER;
 	vmx->exec = want_exec(vcpu);
 	vmx->exec2 = want_exec2(vcpu);
+	vmx_user_msrs_update(vmx);
 	vmx->exceptions = want_exceptions(vcpu);
 	vmx->exit_ctls = vmx_caps.exit & ~VM_EXIT_LOAD_IA32_PERF_GLOBAL_CTRL;
 	vmx->entry = vmx_caps.entry & ~VM_ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL;

@@ -110,14 +110,10 @@ static int vmx_setup(struct backend_caps *out)
 
 	if (ret)
 		return ret;
-	ret = vmx_user_msrs_setup();
+	ret = alloc_regions();
 	if (ret)
 		return ret;
-	ret = alloc_regions();
-	if (ret) {
-		user_msr_teardown();
-		return ret;
-	}
+	vmx_user_msrs_setup();
 	vmx_run_setup();
 	l1d_setup();
 	return 0;
@@ -127,7 +123,6 @@ static void vmx_teardown(void)
 {
 	l1d_teardown();
 	free_regions();
-	user_msr_teardown();
 }
 
 static int alloc_pages_of(struct vmx_vcpu *vmx)

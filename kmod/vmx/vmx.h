@@ -3,6 +3,7 @@
 #ifndef CORBEL_VMX_H
 #define CORBEL_VMX_H
 
+#include <asm/desc_defs.h>
 #include <asm/vmx.h>
 #include "backend.h"
 #include "iommu/desc.h"
@@ -34,6 +35,7 @@ struct vmx_host_state {
 	u16 fs_sel, gs_sel;			/* the same, but for RPL and TI */
 	u16 ldt_sel, ds_sel, es_sel;
 	u64 user_gs_base;			/* MSR_KERNEL_GS_BASE while in the kernel */
+	struct desc_ptr gdt;			/* of the CPU we are on */
 	u64 debugctl;
 	u64 pebs;				/* MSR_IA32_PEBS_ENABLE to put back after the exit */
 	bool loaded;				/* guest values are in the CPU's registers */
@@ -59,6 +61,8 @@ struct vmx_vcpu {
 	u64 timer_tsc;			/* host TSC at which the preemption timer fires, ~0 never */
 	u64 kernel_gs_base;		/* the guest's, while host.loaded is false */
 	u64 user_msrs[NR_USER_MSRS];
+	u8 which_user_msrs;		/* the guest can use: a bit for each */
+	bool syscalls;			/* EFER.SCE in long mode */
 	u64 cstar;
 	u32 tpr_threshold;
 };
@@ -97,8 +101,8 @@ int vmx_msr_get(struct vcpu *vcpu, u32 msr, u64 *val);
 int vmx_msr_set(struct vcpu *vcpu, u32 msr, u64 val);
 void vmx_msr_intercept(struct vcpu *vcpu, u32 msr, bool read, bool write);
 void vmx_msr_x2apic(struct vcpu *vcpu, bool apicv);
-void vmx_user_msrs_load(struct vmx_vcpu *vmx);
-int vmx_user_msrs_setup(void);
+void vmx_user_msrs_setup(void);
+void vmx_user_msrs_update(struct vmx_vcpu *vmx);
 void vmx_user_msr_set(struct vmx_vcpu *vmx, int i, u64 val);
 
 /* run.c */

@@ -569,6 +569,93 @@ static void again(void)
 	again_at_end(vcpu, mem);
 }
 
+static void port_guest(void)
+{
+	asm volatile("mov $0x11, %%eax\n"
+		     "inb $0x10, %%al\n"
+		     "outb %%al, $0x10\n" : : : "rax");
+}
+
+/* Run to port_guest()'s IN; what userspace writes then is up to the caller. */
+static struct kvm_regs port_waits(struct vcpu *vcpu, u8 answer)
+{
+	vcpu_enter(vcpu, port_guest, 0);
+	vcpu_run_exit(vcpu, KVM_EXIT_IO);
+	CHECK_EQ(vcpu->run->io.direction, KVM_EXIT_IO_IN);
+	*((u8 *)vcpu->run + vcpu->run->io.data_offset) = answer;
+	return vcpu_regs(vcpu);
+}
+
+static u8 port_told(struct vcpu *vcpu)
+{
+	vcpu_run_exit(vcpu, KVM_EXIT_IO);
+	CHECK_EQ(vcpu->run->io.direction, KVM_EXIT_IO_OUT);
+	return *((u8 *)vcpu->run + vcpu->run->io.data_offset);
+}
+
+/* Registers written while a port's answer is awaited: it counts if the instruction is still the same. */
+static void port_moved(void)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(0), 0);
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+
+	port_waits(vcpu, 0x21);
+	CHECK_EQ(port_told(vcpu), 0x21);
+	regs = port_waits(vcpu, 0x22);
+	vcpu_set_regs(vcpu, &regs);
+	CHECK_EQ(port_told(vcpu), 0x22);
+	port_waits(vcpu, 0x23);
+	sregs = vcpu_sregs(vcpu);
+	vcpu_set_sregs(vcpu, &sregs);
+	CHECK_EQ(port_told(vcpu), 0x23);
+	regs = port_waits(vcpu, 0x24);
+	regs.rip += 2;
+	vcpu_set_regs(vcpu, &regs);
+	CHECK_EQ(port_told(vcpu), 0x11);
+	/* Away and back is no move. */
+	regs = port_waits(vcpu, 0x25);
+	regs.rip += 2;
+	vcpu_set_regs(vcpu, &regs);
+	regs.rip -= 2;
+	vcpu_set_regs(vcpu, &regs);
+	CHECK_EQ(port_told(vcpu), 0x25);
+	if (!dev_cap(KVM_CAP_SYNC_REGS))
+		return;
+	vcpu->run->kvm_valid_regs = KVM_SYNC_X86_REGS;
+	port_waits(vcpu, 0x26);
+	vcpu->run->s.regs.regs.rip += 2;
+	vcpu->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
+	CHECK_EQ(port_told(vcpu), 0x11);
+}
+
+/* The same RIP in another segment is another place. */
+static void port_moved_base(void)
+{
+	static const u8 code[] = { 0xe4, 0x10, 0xe6, 0x10 };	/* inb $0x10, %al; outb %al, $0x10 */
+	struct vcpu *vcpu = vcpu_create(vm_create(0), 0);
+	struct kvm_sregs sregs;
+	int other;
+
+	for (other = 0; other < 2; other++) {
+		memcpy(vcpu->vm->low + 0x2000, code, sizeof(code));
+		memcpy(vcpu->vm->low + 0x3000, code + 2, 2);
+		vcpu_enter_real(vcpu, 0x200, 0);
+		vcpu_run_exit(vcpu, KVM_EXIT_IO);
+		CHECK_EQ(vcpu->run->io.direction, KVM_EXIT_IO_IN);
+		*((u8 *)vcpu->run + vcpu->run->io.data_offset) = 0x31;
+		sregs = vcpu_sregs(vcpu);
+		if (other) {
+			sregs.cs.selector = 0x300;
+			sregs.cs.base = 0x3000;
+		}
+		vcpu_set_sregs(vcpu, &sregs);
+		CHECK_EQ(port_told(vcpu), other ? (u8)vcpu_regs(vcpu).rax : 0x31);
+		CHECK_EQ((u8)vcpu_regs(vcpu).rax == 0x31, !other);
+		CHECK_EQ(vcpu_regs(vcpu).rip, other ? 0 : 2);
+	}
+}
+
 static const struct test_case cases[] = {
 	{ "sizes", sizes },
 	{ "rip", rip },
@@ -580,6 +667,8 @@ static const struct test_case cases[] = {
 	{ "string", string },
 	{ "port_sizes", port_sizes },
 	{ "port_string", port_string },
+	{ "port_moved", port_moved },
+	{ "port_moved_base", port_moved_base },
 	{ "fetch_nowhere", fetch_nowhere },
 	{ "fetch_apic", fetch_apic },
 	{ "fetch_device", fetch_device },

@@ -89,6 +89,83 @@ static void removal(void)
 	bus_free(&bus);
 }
 
+/* More ranges than the first table holds, added from both ends; each is found, and no other. */
+static void many(void)
+{
+	static char devs[100];
+	uint8_t value;
+
+	setup();
+	for (unsigned int i = 0; i < 100; i++)
+		CHECK_EQ(bus_add(&bus, i & 1 ? 0x100000 - 0x20 * i : 0x2000 + 0x20 * i, 0x10, record, &devs[i]), 0);
+	for (unsigned int i = 0; i < 100; i++) {
+		uint64_t base = i & 1 ? 0x100000 - 0x20 * i : 0x2000 + 0x20 * i;
+
+		bus_access(&bus, base + 3, &value, 1, false);
+		CHECK(last.dev == &devs[i] && last.off == 3);
+		value = 0;
+		bus_access(&bus, base + 0x10, &value, 1, false);
+		CHECK_EQ(value, 0xff);
+	}
+	for (unsigned int i = 0; i < 100; i++)
+		bus_remove(&bus, i & 1 ? 0x100000 - 0x20 * i : 0x2000 + 0x20 * i, &devs[i]);
+	last.calls = 0;
+	for (uint64_t addr = 0x1ff0; addr < 0x101000; addr += 0x10)
+		bus_access(&bus, addr, &value, 1, true);
+	CHECK_EQ(last.calls, 0);
+	bus_access(&bus, 0x1000, &value, 1, true);
+	CHECK_EQ(last.calls, 1);
+	bus_free(&bus);
+}
+
+#define MOVER		0x5000
+#define MOVES		20000
+
+static bool moves_done;
+
+static void never(void *dev, uint64_t off, void *data, unsigned int len, bool write)
+{
+	(void)off;
+	(void)len;
+	(void)write;
+	*(uint8_t *)data = dev == &b ? 1 : 2;
+}
+
+/* A range that moves past others, which must not be lost, or taken for another, meanwhile. */
+static void *mover(void *arg)
+{
+	(void)arg;
+	for (unsigned int i = 0; i < MOVES; i++) {
+		bus_add(&bus, i & 1 ? MOVER : 0x800, 0x10, record, &moves_done);
+		bus_remove(&bus, i & 1 ? MOVER : 0x800, &moves_done);
+	}
+	__atomic_store_n(&moves_done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void read_while_moved(void)
+{
+	unsigned int wrong = 0, i = 0;
+	pthread_t thread;
+	uint8_t value;
+
+	bus_init(&bus);
+	for (i = 0; i < 8; i++)
+		bus_add(&bus, 0x1000 + 0x20 * i, 0x10, never, i & 1 ? &b : &a);
+	moves_done = false;
+	CHECK(!pthread_create(&thread, NULL, mover, NULL));
+	for (i = 0; !__atomic_load_n(&moves_done, __ATOMIC_ACQUIRE); i++) {
+		value = 0;
+		bus_access(&bus, 0x1000 + 0x20 * (i & 7) + 0xf, &value, 1, false);
+		wrong += value != (i & 1 ? 1 : 2);
+		bus_access(&bus, 0x1000 + 0x20 * (i & 7) + 0x10, &value, 1, false);
+		wrong += value != 0xff;
+	}
+	pthread_join(thread, NULL);
+	CHECK_EQ(wrong, 0);
+	bus_free(&bus);
+}
+
 static void bar_moves(void)
 {
 	struct world w;
@@ -143,6 +220,8 @@ static const struct check_case cases[] = {
 	{ "where nobody answers", nobody },
 	{ "overlapping ranges are refused", overlaps },
 	{ "removal", removal },
+	{ "many ranges", many },
+	{ "read while ranges move", read_while_moved },
 	{ "a BAR moves, and never over memory", bar_moves },
 	{ "the reset register inside CF8", reset_register },
 };
