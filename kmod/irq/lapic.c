@@ -45,29 +45,26 @@ static void vector_clear(struct lapic *lapic, unsigned int base, u8 vector)
 	clear_bit(vector & 31, vector_word(lapic, base, vector));
 }
 
+static u32 any_of_four(struct lapic *lapic, unsigned int base)
+{
+	return lapic_reg(lapic, base) | lapic_reg(lapic, base + 0x10) |
+	       lapic_reg(lapic, base + 0x20) | lapic_reg(lapic, base + 0x30);
+}
+
+/* Most often all are zero: four words are one question. */
 static int vector_highest(struct lapic *lapic, unsigned int base)
 {
-	int word;
+	int word = any_of_four(lapic, base + 0x40) ? 7 : 3;
+	u32 bits;
 
-	for (word = 7; word >= 0; word--) {
-		u32 bits = lapic_reg(lapic, base + word * 0x10);
-
+	if (word == 3 && !any_of_four(lapic, base))
+		return -1;
+	for (; word >= 0; word--) {
+		bits = lapic_reg(lapic, base + word * 0x10);
 		if (bits)
-			return word * 32 + fls(bits) - 1;
+			return word * 32 + __fls(bits);
 	}
 	return -1;
-}
-
-static enum lapic_mode base_mode(u64 base)
-{
-	if (!(base & MSR_IA32_APICBASE_ENABLE))
-		return LAPIC_DISABLED;
-	return base & X2APIC_ENABLE ? LAPIC_X2APIC : LAPIC_XAPIC;
-}
-
-enum lapic_mode lapic_mode(struct vcpu *vcpu)
-{
-	return base_mode(READ_ONCE(vcpu->irq.apic_base));
 }
 
 /* Priorities */
@@ -100,13 +97,11 @@ static u32 lapic_ppr(struct lapic *lapic)
 
 int lapic_highest_irq(struct lapic *lapic)
 {
-	int vector;
+	int vector = caps.apicv ? backend.apicv_sync(lapic->vcpu) : lapic_highest_irr(lapic);
 
-	lapic_collect(lapic);
-	if (!lapic_sw_enabled(lapic))
+	if (vector < 0 || !lapic_sw_enabled(lapic))
 		return -1;
-	vector = lapic_highest_irr(lapic);
-	return vector >= 0 && (vector & 0xf0) > (lapic_ppr(lapic) & 0xf0) ? vector : -1;
+	return (vector & 0xf0) > (lapic_ppr(lapic) & 0xf0) ? vector : -1;
 }
 
 static void look_for_events(struct lapic *lapic)
@@ -666,7 +661,7 @@ u64 lapic_base_get(struct vcpu *vcpu)
 
 static bool base_valid(struct vcpu *vcpu, u64 val, bool host)
 {
-	enum lapic_mode old = lapic_mode(vcpu), new = base_mode(val);
+	enum lapic_mode old = lapic_mode(vcpu), new = lapic_base_mode(val);
 	u64 reserved = ~0ull << vcpu->arch.maxphyaddr | 0x2ff;
 
 	if (!guest_has(vcpu, GUEST_X2APIC) || new == LAPIC_DISABLED)

@@ -5,6 +5,7 @@
 
 #include <linux/hrtimer.h>
 #include <asm/apicdef.h>
+#include <asm/msr-index.h>
 #include "vcpu.h"
 
 /* An interrupt message: IPI, MSI, or from an IOAPIC pin. Fields as ICR and MSI encode them. */
@@ -137,7 +138,18 @@ bool lapic_eoi_fast(struct vcpu *vcpu);
 bool lapic_self_ipi_fast(struct vcpu *vcpu, u64 val);
 
 enum lapic_mode { LAPIC_DISABLED, LAPIC_XAPIC, LAPIC_X2APIC };
-enum lapic_mode lapic_mode(struct vcpu *vcpu);
+
+static inline enum lapic_mode lapic_base_mode(u64 base)
+{
+	if (!(base & MSR_IA32_APICBASE_ENABLE))
+		return LAPIC_DISABLED;
+	return base & X2APIC_ENABLE ? LAPIC_X2APIC : LAPIC_XAPIC;
+}
+
+static inline enum lapic_mode lapic_mode(const struct vcpu *vcpu)
+{
+	return lapic_base_mode(READ_ONCE(vcpu->irq.apic_base));
+}
 
 /* Priorities. lapic_highest_irq(): vector above PPR that would be delivered, -1 none. */
 int lapic_highest_irq(struct lapic *lapic);
