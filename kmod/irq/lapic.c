@@ -180,29 +180,57 @@ int lapic_tpr_threshold(struct vcpu *vcpu)
 	return irr < 0 || (irr & 0xf0) > tpr ? 0 : irr >> 4;
 }
 
-bool lapic_post(struct lapic *lapic, u8 vector, bool level)
+/*
+ * On the CPU that has it loaded the vCPU is not in the guest: its page can be written, and the next
+ * entry delivers. That looks at the page first, but for those of one stay (run.c).
+ */
+static bool post_here(struct lapic *lapic, u8 vector)
 {
 	struct vcpu *vcpu = lapic->vcpu;
-	bool fresh, here;
+	bool fresh = !test_and_set_bit(vector & 31, vector_word(lapic, APIC_IRR, vector));
+
+	if (READ_ONCE(vcpu->mode) == VCPU_IN_GUEST)
+		vcpu->irq.rvi_behind = true;
+	else
+		vcpu_kick(vcpu);	/* it may be about to sleep */
+	return fresh;
+}
+
+static bool post_request(struct lapic *lapic, u8 vector)
+{
+	bool fresh = !test_and_set_bit(vector & 31, vector_word(lapic, APIC_IRR, vector));
+
+	vcpu_request_kick(lapic->vcpu, REQ_EVENT);
+	return fresh;
+}
+
+static bool post_apicv(struct lapic *lapic, u8 vector)
+{
+	struct vcpu *vcpu = lapic->vcpu;
+
+	if (READ_ONCE(vcpu->cpu) == smp_processor_id())
+		return post_here(lapic, vector);
+	if (!backend.apicv_post(vcpu, vector))
+		return post_request(lapic, vector);
+	smp_mb();	/* post before flag; pairs with irq_apicv_refresh() */
+	if (!READ_ONCE(vcpu->irq.apicv))
+		vcpu_request_kick(vcpu, REQ_EVENT);
+	return true;
+}
+
+bool lapic_post(struct lapic *lapic, u8 vector, bool level)
+{
+	bool fresh;
 
 	if (level)
 		vector_set(lapic, APIC_TMR, vector);
 	else if (vector_test(lapic, APIC_TMR, vector))
 		vector_clear(lapic, APIC_TMR, vector);
-	/* On the CPU that has it loaded the vCPU is not in the guest: its page can be written. */
-	here = READ_ONCE(vcpu->cpu) == raw_smp_processor_id();
-	if (READ_ONCE(vcpu->irq.apicv) && !here && backend.apicv_post(vcpu, vector)) {
-		smp_mb();	/* post before flag; pairs with irq_apicv_refresh() */
-		if (!READ_ONCE(vcpu->irq.apicv))
-			vcpu_request_kick(vcpu, REQ_EVENT);
-		return true;
-	}
-	fresh = !test_and_set_bit(vector & 31, vector_word(lapic, APIC_IRR, vector));
-	/* Between two entries of a stay (run.c) nobody else is here, and the next one delivers it. */
-	if (vcpu->irq.apicv && here && READ_ONCE(vcpu->mode) == VCPU_IN_GUEST)
-		vcpu->irq.rvi_behind = true;
-	else
-		vcpu_request_kick(vcpu, REQ_EVENT);
+	if (!READ_ONCE(lapic->vcpu->irq.apicv))
+		return post_request(lapic, vector);
+	preempt_disable();	/* the vCPU's CPU is compared with ours */
+	fresh = post_apicv(lapic, vector);
+	preempt_enable();
 	return fresh;
 }
 
