@@ -95,12 +95,18 @@ static bool hw_usable(const struct lapic *lapic)
 	       lapic->vcpu->irq.mp_state == KVM_MP_STATE_RUNNABLE;
 }
 
+/* Of a deadline in the upper half of the counter's range a difference does not tell if it is past. */
+static bool hw_set(const struct lapic *lapic, u64 guest_tsc)
+{
+	return (s64)guest_tsc > 0 && backend.timer_set(lapic->vcpu, guest_tsc);
+}
+
 static void start(struct lapic *lapic)
 {
 	struct lapic_timer *t = &lapic->timer;
 
 	t->armed = true;
-	t->in_hw = hw_usable(lapic) && backend.timer_set(lapic->vcpu, expiry_tsc(lapic));
+	t->in_hw = hw_usable(lapic) && hw_set(lapic, expiry_tsc(lapic));
 	if (!t->in_hw)
 		hrtimer_start(&t->hrtimer, expiry_time(lapic), HRTIMER_MODE_ABS_HARD);
 }
@@ -212,7 +218,7 @@ static bool replace_in_hw(struct lapic *lapic, u64 guest_tsc)
 	if (!t->in_hw || !guest_tsc || !hw_usable(lapic) || atomic_read(&t->fired))
 		return false;
 	t->deadline = guest_tsc;
-	return !expired(lapic) && backend.timer_set(lapic->vcpu, guest_tsc);
+	return !expired(lapic) && hw_set(lapic, guest_tsc);
 }
 
 void lapic_deadline_set(struct vcpu *vcpu, u64 guest_tsc)

@@ -247,6 +247,13 @@ static void backend_timer_replaced(void)
 	EXPECT(fired());
 	EXPECT_EQ(world.hw_timer, ~0ull);
 	lapic_deadline_set(v, world.tsc + 5000);
+	lapic_deadline_set(v, ~1ull);			/* as good as never, and not past */
+	EXPECT(!world_lapic(0)->timer.in_hw);
+	EXPECT(world_lapic(0)->timer.hrtimer.active);
+	lapic_deadline_set(v, 1ull << 63);
+	EXPECT(!world_lapic(0)->timer.in_hw);
+	lapic_deadline_set(v, world.tsc + 5000);
+	EXPECT(world_lapic(0)->timer.in_hw);
 	lapic_deadline_set(v, 0);			/* none */
 	EXPECT_EQ(world.hw_timer, ~0ull);
 	world_advance(10000);
