@@ -171,11 +171,12 @@ void lapic_timer_serve(struct vcpu *vcpu)
 
 	if (!lapic)
 		return;
-	if (!atomic_xchg(&t->fired, 0)) {
+	if (!atomic_read(&t->fired)) {
 		if (t->in_hw && expired(lapic))
 			fire(lapic);
 		return;
 	}
+	atomic_set(&t->fired, 0);
 	if (t->early)
 		await(lapic);
 	if (late_ns(lapic) > -ADVANCE_NS)
@@ -194,13 +195,6 @@ int lapic_timer_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	lapic_timer_serve(vcpu);
 	return RESUME;
-}
-
-bool lapic_timer_pending(struct vcpu *vcpu)
-{
-	struct lapic *lapic = vcpu->irq.lapic;
-
-	return lapic && atomic_read(&lapic->timer.fired);
 }
 
 u64 lapic_deadline_get(struct vcpu *vcpu)
