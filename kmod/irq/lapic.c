@@ -45,39 +45,37 @@ static void vector_clear(struct lapic *lapic, unsigned int base, u8 vector)
 	clear_bit(vector & 31, vector_word(lapic, base, vector));
 }
 
-static u32 any_of_four(struct lapic *lapic, unsigned int base)
+static u64 pair(const u32 *word)
 {
-	return lapic_reg(lapic, base) | lapic_reg(lapic, base + 0x10) |
-	       lapic_reg(lapic, base + 0x20) | lapic_reg(lapic, base + 0x30);
+	return (u64)READ_ONCE(word[4]) << 32 | READ_ONCE(word[0]);
 }
 
-/* Most often all are zero: four words are one question. */
-static int vector_highest(struct lapic *lapic, unsigned int base)
+static u32 any_of_four(const u32 *word)
 {
-	int word = any_of_four(lapic, base + 0x40) ? 7 : 3;
-	u32 bits;
+	return READ_ONCE(word[0]) | READ_ONCE(word[4]) | READ_ONCE(word[8]) | READ_ONCE(word[12]);
+}
 
-	if (word == 3 && !any_of_four(lapic, base))
-		return -1;
-	for (; word >= 0; word--) {
-		bits = lapic_reg(lapic, base + word * 0x10);
-		if (bits)
-			return word * 32 + __fls(bits);
+/* Most often all eight are zero: four words are one question. */
+int lapic_highest(const struct lapic *lapic, unsigned int base)
+{
+	const u32 *word = (const u32 *)(lapic->regs + base);
+	int first = 128;
+	u64 bits;
+
+	if (!any_of_four(word + 16)) {
+		if (!any_of_four(word))
+			return -1;
+		first = 0;
 	}
-	return -1;
+	word += first / 8;
+	bits = pair(word + 8);
+	if (bits)
+		return first + 64 + __fls(bits);
+	bits = pair(word);
+	return bits ? first + (int)__fls(bits) : -1;
 }
 
 /* Priorities */
-
-int lapic_highest_isr(struct lapic *lapic)
-{
-	return vector_highest(lapic, APIC_ISR);
-}
-
-int lapic_highest_irr(struct lapic *lapic)
-{
-	return vector_highest(lapic, APIC_IRR);
-}
 
 /* Whether or not APICv is on: a post may still come in while it is being switched off. */
 void lapic_collect(struct lapic *lapic)
@@ -175,7 +173,7 @@ int lapic_tpr_threshold(struct vcpu *vcpu)
 
 	if (!lapic || vcpu->irq.apicv)
 		return 0;
-	irr = vector_highest(lapic, APIC_IRR);
+	irr = lapic_highest_irr(lapic);
 	tpr = lapic_reg(lapic, APIC_TASKPRI) & 0xf0;
 	return irr < 0 || (irr & 0xf0) > tpr ? 0 : irr >> 4;
 }

@@ -153,9 +153,20 @@ static inline enum lapic_mode lapic_mode(const struct vcpu *vcpu)
 
 /* Priorities. lapic_highest_irq(): vector above PPR that would be delivered, -1 none. */
 int lapic_highest_irq(struct lapic *lapic);
-int lapic_highest_irr(struct lapic *lapic);	/* of the page: without what is only posted */
 void lapic_collect(struct lapic *lapic);	/* posted vectors into IRR. Context: vCPU loaded */
-int lapic_highest_isr(struct lapic *lapic);
+int lapic_highest(const struct lapic *lapic, unsigned int base);	/* APIC_ISR, APIC_IRR; -1 none */
+
+/* Of the page: without what is only posted. */
+static inline int lapic_highest_irr(const struct lapic *lapic)
+{
+	return lapic_highest(lapic, APIC_IRR);
+}
+
+static inline int lapic_highest_isr(const struct lapic *lapic)
+{
+	return lapic_highest(lapic, APIC_ISR);
+}
+
 int lapic_ack(struct lapic *lapic);	/* IRR -> ISR of lapic_highest_irq(); its vector or -1 */
 void lapic_eoi(struct lapic *lapic);
 bool lapic_accepts_extint(struct vcpu *vcpu); /* the PIC's output reaches this vCPU through LINT0 */
@@ -194,5 +205,8 @@ void lapic_map_destroy(struct vm *vm);
  */
 #define LAPIC_MAP_FOUND	16
 int lapic_map_find(struct vm *vm, const struct lapic_irq *irq, struct lapic **found);
+
+/** lapic_map_one() - most go to one physical destination: that, or NULL. Context: any */
+struct lapic *lapic_map_one(struct vm *vm, const struct lapic_irq *irq);
 
 #endif
