@@ -37,15 +37,21 @@ bool vmx_posted_post(struct vcpu *vcpu, u8 vector)
 	return true;
 }
 
+/* Two words of IRR take what one of the descriptor holds. */
 static void pir_to_irr(struct vmx_vcpu *vmx, void *regs)
 {
+	atomic_t *irr = regs + APIC_IRR;
+	u64 bits;
 	int i;
 
-	for (i = 0; i < 8; i++) {
-		u32 *pir = (u32 *)vmx->pi.pir + i;
-
-		if (READ_ONCE(*pir))
-			atomic_or(xchg(pir, 0), (atomic_t *)(regs + APIC_IRR + i * 16));
+	for (i = 0; i < 4; i++, irr += 8) {
+		if (!READ_ONCE(vmx->pi.pir[i]))
+			continue;
+		bits = xchg(&vmx->pi.pir[i], 0);
+		if (lower_32_bits(bits))
+			atomic_or(lower_32_bits(bits), irr);
+		if (upper_32_bits(bits))
+			atomic_or(upper_32_bits(bits), irr + 4);
 	}
 }
 
