@@ -40,7 +40,7 @@ struct lapic_timer {
 	u32 advance_ns;		/* how much too late halted vCPUs woke: set the alarm earlier */
 	bool early;		/* so it is */
 	bool armed;
-	bool in_hw;		/* backend.timer_set() holds it, the hrtimer does not */
+	bool in_hw;		/* backend.timer_set() holds it, the hrtimer only in a halt */
 	atomic_t fired;		/* expiries not yet turned into interrupts */
 };
 
