@@ -55,7 +55,10 @@ static void pir_to_irr(struct vmx_vcpu *vmx, void *regs)
 	}
 }
 
-/* SDM, "Guest Interrupt Status": RVI low, SVI high. Context: vCPU loaded, interrupts may be off. */
+/*
+ * SDM, "Guest Interrupt Status": RVI low, SVI high. Only an entry needs them, and asks here when it
+ * has said that it is one. Context: vCPU loaded, interrupts may be off.
+ */
 int vmx_posted_sync(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = vmx_of(vcpu);
@@ -70,9 +73,9 @@ int vmx_posted_sync(struct vcpu *vcpu)
 			vcpu_request(vcpu, REQ_EVENT);
 	}
 	irr = lapic_highest_irr(vcpu->irq.lapic);
-	vcpu->irq.rvi_behind = false;
-	if (!vcpu->irq.apicv)
+	if (!vcpu->irq.apicv || READ_ONCE(vcpu->mode) == VCPU_OUTSIDE)
 		return irr;
+	vcpu->irq.rvi_behind = false;
 	status = vmcs_read16(GUEST_INTR_STATUS);
 	if ((status & 0xff) != max(irr, 0))
 		vmcs_write16(GUEST_INTR_STATUS, (status & 0xff00) | max(irr, 0));
