@@ -134,17 +134,21 @@ static void eoi_broadcast(struct lapic *lapic, u8 vector)
 	}
 }
 
-void lapic_eoi(struct lapic *lapic)
+/* @vector: the highest in service, or -1 after a spurious interrupt */
+static void eoi(struct lapic *lapic, int vector)
 {
-	int vector = lapic_highest_isr(lapic);
-
 	if (vector < 0)
-		return;		/* after a spurious interrupt */
+		return;
 	vector_clear(lapic, APIC_ISR, vector);
 	if (lapic->vcpu->irq.apicv)
 		backend.apicv_update(lapic->vcpu);
 	eoi_broadcast(lapic, vector);
 	look_for_events(lapic);
+}
+
+void lapic_eoi(struct lapic *lapic)
+{
+	eoi(lapic, lapic_highest_isr(lapic));
 }
 
 int apic_eoi_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
@@ -648,7 +652,7 @@ bool lapic_eoi_fast(struct vcpu *vcpu)
 	isr = lapic_highest_isr(lapic);
 	if (isr >= 0 && test_bit(isr, (unsigned long *)vcpu->irq.eoi_exit))
 		return false;
-	lapic_eoi(lapic);
+	eoi(lapic, isr);
 	return true;
 }
 

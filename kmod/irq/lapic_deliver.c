@@ -46,20 +46,24 @@ static bool accept(struct lapic *lapic, const struct lapic_irq *irq)
 	}
 }
 
+static noinline void accept_local(struct lapic *lapic, u32 val)
+{
+	struct lapic_irq irq = lapic_irq_decode(val);
+
+	irq.trig_mode = 0;
+	accept(lapic, &irq);
+}
+
 void lapic_local(struct lapic *lapic, unsigned int lvt)
 {
 	u32 val = lapic_reg(lapic, lvt);
-	struct lapic_irq irq;
 
 	if (lapic_mode(lapic->vcpu) == LAPIC_DISABLED || (val & APIC_LVT_MASKED))
 		return;
-	if (GET_APIC_DELIVERY_MODE(val) == LAPIC_FIXED) {
+	if (GET_APIC_DELIVERY_MODE(val) == LAPIC_FIXED)
 		accept_vector(lapic, val & APIC_VECTOR_MASK, false);
-		return;
-	}
-	irq = lapic_irq_decode(val);
-	irq.trig_mode = 0;
-	accept(lapic, &irq);
+	else
+		accept_local(lapic, val);
 }
 
 /* To an x2APIC, a device's 0xff is a broadcast unless userspace said that it knows better. */
