@@ -256,12 +256,12 @@ static void icr_store(struct lapic *lapic, u32 lo, u32 hi)
 	lapic_reg_set(lapic, APIC_ICR2, hi);
 }
 
-static void icr_send(struct lapic *lapic, u32 lo, u32 hi)
+static noinline void icr_deliver(struct lapic *lapic, u32 lo, u32 dest_id)
 {
 	struct lapic_irq irq = lapic_irq_decode(lo);
 	bool fixed = irq.delivery_mode == LAPIC_FIXED || irq.delivery_mode == LAPIC_LOWEST;
 
-	irq.dest_id = lapic_mode(lapic->vcpu) == LAPIC_X2APIC ? hi : hi >> 24;
+	irq.dest_id = dest_id;
 	irq.dest_mode = !!(lo & APIC_DEST_LOGICAL);
 	irq.level = !!(lo & APIC_INT_ASSERT);
 	irq.shorthand = (lo >> 18) & 3;
@@ -273,6 +273,22 @@ static void icr_send(struct lapic *lapic, u32 lo, u32 hi)
 	if (fixed)		/* IPIs are edge-triggered whatever ICR says */
 		irq.trig_mode = 0;
 	lapic_deliver(lapic->vcpu->vm, &irq);
+}
+
+/* Most are fixed and for one LAPIC, by its id. */
+#define ICR_OTHER	(GENMASK(10, 8) | APIC_DEST_LOGICAL | GENMASK(19, 18)) /* mode, shorthand */
+
+static void icr_send(struct lapic *lapic, u32 lo, u32 hi)
+{
+	u32 dest_id = lapic_mode(lapic->vcpu) == LAPIC_X2APIC ? hi : hi >> 24;
+	struct lapic *one = NULL;
+
+	if (!(lo & ICR_OTHER) && (lo & APIC_VECTOR_MASK) >= 16)
+		one = lapic_map_one(lapic->vcpu->vm, dest_id);
+	if (one)
+		lapic_accept(one, lo & APIC_VECTOR_MASK, false);
+	else
+		icr_deliver(lapic, lo, dest_id);
 }
 
 static void icr_write(struct lapic *lapic, u32 lo, u32 hi)

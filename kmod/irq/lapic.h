@@ -97,6 +97,9 @@ int lapic_deliver(struct vm *vm, const struct lapic_irq *irq);
  */
 bool lapic_post(struct lapic *lapic, u8 vector, bool level);
 
+/** lapic_accept() - a fixed interrupt of any vector. Context: any. Return: as lapic_post() */
+bool lapic_accept(struct lapic *lapic, u8 vector, bool level);
+
 /** lapic_report_error() - note a bit of ESR and raise the error interrupt. Context: any. */
 void lapic_report_error(struct lapic *lapic, unsigned int bit);
 
@@ -206,7 +209,7 @@ void lapic_map_destroy(struct vm *vm);
 #define LAPIC_MAP_FOUND	16
 int lapic_map_find(struct vm *vm, const struct lapic_irq *irq, struct lapic **found);
 
-/** lapic_map_one() - most go to one physical destination: that, or NULL. Context: any */
-struct lapic *lapic_map_one(struct vm *vm, const struct lapic_irq *irq);
+/** lapic_map_one() - whose physical id it is, or NULL: the map cannot tell, or nobody's. Context: any */
+struct lapic *lapic_map_one(struct vm *vm, u32 dest_id);
 
 #endif

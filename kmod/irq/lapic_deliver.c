@@ -7,7 +7,7 @@
 #include "irq/lapic.h"
 #include "irq/mp_state.h"
 
-static bool accept_vector(struct lapic *lapic, u8 vector, bool level)
+static __always_inline bool accept_vector(struct lapic *lapic, u8 vector, bool level)
 {
 	if (!lapic_sw_enabled(lapic))
 		return false;
@@ -17,6 +17,11 @@ static bool accept_vector(struct lapic *lapic, u8 vector, bool level)
 	}
 	/* A level interrupt that is pending already is still owed an EOI to its pin. */
 	return lapic_post(lapic, vector, level) || level;
+}
+
+bool lapic_accept(struct lapic *lapic, u8 vector, bool level)
+{
+	return accept_vector(lapic, vector, level);
 }
 
 static bool accept(struct lapic *lapic, const struct lapic_irq *irq)
@@ -180,12 +185,13 @@ static noinline int deliver_looked_up(struct vm *vm, const struct lapic_irq *irq
 
 int lapic_deliver(struct vm *vm, const struct lapic_irq *irq)
 {
-	struct lapic *one;
+	struct lapic *one = NULL;
 
 	if (irq->shorthand == LAPIC_SELF)
 		return accept(irq->src->irq.lapic, irq);
-	one = lapic_map_one(vm, irq);
-	return one && !is_lowest(irq) ? accept(one, irq) : deliver_looked_up(vm, irq);
+	if (!irq->shorthand && !irq->dest_mode && !is_lowest(irq))
+		one = lapic_map_one(vm, irq->dest_id);
+	return one ? accept(one, irq) : deliver_looked_up(vm, irq);
 }
 
 void lapic_irq_from_msi(struct vm *vm, u32 address_lo, u32 address_hi, u32 data,

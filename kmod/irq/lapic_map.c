@@ -145,18 +145,16 @@ static int find_logical(struct lapic_map *map, u32 dest, struct lapic **found)
 	}
 }
 
-/* Whom no shorthand and no group names. Without a call to note that we read. */
-struct lapic *lapic_map_one(struct vm *vm, const struct lapic_irq *irq)
+/* Without a call to note that we read. */
+struct lapic *lapic_map_one(struct vm *vm, u32 dest_id)
 {
 	struct lapic *found = NULL;
 	struct lapic_map *map;
 
-	if (irq->shorthand || irq->dest_mode || irq->dest_id == 0xff)
-		return NULL;
 	preempt_disable();
 	map = rcu_dereference_sched(vm->irq.map);
-	if (map && irq->dest_id < map->nr_ids)
-		found = map->phys[array_index_nospec(irq->dest_id, map->nr_ids)];
+	if (map && dest_id < map->nr_ids && dest_id != 0xff)
+		found = map->phys[array_index_nospec(dest_id, map->nr_ids)];
 	preempt_enable();
 	return found;
 }
