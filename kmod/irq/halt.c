@@ -69,22 +69,27 @@ bool halt_wakes(struct vcpu *vcpu)
 	       READ_ONCE(vcpu->requests) || atomic_read(&vcpu->events.nmi_queued);
 }
 
-static bool must_stop(struct vcpu *vcpu)
+/* Notes in *@runnable why, so that nobody has to ask twice. */
+static bool must_stop(struct vcpu *vcpu, bool *runnable)
 {
-	return halt_runnable(vcpu) || signal_pending(current) || compat_immediate_exit(vcpu->run);
+	*runnable = halt_runnable(vcpu);
+	return *runnable || signal_pending(current) || compat_immediate_exit(vcpu->run);
 }
 
-static bool poll(struct vcpu *vcpu, ktime_t start)
+/* Whoever cannot poll does not look at all: who goes to sleep looks before. */
+static bool poll(struct vcpu *vcpu, ktime_t start, bool *runnable)
 {
 	ktime_t end = start + vcpu->irq.poll_ns;
 
 	if (!vcpu->irq.poll_ns || vcpu->irq.mp_state != KVM_MP_STATE_HALTED)
-		return must_stop(vcpu);
+		return false;
 	do {
-		if (must_stop(vcpu))
+		if (need_resched() || !single_task_running())
+			return false;
+		if (must_stop(vcpu, runnable))
 			return true;
 		cpu_relax();
-	} while (!need_resched() && single_task_running() && ktime_get() < end);
+	} while (ktime_get() < end);
 	return false;
 }
 
@@ -102,25 +107,38 @@ static void adapt(struct vcpu *vcpu, s64 waited_ns)
 	vcpu->irq.poll_ns = poll_ns;
 }
 
+/*
+ * Nothing waits but what the next entry gives to the guest by itself, so that no one has to look at
+ * events. Whatever else it is that waits has asked for that look, too; but it may have had it.
+ */
+static bool only_hardware_delivers(struct vcpu *vcpu)
+{
+	struct vcpu_events *ev = &vcpu->events;
+
+	return vcpu->irq.apicv && !READ_ONCE(vcpu->irq.init_sipi) && !ev->exception.pending &&
+	       ev->entry.type == EVENT_NONE && !ev->nmi_pending && !atomic_read(&ev->nmi_queued) &&
+	       !irq_injectable(vcpu);
+}
+
 int halt_wait(struct vcpu *vcpu)
 {
 	ktime_t start = ktime_get();
-	bool polled;
+	bool polled, runnable;
 	s64 waited;
 
 	lapic_timer_block(vcpu);
-	polled = poll(vcpu, start);
+	polled = poll(vcpu, start, &runnable);
 	if (polled)
-		vcpu->stats.halt_poll_success += !!vcpu->irq.poll_ns;
+		vcpu->stats.halt_poll_success++;
 	else
-		rcuwait_wait_event(&vcpu->wait, must_stop(vcpu), TASK_INTERRUPTIBLE);
+		rcuwait_wait_event(&vcpu->wait, must_stop(vcpu, &runnable), TASK_INTERRUPTIBLE);
 	waited = ktime_get() - start;
 	trace_corbel_halt(vcpu->id, waited, polled);
 	if (vcpu->irq.mp_state == KVM_MP_STATE_HALTED)
 		adapt(vcpu, waited);
 	if (test_bit(REQ_DEAD, &vcpu->requests))
 		return -EIO;
-	if (!halt_runnable(vcpu)) {
+	if (!runnable) {
 		lapic_timer_unblock(vcpu);
 		return -EINTR;
 	}
@@ -130,6 +148,7 @@ int halt_wait(struct vcpu *vcpu)
 		WRITE_ONCE(vcpu->irq.mp_state, KVM_MP_STATE_RUNNABLE);
 	}
 	lapic_timer_unblock(vcpu);
-	vcpu_request(vcpu, REQ_EVENT);
+	if (!only_hardware_delivers(vcpu))
+		vcpu_request(vcpu, REQ_EVENT);
 	return RESUME;
 }

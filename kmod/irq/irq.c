@@ -26,10 +26,10 @@ static bool extint_pending(struct vcpu *vcpu)
 
 bool irq_pending(struct vcpu *vcpu)
 {
-	if (extint_pending(vcpu))
+	if (vcpu->irq.lapic && lapic_mode(vcpu) != LAPIC_DISABLED &&
+	    lapic_highest_irq(vcpu->irq.lapic) >= 0)
 		return true;
-	return vcpu->irq.lapic && lapic_mode(vcpu) != LAPIC_DISABLED &&
-	       lapic_highest_irq(vcpu->irq.lapic) >= 0;
+	return extint_pending(vcpu);
 }
 
 bool irq_injectable(struct vcpu *vcpu)

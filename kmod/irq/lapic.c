@@ -45,42 +45,37 @@ static void vector_clear(struct lapic *lapic, unsigned int base, u8 vector)
 	clear_bit(vector & 31, vector_word(lapic, base, vector));
 }
 
-static int vector_highest(struct lapic *lapic, unsigned int base)
+static u64 pair(const u32 *word)
 {
-	int word;
+	return (u64)READ_ONCE(word[4]) << 32 | READ_ONCE(word[0]);
+}
 
-	for (word = 7; word >= 0; word--) {
-		u32 bits = lapic_reg(lapic, base + word * 0x10);
+static u32 any_of_four(const u32 *word)
+{
+	return READ_ONCE(word[0]) | READ_ONCE(word[4]) | READ_ONCE(word[8]) | READ_ONCE(word[12]);
+}
 
-		if (bits)
-			return word * 32 + fls(bits) - 1;
+/* Most often all eight are zero: four words are one question. */
+int lapic_highest(const struct lapic *lapic, unsigned int base)
+{
+	const u32 *word = (const u32 *)(lapic->regs + base);
+	int first = 128;
+	u64 bits;
+
+	if (!any_of_four(word + 16)) {
+		if (!any_of_four(word))
+			return -1;
+		first = 0;
 	}
-	return -1;
-}
-
-static enum lapic_mode base_mode(u64 base)
-{
-	if (!(base & MSR_IA32_APICBASE_ENABLE))
-		return LAPIC_DISABLED;
-	return base & X2APIC_ENABLE ? LAPIC_X2APIC : LAPIC_XAPIC;
-}
-
-enum lapic_mode lapic_mode(struct vcpu *vcpu)
-{
-	return base_mode(READ_ONCE(vcpu->irq.apic_base));
+	word += first / 8;
+	bits = pair(word + 8);
+	if (bits)
+		return first + 64 + __fls(bits);
+	bits = pair(word);
+	return bits ? first + (int)__fls(bits) : -1;
 }
 
 /* Priorities */
-
-int lapic_highest_isr(struct lapic *lapic)
-{
-	return vector_highest(lapic, APIC_ISR);
-}
-
-int lapic_highest_irr(struct lapic *lapic)
-{
-	return vector_highest(lapic, APIC_IRR);
-}
 
 /* Whether or not APICv is on: a post may still come in while it is being switched off. */
 void lapic_collect(struct lapic *lapic)
@@ -100,13 +95,11 @@ static u32 lapic_ppr(struct lapic *lapic)
 
 int lapic_highest_irq(struct lapic *lapic)
 {
-	int vector;
+	int vector = caps.apicv ? backend.apicv_sync(lapic->vcpu) : lapic_highest_irr(lapic);
 
-	lapic_collect(lapic);
-	if (!lapic_sw_enabled(lapic))
+	if (vector < 0 || !lapic_sw_enabled(lapic))
 		return -1;
-	vector = lapic_highest_irr(lapic);
-	return vector >= 0 && (vector & 0xf0) > (lapic_ppr(lapic) & 0xf0) ? vector : -1;
+	return (vector & 0xf0) > (lapic_ppr(lapic) & 0xf0) ? vector : -1;
 }
 
 static void look_for_events(struct lapic *lapic)
@@ -141,17 +134,21 @@ static void eoi_broadcast(struct lapic *lapic, u8 vector)
 	}
 }
 
-void lapic_eoi(struct lapic *lapic)
+/* @vector: the highest in service, or -1 after a spurious interrupt */
+static void eoi(struct lapic *lapic, int vector)
 {
-	int vector = lapic_highest_isr(lapic);
-
 	if (vector < 0)
-		return;		/* after a spurious interrupt */
+		return;
 	vector_clear(lapic, APIC_ISR, vector);
 	if (lapic->vcpu->irq.apicv)
 		backend.apicv_update(lapic->vcpu);
 	eoi_broadcast(lapic, vector);
 	look_for_events(lapic);
+}
+
+void lapic_eoi(struct lapic *lapic)
+{
+	eoi(lapic, lapic_highest_isr(lapic));
 }
 
 int apic_eoi_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
@@ -180,34 +177,62 @@ int lapic_tpr_threshold(struct vcpu *vcpu)
 
 	if (!lapic || vcpu->irq.apicv)
 		return 0;
-	irr = vector_highest(lapic, APIC_IRR);
+	irr = lapic_highest_irr(lapic);
 	tpr = lapic_reg(lapic, APIC_TASKPRI) & 0xf0;
 	return irr < 0 || (irr & 0xf0) > tpr ? 0 : irr >> 4;
 }
 
-bool lapic_post(struct lapic *lapic, u8 vector, bool level)
+/*
+ * On the CPU that has it loaded the vCPU is not in the guest: its page can be written, and the next
+ * entry delivers. That looks at the page first, but for those of one stay (run.c).
+ */
+static bool post_here(struct lapic *lapic, u8 vector)
 {
 	struct vcpu *vcpu = lapic->vcpu;
-	bool fresh, here;
+	bool fresh = !test_and_set_bit(vector & 31, vector_word(lapic, APIC_IRR, vector));
+
+	if (READ_ONCE(vcpu->mode) == VCPU_IN_GUEST)
+		vcpu->irq.rvi_behind = true;
+	else
+		vcpu_kick(vcpu);	/* it may be about to sleep */
+	return fresh;
+}
+
+static bool post_request(struct lapic *lapic, u8 vector)
+{
+	bool fresh = !test_and_set_bit(vector & 31, vector_word(lapic, APIC_IRR, vector));
+
+	vcpu_request_kick(lapic->vcpu, REQ_EVENT);
+	return fresh;
+}
+
+static bool post_apicv(struct lapic *lapic, u8 vector)
+{
+	struct vcpu *vcpu = lapic->vcpu;
+
+	if (READ_ONCE(vcpu->cpu) == smp_processor_id())
+		return post_here(lapic, vector);
+	if (!backend.apicv_post(vcpu, vector))
+		return post_request(lapic, vector);
+	smp_mb();	/* post before flag; pairs with irq_apicv_refresh() */
+	if (!READ_ONCE(vcpu->irq.apicv))
+		vcpu_request_kick(vcpu, REQ_EVENT);
+	return true;
+}
+
+bool lapic_post(struct lapic *lapic, u8 vector, bool level)
+{
+	bool fresh;
 
 	if (level)
 		vector_set(lapic, APIC_TMR, vector);
 	else if (vector_test(lapic, APIC_TMR, vector))
 		vector_clear(lapic, APIC_TMR, vector);
-	/* On the CPU that has it loaded the vCPU is not in the guest: its page can be written. */
-	here = READ_ONCE(vcpu->cpu) == raw_smp_processor_id();
-	if (READ_ONCE(vcpu->irq.apicv) && !here && backend.apicv_post(vcpu, vector)) {
-		smp_mb();	/* post before flag; pairs with irq_apicv_refresh() */
-		if (!READ_ONCE(vcpu->irq.apicv))
-			vcpu_request_kick(vcpu, REQ_EVENT);
-		return true;
-	}
-	fresh = !test_and_set_bit(vector & 31, vector_word(lapic, APIC_IRR, vector));
-	/* Between two entries of a stay (run.c) nobody else is here, and the next one delivers it. */
-	if (vcpu->irq.apicv && here && READ_ONCE(vcpu->mode) == VCPU_IN_GUEST)
-		vcpu->irq.rvi_behind = true;
-	else
-		vcpu_request_kick(vcpu, REQ_EVENT);
+	if (!READ_ONCE(lapic->vcpu->irq.apicv))
+		return post_request(lapic, vector);
+	preempt_disable();	/* the vCPU's CPU is compared with ours */
+	fresh = post_apicv(lapic, vector);
+	preempt_enable();
 	return fresh;
 }
 
@@ -231,12 +256,12 @@ static void icr_store(struct lapic *lapic, u32 lo, u32 hi)
 	lapic_reg_set(lapic, APIC_ICR2, hi);
 }
 
-static void icr_send(struct lapic *lapic, u32 lo, u32 hi)
+static noinline void icr_deliver(struct lapic *lapic, u32 lo, u32 dest_id)
 {
 	struct lapic_irq irq = lapic_irq_decode(lo);
 	bool fixed = irq.delivery_mode == LAPIC_FIXED || irq.delivery_mode == LAPIC_LOWEST;
 
-	irq.dest_id = lapic_mode(lapic->vcpu) == LAPIC_X2APIC ? hi : hi >> 24;
+	irq.dest_id = dest_id;
 	irq.dest_mode = !!(lo & APIC_DEST_LOGICAL);
 	irq.level = !!(lo & APIC_INT_ASSERT);
 	irq.shorthand = (lo >> 18) & 3;
@@ -248,6 +273,22 @@ static void icr_send(struct lapic *lapic, u32 lo, u32 hi)
 	if (fixed)		/* IPIs are edge-triggered whatever ICR says */
 		irq.trig_mode = 0;
 	lapic_deliver(lapic->vcpu->vm, &irq);
+}
+
+/* Most are fixed and for one LAPIC, by its id. */
+#define ICR_OTHER	(GENMASK(10, 8) | APIC_DEST_LOGICAL | GENMASK(19, 18)) /* mode, shorthand */
+
+static void icr_send(struct lapic *lapic, u32 lo, u32 hi)
+{
+	u32 dest_id = lapic_mode(lapic->vcpu) == LAPIC_X2APIC ? hi : hi >> 24;
+	struct lapic *one = NULL;
+
+	if (!(lo & ICR_OTHER) && (lo & APIC_VECTOR_MASK) >= 16)
+		one = lapic_map_one(lapic->vcpu->vm, dest_id);
+	if (one)
+		lapic_accept(one, lo & APIC_VECTOR_MASK, false);
+	else
+		icr_deliver(lapic, lo, dest_id);
 }
 
 static void icr_write(struct lapic *lapic, u32 lo, u32 hi)
@@ -627,7 +668,7 @@ bool lapic_eoi_fast(struct vcpu *vcpu)
 	isr = lapic_highest_isr(lapic);
 	if (isr >= 0 && test_bit(isr, (unsigned long *)vcpu->irq.eoi_exit))
 		return false;
-	lapic_eoi(lapic);
+	eoi(lapic, isr);
 	return true;
 }
 
@@ -666,7 +707,7 @@ u64 lapic_base_get(struct vcpu *vcpu)
 
 static bool base_valid(struct vcpu *vcpu, u64 val, bool host)
 {
-	enum lapic_mode old = lapic_mode(vcpu), new = base_mode(val);
+	enum lapic_mode old = lapic_mode(vcpu), new = lapic_base_mode(val);
 	u64 reserved = ~0ull << vcpu->arch.maxphyaddr | 0x2ff;
 
 	if (!guest_has(vcpu, GUEST_X2APIC) || new == LAPIC_DISABLED)

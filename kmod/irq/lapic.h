@@ -5,6 +5,7 @@
 
 #include <linux/hrtimer.h>
 #include <asm/apicdef.h>
+#include <asm/msr-index.h>
 #include "vcpu.h"
 
 /* An interrupt message: IPI, MSI, or from an IOAPIC pin. Fields as ICR and MSI encode them. */
@@ -39,7 +40,7 @@ struct lapic_timer {
 	u32 advance_ns;		/* how much too late halted vCPUs woke: set the alarm earlier */
 	bool early;		/* so it is */
 	bool armed;
-	bool in_hw;		/* backend.timer_set() holds it, the hrtimer does not */
+	bool in_hw;		/* backend.timer_set() holds it, the hrtimer only in a halt */
 	atomic_t fired;		/* expiries not yet turned into interrupts */
 };
 
@@ -96,6 +97,9 @@ int lapic_deliver(struct vm *vm, const struct lapic_irq *irq);
  */
 bool lapic_post(struct lapic *lapic, u8 vector, bool level);
 
+/** lapic_accept() - a fixed interrupt of any vector. Context: any. Return: as lapic_post() */
+bool lapic_accept(struct lapic *lapic, u8 vector, bool level);
+
 /** lapic_report_error() - note a bit of ESR and raise the error interrupt. Context: any. */
 void lapic_report_error(struct lapic *lapic, unsigned int bit);
 
@@ -137,13 +141,35 @@ bool lapic_eoi_fast(struct vcpu *vcpu);
 bool lapic_self_ipi_fast(struct vcpu *vcpu, u64 val);
 
 enum lapic_mode { LAPIC_DISABLED, LAPIC_XAPIC, LAPIC_X2APIC };
-enum lapic_mode lapic_mode(struct vcpu *vcpu);
+
+static inline enum lapic_mode lapic_base_mode(u64 base)
+{
+	if (!(base & MSR_IA32_APICBASE_ENABLE))
+		return LAPIC_DISABLED;
+	return base & X2APIC_ENABLE ? LAPIC_X2APIC : LAPIC_XAPIC;
+}
+
+static inline enum lapic_mode lapic_mode(const struct vcpu *vcpu)
+{
+	return lapic_base_mode(READ_ONCE(vcpu->irq.apic_base));
+}
 
 /* Priorities. lapic_highest_irq(): vector above PPR that would be delivered, -1 none. */
 int lapic_highest_irq(struct lapic *lapic);
-int lapic_highest_irr(struct lapic *lapic);	/* of the page: without what is only posted */
 void lapic_collect(struct lapic *lapic);	/* posted vectors into IRR. Context: vCPU loaded */
-int lapic_highest_isr(struct lapic *lapic);
+int lapic_highest(const struct lapic *lapic, unsigned int base);	/* APIC_ISR, APIC_IRR; -1 none */
+
+/* Of the page: without what is only posted. */
+static inline int lapic_highest_irr(const struct lapic *lapic)
+{
+	return lapic_highest(lapic, APIC_IRR);
+}
+
+static inline int lapic_highest_isr(const struct lapic *lapic)
+{
+	return lapic_highest(lapic, APIC_ISR);
+}
+
 int lapic_ack(struct lapic *lapic);	/* IRR -> ISR of lapic_highest_irq(); its vector or -1 */
 void lapic_eoi(struct lapic *lapic);
 bool lapic_accepts_extint(struct vcpu *vcpu); /* the PIC's output reaches this vCPU through LINT0 */
@@ -182,5 +208,8 @@ void lapic_map_destroy(struct vm *vm);
  */
 #define LAPIC_MAP_FOUND	16
 int lapic_map_find(struct vm *vm, const struct lapic_irq *irq, struct lapic **found);
+
+/** lapic_map_one() - whose physical id it is, or NULL: the map cannot tell, or nobody's. Context: any */
+struct lapic *lapic_map_one(struct vm *vm, u32 dest_id);
 
 #endif

@@ -7,16 +7,21 @@
 #include "irq/lapic.h"
 #include "irq/mp_state.h"
 
-static bool accept_fixed(struct lapic *lapic, const struct lapic_irq *irq)
+static __always_inline bool accept_vector(struct lapic *lapic, u8 vector, bool level)
 {
-	if (!lapic_sw_enabled(lapic) || (irq->trig_mode && !irq->level))
+	if (!lapic_sw_enabled(lapic))
 		return false;
-	if (irq->vector < 16) {
+	if (vector < 16) {
 		lapic_report_error(lapic, ilog2(APIC_ESR_RECVILL));
 		return false;
 	}
 	/* A level interrupt that is pending already is still owed an EOI to its pin. */
-	return lapic_post(lapic, irq->vector, irq->trig_mode) || irq->trig_mode;
+	return lapic_post(lapic, vector, level) || level;
+}
+
+bool lapic_accept(struct lapic *lapic, u8 vector, bool level)
+{
+	return accept_vector(lapic, vector, level);
 }
 
 static bool accept(struct lapic *lapic, const struct lapic_irq *irq)
@@ -24,7 +29,9 @@ static bool accept(struct lapic *lapic, const struct lapic_irq *irq)
 	switch (irq->delivery_mode) {
 	case LAPIC_FIXED:
 	case LAPIC_LOWEST:
-		return accept_fixed(lapic, irq);
+		if (irq->trig_mode && !irq->level)
+			return false;
+		return accept_vector(lapic, irq->vector, irq->trig_mode);
 	case LAPIC_NMI:
 		inject_nmi(lapic->vcpu);
 		return true;
@@ -44,14 +51,24 @@ static bool accept(struct lapic *lapic, const struct lapic_irq *irq)
 	}
 }
 
-void lapic_local(struct lapic *lapic, unsigned int lvt)
+static noinline void accept_local(struct lapic *lapic, u32 val)
 {
-	u32 val = lapic_reg(lapic, lvt);
 	struct lapic_irq irq = lapic_irq_decode(val);
 
 	irq.trig_mode = 0;
-	if (lapic_mode(lapic->vcpu) != LAPIC_DISABLED && !(val & APIC_LVT_MASKED))
-		accept(lapic, &irq);
+	accept(lapic, &irq);
+}
+
+void lapic_local(struct lapic *lapic, unsigned int lvt)
+{
+	u32 val = lapic_reg(lapic, lvt);
+
+	if (lapic_mode(lapic->vcpu) == LAPIC_DISABLED || (val & APIC_LVT_MASKED))
+		return;
+	if (GET_APIC_DELIVERY_MODE(val) == LAPIC_FIXED)
+		accept_vector(lapic, val & APIC_VECTOR_MASK, false);
+	else
+		accept_local(lapic, val);
 }
 
 /* To an x2APIC, a device's 0xff is a broadcast unless userspace said that it knows better. */
@@ -154,18 +171,27 @@ static int deliver_all(struct vm *vm, const struct lapic_irq *irq)
 	return reached;
 }
 
-int lapic_deliver(struct vm *vm, const struct lapic_irq *irq)
+/* What the map finds stays for as long as the VM does. */
+static noinline int deliver_looked_up(struct vm *vm, const struct lapic_irq *irq)
 {
 	struct lapic *found[LAPIC_MAP_FOUND];
-	int n, ret;
+	int n;
+
+	rcu_read_lock();
+	n = irq->shorthand ? -1 : lapic_map_find(vm, irq, found);
+	rcu_read_unlock();
+	return n < 0 ? deliver_all(vm, irq) : deliver_found(found, n, irq);
+}
+
+int lapic_deliver(struct vm *vm, const struct lapic_irq *irq)
+{
+	struct lapic *one = NULL;
 
 	if (irq->shorthand == LAPIC_SELF)
 		return accept(irq->src->irq.lapic, irq);
-	rcu_read_lock();
-	n = irq->shorthand ? -1 : lapic_map_find(vm, irq, found);
-	ret = n < 0 ? deliver_all(vm, irq) : deliver_found(found, n, irq);
-	rcu_read_unlock();
-	return ret;
+	if (!irq->shorthand && !irq->dest_mode && !is_lowest(irq))
+		one = lapic_map_one(vm, irq->dest_id);
+	return one ? accept(one, irq) : deliver_looked_up(vm, irq);
 }
 
 void lapic_irq_from_msi(struct vm *vm, u32 address_lo, u32 address_hi, u32 data,

@@ -5,6 +5,7 @@
  * the map says that it cannot tell and the sender asks all.
  */
 #include <linux/bitops.h>
+#include <linux/nospec.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <asm/apicdef.h>
@@ -122,7 +123,7 @@ static int find_bits(struct lapic **from, u32 nr, u32 bits, struct lapic **found
 
 static int find_logical(struct lapic_map *map, u32 dest, struct lapic **found)
 {
-	u32 first;
+	u32 first, cluster;
 
 	switch (map->model) {
 	case MODEL_NONE:
@@ -130,16 +131,32 @@ static int find_logical(struct lapic_map *map, u32 dest, struct lapic **found)
 	case MODEL_FLAT:
 		return dest > 0xff ? 0 : find_bits(map->logical[0], 8, dest, found);
 	case MODEL_CLUSTER:
-		return dest > 0xff ? 0 : find_bits(map->logical[dest >> 4], 4, dest & 0xf, found);
+		cluster = array_index_nospec(dest >> 4, ARRAY_SIZE(map->logical));
+		return dest > 0xff ? 0 : find_bits(map->logical[cluster], 4, dest & 0xf, found);
 	case MODEL_X2APIC:
 		first = (dest >> 16) << 4;
 		if (first >= map->nr_ids)
 			return 0;
+		first = array_index_nospec(first, map->nr_ids);
 		return find_bits(&map->phys[first], min(map->nr_ids - first, 16u), dest & 0xffff,
 				 found);
 	default:
 		return -1;
 	}
+}
+
+/* Without a call to note that we read. */
+struct lapic *lapic_map_one(struct vm *vm, u32 dest_id)
+{
+	struct lapic *found = NULL;
+	struct lapic_map *map;
+
+	preempt_disable();
+	map = rcu_dereference_sched(vm->irq.map);
+	if (map && dest_id < map->nr_ids && dest_id != 0xff)
+		found = map->phys[array_index_nospec(dest_id, map->nr_ids)];
+	preempt_enable();
+	return found;
 }
 
 int lapic_map_find(struct vm *vm, const struct lapic_irq *irq, struct lapic **found)
@@ -151,8 +168,8 @@ int lapic_map_find(struct vm *vm, const struct lapic_irq *irq, struct lapic **fo
 		return -1;
 	if (irq->dest_mode)
 		return find_logical(map, irq->dest_id, found);
-	if (irq->dest_id >= map->nr_ids || !map->phys[irq->dest_id])
+	if (irq->dest_id >= map->nr_ids)
 		return 0;
-	found[0] = map->phys[irq->dest_id];
-	return 1;
+	found[0] = map->phys[array_index_nospec(irq->dest_id, map->nr_ids)];
+	return !!found[0];
 }

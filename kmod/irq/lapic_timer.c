@@ -2,7 +2,7 @@
 /*
  * The LAPIC timer. Its counter runs at 1 GHz divided by TDCR; in TSC-deadline mode it compares
  * the guest's TSC. The backend's timer costs nothing while the guest runs but stands still
- * otherwise, so a halted vCPU always waits on an hrtimer.
+ * otherwise, so a halted vCPU always waits on an hrtimer; the backend keeps what it has.
  */
 #include <linux/hrtimer.h>
 #include <linux/math64.h>
@@ -35,7 +35,7 @@ static void hw_off(struct lapic *lapic)
 /* Returns whether it has expired and no interrupt was made of that yet. */
 static bool disarm(struct lapic *lapic)
 {
-	if (lapic->timer.armed && !lapic->timer.in_hw)
+	if (lapic->timer.armed && (!lapic->timer.in_hw || lapic->timer.early))
 		hrtimer_cancel(&lapic->timer.hrtimer);
 	hw_off(lapic);
 	lapic->timer.armed = false;
@@ -89,10 +89,20 @@ static u64 expiry_tsc(const struct lapic *lapic)
 	return tsc_guest_now(lapic->vcpu) + tsc_from_ns(lapic->vcpu, left_ns);
 }
 
+static bool hw_counts(const struct lapic *lapic)
+{
+	return lapic->vcpu->cpu >= 0 && lapic->vcpu->irq.mp_state == KVM_MP_STATE_RUNNABLE;
+}
+
 static bool hw_usable(const struct lapic *lapic)
 {
-	return caps.timer && lapic->vcpu->cpu >= 0 &&
-	       lapic->vcpu->irq.mp_state == KVM_MP_STATE_RUNNABLE;
+	return caps.timer && hw_counts(lapic);
+}
+
+/* Of a deadline in the upper half of the counter's range a difference does not tell if it is past. */
+static bool hw_set(const struct lapic *lapic, u64 guest_tsc)
+{
+	return (s64)guest_tsc > 0 && backend.timer_set(lapic->vcpu, guest_tsc);
 }
 
 static void start(struct lapic *lapic)
@@ -100,7 +110,7 @@ static void start(struct lapic *lapic)
 	struct lapic_timer *t = &lapic->timer;
 
 	t->armed = true;
-	t->in_hw = hw_usable(lapic) && backend.timer_set(lapic->vcpu, expiry_tsc(lapic));
+	t->in_hw = hw_usable(lapic) && hw_set(lapic, expiry_tsc(lapic));
 	if (!t->in_hw)
 		hrtimer_start(&t->hrtimer, expiry_time(lapic), HRTIMER_MODE_ABS_HARD);
 }
@@ -165,17 +175,20 @@ void lapic_timer_serve(struct vcpu *vcpu)
 
 	if (!lapic)
 		return;
-	if (!atomic_xchg(&t->fired, 0)) {
+	if (!atomic_read(&t->fired)) {
 		if (t->in_hw && expired(lapic))
 			fire(lapic);
 		return;
 	}
+	atomic_set(&t->fired, 0);
 	if (t->early)
 		await(lapic);
-	if (late_ns(lapic) > -ADVANCE_NS)
+	if (late_ns(lapic) > -ADVANCE_NS) {
 		fire(lapic);
-	else
-		start(lapic);		/* the guest's TSC was set back meanwhile */
+		return;
+	}
+	hw_off(lapic);
+	start(lapic);	/* the guest's TSC was set back meanwhile, or another deadline set */
 }
 
 bool lapic_timer_fast(struct vcpu *vcpu)
@@ -190,13 +203,6 @@ int lapic_timer_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 	return RESUME;
 }
 
-bool lapic_timer_pending(struct vcpu *vcpu)
-{
-	struct lapic *lapic = vcpu->irq.lapic;
-
-	return lapic && atomic_read(&lapic->timer.fired);
-}
-
 u64 lapic_deadline_get(struct vcpu *vcpu)
 {
 	struct lapic *lapic = vcpu->irq.lapic;
@@ -209,10 +215,35 @@ static bool replace_in_hw(struct lapic *lapic, u64 guest_tsc)
 {
 	struct lapic_timer *t = &lapic->timer;
 
-	if (!t->in_hw || !guest_tsc || !hw_usable(lapic) || atomic_read(&t->fired))
+	if (!t->in_hw || !hw_counts(lapic) || atomic_read(&t->fired))
 		return false;
 	t->deadline = guest_tsc;
-	return !expired(lapic) && backend.timer_set(lapic->vcpu, guest_tsc);
+	return tsc_guest_now(lapic->vcpu) < guest_tsc && hw_set(lapic, guest_tsc);
+}
+
+static bool waits_on_hrtimer(const struct lapic *lapic)
+{
+	return lapic->timer.armed && !lapic->timer.in_hw && !hw_usable(lapic) &&
+	       !atomic_read(&lapic->timer.fired);
+}
+
+/*
+ * An hrtimer is given another time without being stopped. Should it fire meanwhile, it is found too
+ * early and started again.
+ */
+static noinline void deadline_set(struct lapic *lapic, u64 guest_tsc)
+{
+	bool past = tsc_guest_now(lapic->vcpu) >= guest_tsc;
+
+	if (past || !waits_on_hrtimer(lapic))
+		stop(lapic);
+	lapic->timer.deadline = guest_tsc;
+	if (!guest_tsc)
+		return;
+	if (past)
+		fire(lapic);
+	else
+		start(lapic);
 }
 
 void lapic_deadline_set(struct vcpu *vcpu, u64 guest_tsc)
@@ -221,14 +252,7 @@ void lapic_deadline_set(struct vcpu *vcpu, u64 guest_tsc)
 
 	if (!lapic || lapic->timer.mode != LAPIC_DEADLINE || replace_in_hw(lapic, guest_tsc))
 		return;
-	stop(lapic);
-	lapic->timer.deadline = guest_tsc;
-	if (!guest_tsc)
-		return;
-	if (expired(lapic))
-		fire(lapic);
-	else
-		start(lapic);
+	deadline_set(lapic, guest_tsc);
 }
 
 static void start_count(struct lapic *lapic, u32 first)
@@ -341,7 +365,6 @@ void lapic_timer_block(struct vcpu *vcpu)
 	if (!lapic || !lapic->timer.armed || atomic_read(&lapic->timer.fired))
 		return;
 	expiry = expiry_time(lapic);
-	hw_off(lapic);
 	lapic->timer.early = true;
 	if (expiry != KTIME_MAX)
 		expiry -= lapic->timer.advance_ns;
@@ -357,7 +380,7 @@ void lapic_timer_unblock(struct vcpu *vcpu)
 	hrtimer_cancel(&lapic->timer.hrtimer);
 	lapic_timer_serve(vcpu);	/* if it fired, then early */
 	lapic->timer.early = false;
-	if (lapic->timer.armed)
+	if (lapic->timer.armed && !lapic->timer.in_hw)
 		start(lapic);
 }
 

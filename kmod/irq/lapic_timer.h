@@ -35,7 +35,12 @@ void lapic_timer_block(struct vcpu *vcpu);
 void lapic_timer_unblock(struct vcpu *vcpu);
 
 /** lapic_timer_pending() - expired, interrupt not made yet; for halt_runnable() */
-bool lapic_timer_pending(struct vcpu *vcpu);
+static inline bool lapic_timer_pending(struct vcpu *vcpu)
+{
+	struct lapic *lapic = vcpu->irq.lapic;
+
+	return lapic && atomic_read(&lapic->timer.fired);
+}
 
 /* For lapic.c */
 void lapic_timer_lvt_write(struct lapic *lapic);			/* LVTT, already stored */

@@ -37,19 +37,28 @@ bool vmx_posted_post(struct vcpu *vcpu, u8 vector)
 	return true;
 }
 
+/* Two words of IRR take what one of the descriptor holds. */
 static void pir_to_irr(struct vmx_vcpu *vmx, void *regs)
 {
+	atomic_t *irr = regs + APIC_IRR;
+	u64 bits;
 	int i;
 
-	for (i = 0; i < 8; i++) {
-		u32 *pir = (u32 *)vmx->pi.pir + i;
-
-		if (READ_ONCE(*pir))
-			atomic_or(xchg(pir, 0), (atomic_t *)(regs + APIC_IRR + i * 16));
+	for (i = 0; i < 4; i++, irr += 8) {
+		if (!READ_ONCE(vmx->pi.pir[i]))
+			continue;
+		bits = xchg(&vmx->pi.pir[i], 0);
+		if (lower_32_bits(bits))
+			atomic_or(lower_32_bits(bits), irr);
+		if (upper_32_bits(bits))
+			atomic_or(upper_32_bits(bits), irr + 4);
 	}
 }
 
-/* SDM, "Guest Interrupt Status": RVI low, SVI high. Context: vCPU loaded, interrupts may be off. */
+/*
+ * SDM, "Guest Interrupt Status": RVI low, SVI high. Only an entry needs them, and asks here when it
+ * has said that it is one. Context: vCPU loaded, interrupts may be off.
+ */
 int vmx_posted_sync(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = vmx_of(vcpu);
@@ -64,9 +73,9 @@ int vmx_posted_sync(struct vcpu *vcpu)
 			vcpu_request(vcpu, REQ_EVENT);
 	}
 	irr = lapic_highest_irr(vcpu->irq.lapic);
-	vcpu->irq.rvi_behind = false;
-	if (!vcpu->irq.apicv)
+	if (!vcpu->irq.apicv || READ_ONCE(vcpu->mode) == VCPU_OUTSIDE)
 		return irr;
+	vcpu->irq.rvi_behind = false;
 	status = vmcs_read16(GUEST_INTR_STATUS);
 	if ((status & 0xff) != max(irr, 0))
 		vmcs_write16(GUEST_INTR_STATUS, (status & 0xff00) | max(irr, 0));

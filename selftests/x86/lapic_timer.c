@@ -103,6 +103,12 @@ static void deadline_guest(void)
 	GUEST_CHECK_EQ(trap_count[VECTOR], 6);
 	never_fires();
 	i = trap_count[VECTOR];
+	/* More than half of the counter's range ahead is not past. */
+	wrmsr(MSR_TSC_DEADLINE, ~1ull);
+	guest_delay(100000);
+	sti_nop_cli();
+	GUEST_CHECK_EQ(trap_count[VECTOR], i);
+	GUEST_CHECK_EQ(rdmsr(MSR_TSC_DEADLINE), ~1ull);
 	/* While the guest spins with interrupts on, without a HLT. */
 	wrmsr(MSR_TSC_DEADLINE, rdtsc() + 100000);
 	sti();

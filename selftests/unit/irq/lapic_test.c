@@ -505,9 +505,19 @@ static void apicv_posting(void)
 	EXPECT(!irq_injectable(vcpu));		/* and leaves it to the hardware */
 	EXPECT_EQ(irq_ack(vcpu), -1);
 	vcpu->cpu = 0;	/* none does on the same CPU: straight into the page */
+	world.kicked = 0;
 	lapic_post(world_lapic(0), 0x61, false);
 	EXPECT_EQ(lapic_highest_irr(world_lapic(0)), 0x61);
-	EXPECT_EQ(vcpu->requests, BIT(REQ_EVENT));
+	EXPECT_EQ(vcpu->requests, 0);		/* the next entry looks at the page */
+	EXPECT_EQ(world.kicked, 1);		/* which a halt might put off */
+	EXPECT(!vcpu->irq.rvi_behind);
+	vcpu->mode = VCPU_IN_GUEST;		/* in a stay */
+	world.kicked = 0;
+	lapic_post(world_lapic(0), 0x60, false);
+	EXPECT_EQ(vcpu->requests, 0);
+	EXPECT_EQ(world.kicked, 0);
+	EXPECT(vcpu->irq.rvi_behind);
+	vcpu->mode = VCPU_OUTSIDE;
 	vcpu->cpu = 1;
 	lapic_post(world_lapic(0), 0x62, false);
 	vcpu->guest_debug = KVM_GUESTDBG_BLOCKIRQ;

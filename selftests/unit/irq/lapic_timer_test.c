@@ -203,11 +203,11 @@ static void backend_timer(void)
 	EXPECT_EQ(world.hw_timer, world.tsc + 5000);
 	EXPECT(!world_lapic(0)->timer.hrtimer.active);
 	lapic_timer_block(v);			/* it stands still while the guest does not run */
-	EXPECT_EQ(world.hw_timer, ~0ull);
 	EXPECT(world_lapic(0)->timer.hrtimer.active);
 	lapic_timer_unblock(v);
 	EXPECT(!world_lapic(0)->timer.hrtimer.active);
 	EXPECT_EQ(world.hw_timer, world.tsc + 5000);
+	EXPECT_EQ(world.hw_sets, 1);		/* and goes on */
 	world_advance(5000);
 	EXPECT(lapic_timer_fast(v) == false);	/* the interrupt must be injected first */
 	EXPECT_EQ(world.hw_timer, ~0ull);
@@ -221,7 +221,47 @@ static void backend_timer(void)
 	world_advance(100);			/* expires in the halt */
 	lapic_timer_unblock(v);
 	EXPECT(!world_lapic(0)->timer.in_hw);
+	EXPECT_EQ(world.hw_timer, ~0ull);
 	EXPECT(fired());
+	lapic_deadline_set(v, world.tsc + 5000);
+	lapic_timer_block(v);
+	lapic_timer_reset(world_lapic(0));	/* neither is left behind */
+	EXPECT(!world_lapic(0)->timer.hrtimer.active);
+	EXPECT_EQ(world.hw_timer, ~0ull);
+	world_end();
+}
+
+/* A deadline in the place of one that an hrtimer has. */
+static void hrtimer_replaced(void)
+{
+	start(TSC_DEADLINE_MODE);
+	lapic_deadline_set(v, world.tsc + 5000);
+	lapic_deadline_set(v, world.tsc + 100);		/* earlier */
+	world_advance(100);
+	EXPECT(fired());
+	lapic_deadline_set(v, world.tsc + 100);
+	lapic_deadline_set(v, world.tsc + 300);		/* later */
+	world_advance(299);
+	EXPECT(!fired());
+	world_advance(1);
+	EXPECT(fired());
+	lapic_deadline_set(v, world.tsc + 100);
+	world_advance(100);				/* fired, and not served yet */
+	lapic_deadline_set(v, world.tsc + 5000);
+	EXPECT(fired());
+	world_advance(5000);
+	EXPECT(fired());
+	lapic_deadline_set(v, world.tsc + 5000);
+	lapic_deadline_set(v, world.tsc);		/* at once */
+	EXPECT(!world_lapic(0)->timer.hrtimer.active);
+	EXPECT(fired());
+	/* It fires while it is replaced, on another CPU. */
+	lapic_deadline_set(v, world.tsc + 5000);
+	atomic_set(&world_lapic(0)->timer.fired, 1);
+	world_lapic(0)->timer.hrtimer.active = false;
+	vcpu_request(v, REQ_TIMER);
+	EXPECT(!fired());
+	EXPECT(world_lapic(0)->timer.hrtimer.active);
 	world_end();
 }
 
@@ -247,6 +287,13 @@ static void backend_timer_replaced(void)
 	EXPECT(fired());
 	EXPECT_EQ(world.hw_timer, ~0ull);
 	lapic_deadline_set(v, world.tsc + 5000);
+	lapic_deadline_set(v, ~1ull);			/* as good as never, and not past */
+	EXPECT(!world_lapic(0)->timer.in_hw);
+	EXPECT(world_lapic(0)->timer.hrtimer.active);
+	lapic_deadline_set(v, 1ull << 63);
+	EXPECT(!world_lapic(0)->timer.in_hw);
+	lapic_deadline_set(v, world.tsc + 5000);
+	EXPECT(world_lapic(0)->timer.in_hw);
 	lapic_deadline_set(v, 0);			/* none */
 	EXPECT_EQ(world.hw_timer, ~0ull);
 	world_advance(10000);
@@ -300,6 +347,7 @@ static const struct ktap_case cases[] = {
 	{ "divisor changed while counting", divide_change_while_counting },
 	{ "an expiry survives re-arming", expiry_survives_rearming },
 	{ "backend's timer, hrtimer around a halt", backend_timer },
+	{ "a deadline replaces one of an hrtimer", hrtimer_replaced },
 	{ "a deadline replaced in the backend's timer", backend_timer_replaced },
 	{ "the guest's TSC jumps", tsc_jump },
 	{ "saved, reset, restored", restored },

@@ -176,6 +176,48 @@ static void wait_wakes(void)
 	world_end();
 }
 
+static void post_nmi(void)
+{
+	inject_nmi(v);
+}
+
+static void post_extint(void)
+{
+	post_interrupt();
+	v->irq.user_irq = 0x77;
+}
+
+static void post_init(void)
+{
+	mp_state_init_signal(v);
+	v->requests = 0;
+}
+
+static bool woken_looks_for_events(void (*waker)(void))
+{
+	bool looks;
+
+	start();
+	caps.apicv = true;
+	v->irq.apicv = true;
+	world_reg_write(1, APIC_LVT0, LAPIC_EXTINT << 8);
+	halt();
+	world.on_sleep = waker;
+	EXPECT_EQ(halt_wait(v), RESUME);
+	looks = test_bit(REQ_EVENT, &v->requests);
+	world_end();
+	return looks;
+}
+
+/* What the hardware delivers by itself needs no look at events, everything else does. */
+static void apicv_wakes_without_a_look(void)
+{
+	EXPECT(!woken_looks_for_events(post_interrupt));
+	EXPECT(woken_looks_for_events(post_nmi));
+	EXPECT(woken_looks_for_events(post_extint));
+	EXPECT(woken_looks_for_events(post_init));
+}
+
 static void pass_time(void)
 {
 	world_advance(1000000);
@@ -292,6 +334,7 @@ static const struct ktap_case cases[] = {
 	{ "HLT without a LAPIC", hlt_without_lapic },
 	{ "what ends a halt", what_ends_a_halt },
 	{ "waiting and waking", wait_wakes },
+	{ "APICv: an interrupt ends a halt by itself", apicv_wakes_without_a_look },
 	{ "waiting for the timer", wait_for_timer },
 	{ "late wake-ups are made up for", late_wakeups_are_made_up_for },
 	{ "an early alarm is not an early timer", early_alarm_is_not_an_early_timer },

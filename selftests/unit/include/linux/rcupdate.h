@@ -39,6 +39,7 @@ static inline void shim_grace_period(void)
 #define rcu_access_pointer(p)	READ_ONCE(p)
 #define rcu_dereference(p)	READ_ONCE(p)
 #define rcu_dereference_check(p, c)	READ_ONCE(p)
+#define rcu_dereference_sched(p)	READ_ONCE(p)
 #define rcu_dereference_protected(p, c)	(p)
 #define rcu_dereference_raw	READ_ONCE
 #define kfree_rcu(p, member)	free(p)
