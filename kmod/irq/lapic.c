@@ -81,7 +81,7 @@ int lapic_highest(const struct lapic *lapic, unsigned int base)
 void lapic_collect(struct lapic *lapic)
 {
 	if (caps.apicv)
-		backend.apicv_sync(lapic->vcpu);
+		backend_call(apicv_sync)(lapic->vcpu);
 }
 
 static u32 lapic_ppr(struct lapic *lapic)
@@ -95,7 +95,7 @@ static u32 lapic_ppr(struct lapic *lapic)
 
 int lapic_highest_irq(struct lapic *lapic)
 {
-	int vector = caps.apicv ? backend.apicv_sync(lapic->vcpu) : lapic_highest_irr(lapic);
+	int vector = caps.apicv ? backend_call(apicv_sync)(lapic->vcpu) : lapic_highest_irr(lapic);
 
 	if (vector < 0 || !lapic_sw_enabled(lapic))
 		return -1;
@@ -212,7 +212,7 @@ static bool post_apicv(struct lapic *lapic, u8 vector)
 
 	if (READ_ONCE(vcpu->cpu) == smp_processor_id())
 		return post_here(lapic, vector);
-	if (!backend.apicv_post(vcpu, vector))
+	if (!backend_call(apicv_post)(vcpu, vector))
 		return post_request(lapic, vector);
 	smp_mb();	/* post before flag; pairs with irq_apicv_refresh() */
 	if (!READ_ONCE(vcpu->irq.apicv))

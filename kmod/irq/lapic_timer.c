@@ -28,7 +28,7 @@ static u64 count_to_ns(const struct lapic *lapic, u32 count)
 static void hw_off(struct lapic *lapic)
 {
 	if (lapic->timer.in_hw)
-		backend.timer_set(lapic->vcpu, ~0ull);
+		backend_call(timer_set)(lapic->vcpu, ~0ull);
 	lapic->timer.in_hw = false;
 }
 
@@ -102,7 +102,7 @@ static bool hw_usable(const struct lapic *lapic)
 /* Of a deadline in the upper half of the counter's range a difference does not tell if it is past. */
 static bool hw_set(const struct lapic *lapic, u64 guest_tsc)
 {
-	return (s64)guest_tsc > 0 && backend.timer_set(lapic->vcpu, guest_tsc);
+	return (s64)guest_tsc > 0 && backend_call(timer_set)(lapic->vcpu, guest_tsc);
 }
 
 static void start(struct lapic *lapic)
