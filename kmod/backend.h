@@ -75,7 +75,8 @@ struct backend_ops {
 	void (*msr_intercept)(struct vcpu *vcpu, u32 msr, bool read, bool write);
 	void (*controls_changed)(struct vcpu *vcpu);	/* CPUID, exits disabled, debugging, apicv, TSC */
 	void (*tlb_flush)(struct vcpu *vcpu, enum tlb_scope scope, gva_t gva);
-	bool (*timer_set)(struct vcpu *vcpu, u64 guest_tsc);	/* ~0: off. false: use an hrtimer */
+	/* Called when caps.timer, or to switch it off (~0). false: use an hrtimer, for the TSC is scaled. */
+	bool (*timer_set)(struct vcpu *vcpu, u64 guest_tsc);
 	/* APICv; only called when caps.apicv */
 	bool (*apicv_post)(struct vcpu *vcpu, u8 vector);	/* any context; false: not posted */
 	int (*apicv_sync)(struct vcpu *vcpu);			/* PIR into IRR; highest IRR vector or -1 */

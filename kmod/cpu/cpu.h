@@ -79,6 +79,7 @@ struct vcpu_cpu {
 
 	/* tsc.c */
 	u64 tsc_offset, tsc_ratio;	/* enter() uses them through controls_changed() */
+	bool tsc_scaled;		/* the ratio is not one */
 	u64 tsc_adjust;
 	u32 tsc_khz;			/* the guest's */
 

@@ -674,12 +674,13 @@ static bool write_fast(struct vcpu *vcpu, u32 msr, u64 val)
 {
 	bool lapic = vcpu->irq.lapic;
 
-	switch (msr) {
-	case MSR_IA32_TSC_DEADLINE:
-		if (!lapic || msr_filter_present(vcpu))
+	if (msr == MSR_IA32_TSC_DEADLINE) {	/* what guests write most often */
+		if (msr_filter_present(vcpu))
 			return false;
 		lapic_deadline_set(vcpu, val);
 		return true;
+	}
+	switch (msr) {
 	case X2APIC_ICR:
 		return lapic && lapic_icr_fast(vcpu, val);
 	case X2APIC_EOI:

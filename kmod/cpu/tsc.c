@@ -16,21 +16,11 @@ static u64 ratio_one(void)
 	return caps.tsc_scaling ? BIT_ULL(caps.tsc_frac_bits) : 0;
 }
 
-static u64 scale(u64 tsc, u64 ratio)
+u64 tsc_scale(u64 tsc, u64 ratio)
 {
 	if (ratio == ratio_one())
 		return tsc;
 	return mul_u64_u64_shr(tsc, ratio, caps.tsc_frac_bits);
-}
-
-u64 tsc_guest_at(struct vcpu *vcpu, u64 host_tsc)
-{
-	return scale(host_tsc, vcpu->arch.tsc_ratio) + vcpu->arch.tsc_offset;
-}
-
-u64 tsc_guest_now(struct vcpu *vcpu)
-{
-	return tsc_guest_at(vcpu, rdtsc());
 }
 
 u64 tsc_to_ns(struct vcpu *vcpu, u64 guest_ticks)
@@ -88,7 +78,7 @@ static u64 host_write_offset(struct vcpu *vcpu, u64 val)
 
 	raw_spin_lock_irqsave(&vm->tsc_lock, flags);
 	ns = ktime_get_raw_ns();
-	offset = val - scale(rdtsc(), vcpu->arch.tsc_ratio);
+	offset = val - tsc_scale(rdtsc(), vcpu->arch.tsc_ratio);
 	if (synchronises(vcpu, val, ns) && !check_tsc_unstable())
 		offset = vm->tsc_last_offset;
 	vm->tsc_last_ns = ns;
@@ -107,7 +97,7 @@ void tsc_write(struct vcpu *vcpu, u64 val, bool host)
 		tsc_offset_set(vcpu, host_write_offset(vcpu, val));
 		return;
 	}
-	offset = val - scale(rdtsc(), vcpu->arch.tsc_ratio);
+	offset = val - tsc_scale(rdtsc(), vcpu->arch.tsc_ratio);
 	vcpu->arch.tsc_adjust += offset - vcpu->arch.tsc_offset;
 	tsc_offset_set(vcpu, offset);
 }
@@ -135,6 +125,12 @@ static int khz_ratio(u32 *khz, u64 *ratio)
 	return *ratio && *ratio <= caps.tsc_max_ratio ? 0 : -EINVAL;
 }
 
+static void ratio_set(struct vcpu *vcpu, u64 ratio)
+{
+	vcpu->arch.tsc_ratio = ratio;
+	vcpu->arch.tsc_scaled = ratio != ratio_one();
+}
+
 int tsc_khz_set(struct vcpu *vcpu, u32 khz)
 {
 	u64 ratio;
@@ -142,7 +138,7 @@ int tsc_khz_set(struct vcpu *vcpu, u32 khz)
 	if (khz_ratio(&khz, &ratio))
 		return -EINVAL;
 	vcpu->arch.tsc_khz = khz;
-	vcpu->arch.tsc_ratio = ratio;
+	ratio_set(vcpu, ratio);
 	changed(vcpu);
 	return 0;
 }
@@ -175,7 +171,7 @@ void tsc_vm_resume(struct vm *vm)
 		return;
 	lost = suspended_at - now;
 	vm_for_each_vcpu(i, vcpu, vm) {
-		vcpu->arch.tsc_offset += scale(lost, vcpu->arch.tsc_ratio);
+		vcpu->arch.tsc_offset += tsc_scale(lost, vcpu->arch.tsc_ratio);
 		vcpu_request(vcpu, REQ_CONTROLS);
 	}
 	vm->arch.tsc_last_offset += lost;
@@ -190,7 +186,10 @@ void tsc_vm_init(struct vm *vm)
 /* A new vCPU's counter starts at 0, or with the others'. */
 void tsc_vcpu_init(struct vcpu *vcpu)
 {
+	u64 ratio;
+
 	vcpu->arch.tsc_khz = READ_ONCE(vcpu->vm->arch.tsc_khz);
-	khz_ratio(&vcpu->arch.tsc_khz, &vcpu->arch.tsc_ratio);
+	khz_ratio(&vcpu->arch.tsc_khz, &ratio);
+	ratio_set(vcpu, ratio);
 	vcpu->arch.tsc_offset = host_write_offset(vcpu, 0);
 }

@@ -3,10 +3,23 @@
 #ifndef CORBEL_TSC_H
 #define CORBEL_TSC_H
 
+#include <asm/msr.h>
 #include "vcpu.h"
 
-u64 tsc_guest_now(struct vcpu *vcpu);
-u64 tsc_guest_at(struct vcpu *vcpu, u64 host_tsc);
+u64 tsc_scale(u64 tsc, u64 ratio);
+
+static inline u64 tsc_guest_at(struct vcpu *vcpu, u64 host_tsc)
+{
+	if (unlikely(vcpu->arch.tsc_scaled))
+		host_tsc = tsc_scale(host_tsc, vcpu->arch.tsc_ratio);
+	return host_tsc + vcpu->arch.tsc_offset;
+}
+
+static inline u64 tsc_guest_now(struct vcpu *vcpu)
+{
+	return tsc_guest_at(vcpu, rdtsc());
+}
+
 u64 tsc_to_ns(struct vcpu *vcpu, u64 guest_ticks);	/* a duration; saturates */
 u64 tsc_from_ns(struct vcpu *vcpu, u64 ns);
 

@@ -210,15 +210,16 @@ u64 lapic_deadline_get(struct vcpu *vcpu)
 	return lapic && lapic->timer.mode == LAPIC_DEADLINE ? lapic->timer.deadline : 0;
 }
 
-/* Most deadlines take the place of one that is in the hardware: no hrtimer is involved. */
-static bool replace_in_hw(struct lapic *lapic, u64 guest_tsc)
+/*
+ * Most deadlines take the place of one that is in the hardware: no hrtimer is involved, and the hardware does not
+ * refuse what is like the last one.
+ */
+static __always_inline bool replaces_in_hw(const struct lapic *lapic, u64 guest_tsc)
 {
-	struct lapic_timer *t = &lapic->timer;
+	const struct lapic_timer *t = &lapic->timer;
 
-	if (!t->in_hw || !hw_counts(lapic) || atomic_read(&t->fired))
-		return false;
-	t->deadline = guest_tsc;
-	return tsc_guest_now(lapic->vcpu) < guest_tsc && hw_set(lapic, guest_tsc);
+	return t->in_hw && !lapic->vcpu->arch.tsc_scaled && hw_counts(lapic) && !atomic_read(&t->fired) &&
+	       tsc_guest_now(lapic->vcpu) < guest_tsc && (s64)guest_tsc > 0;
 }
 
 static bool waits_on_hrtimer(const struct lapic *lapic)
@@ -250,9 +251,14 @@ void lapic_deadline_set(struct vcpu *vcpu, u64 guest_tsc)
 {
 	struct lapic *lapic = vcpu->irq.lapic;
 
-	if (!lapic || lapic->timer.mode != LAPIC_DEADLINE || replace_in_hw(lapic, guest_tsc))
+	if (!lapic || lapic->timer.mode != LAPIC_DEADLINE)
 		return;
-	deadline_set(lapic, guest_tsc);
+	if (likely(replaces_in_hw(lapic, guest_tsc))) {
+		lapic->timer.deadline = guest_tsc;
+		backend_call(timer_set)(vcpu, guest_tsc);
+	} else {
+		deadline_set(lapic, guest_tsc);
+	}
 }
 
 static void start_count(struct lapic *lapic, u32 first)

@@ -148,24 +148,22 @@ static void timer_update(struct vmx_vcpu *vmx)
 	vmcs_write32(VMX_PREEMPTION_TIMER_VALUE, min_t(u64, ticks, U32_MAX));
 }
 
-/* A scaled TSC, or a deadline out of the timer's 32 bits, is left to an hrtimer. */
+/*
+ * A scaled TSC is left to an hrtimer. A deadline out of the timer's 32 bits is not: it fires too early then, which
+ * lapic_timer_serve() finds, and once in seconds.
+ */
 bool vmx_run_timer_set(struct vcpu *vcpu, u64 guest_tsc)
 {
 	struct vmx_vcpu *vmx = vmx_of(vcpu);
-	u64 host_tsc = guest_tsc == ~0ULL ? ~0ULL : guest_tsc - vcpu->arch.tsc_offset;
-	bool armed = caps.timer && guest_tsc != ~0ULL &&
-		     (!caps.tsc_scaling || vcpu->arch.tsc_ratio == BIT_ULL(caps.tsc_frac_bits)) &&
-		     (s64)(host_tsc - rdtsc()) >> vmx_caps.timer_shift <= (s64)U32_MAX;
-	u32 pin = vmx->pin & ~PIN_BASED_VMX_PREEMPTION_TIMER;
+	bool off = guest_tsc == ~0ULL || vcpu->arch.tsc_scaled;
+	u32 pin = off ? vmx->pin & ~PIN_BASED_VMX_PREEMPTION_TIMER : vmx->pin | PIN_BASED_VMX_PREEMPTION_TIMER;
 
-	vmx->timer_tsc = armed ? host_tsc : ~0ULL;
-	if (armed)
-		pin |= PIN_BASED_VMX_PREEMPTION_TIMER;
-	if (pin != vmx->pin) {
+	vmx->timer_tsc = off ? ~0ULL : guest_tsc - vcpu->arch.tsc_offset;
+	if (unlikely(pin != vmx->pin)) {
 		vmx->pin = pin;
 		vmcs_write32(PIN_BASED_VM_EXEC_CONTROL, pin);
 	}
-	return armed || guest_tsc == ~0ULL;
+	return !off || guest_tsc == ~0ULL;
 }
 
 /* Return: the exit reason, or VMX_VMFAIL */

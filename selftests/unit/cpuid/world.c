@@ -214,9 +214,14 @@ bool lapic_self_ipi_fast(struct vcpu *vcpu, u64 val)
 	return false;
 }
 
-u64 tsc_guest_now(struct vcpu *vcpu)
+u64 rdtsc(void)
 {
-	return vcpu->arch.tsc_offset;
+	return 0;
+}
+
+u64 tsc_scale(u64 tsc, u64 ratio)
+{
+	return tsc;
 }
 
 void tsc_write(struct vcpu *vcpu, u64 val, bool host)

@@ -26,6 +26,8 @@
 struct backend_caps caps;
 int x2apic_mode, shim_cpu;
 
+#define APIC_BASE_X2APIC	(BIT(11) | BIT(10))	/* enabled, in x2APIC mode */
+
 static struct vm vm;
 static struct vcpu vcpus[2];
 static struct lapic lapics[2];
@@ -110,11 +112,6 @@ int lapic_map_find(struct vm *vm, const struct lapic_irq *irq, struct lapic **to
 	return found;
 }
 
-enum lapic_mode lapic_mode(struct vcpu *vcpu)
-{
-	return vcpu->irq.apic_base ? LAPIC_X2APIC : LAPIC_DISABLED;
-}
-
 bool inject_irq_allowed(struct vcpu *vcpu)
 {
 	return irq_allowed;
@@ -140,7 +137,7 @@ static void start(void)
 	for (i = 0; i < 2; i++) {
 		descs[i] = (void *)get_zeroed_page(GFP_KERNEL);
 		vcpus[i].vm = &vm;
-		vcpus[i].irq.apic_base = 1;
+		vcpus[i].irq.apic_base = APIC_BASE_X2APIC;
 		vcpus[i].irq.ir.desc = descs[i];
 		lapics[i].vcpu = &vcpus[i];
 		xa_store(&vm.vcpus, i, &vcpus[i], GFP_KERNEL);
@@ -403,7 +400,7 @@ static void not_woken(void)
 	vcpus[0].irq.apic_base = 0;
 	ir_vcpu_put(&vcpus[0], 0);
 	EXPECT_EQ(descs[0]->control, RUNS(0) | SN);
-	vcpus[0].irq.apic_base = 1;
+	vcpus[0].irq.apic_base = APIC_BASE_X2APIC;
 	vcpus[0].wait.active = false;	/* asleep, but not for the guest's HLT */
 	ir_vcpu_put(&vcpus[0], 0);
 	EXPECT_EQ(descs[0]->control, RUNS(0) | SN);

@@ -152,9 +152,14 @@ void dr_deliver(struct vcpu *vcpu, u64 dr6_bits)
 	vcpu->regs.dr6 |= dr6_bits;
 }
 
-u64 tsc_guest_now(struct vcpu *vcpu)
+u64 rdtsc(void)
 {
 	return world.tsc;
+}
+
+u64 tsc_scale(u64 tsc, u64 ratio)
+{
+	return tsc;
 }
 
 u64 tsc_to_ns(struct vcpu *vcpu, u64 guest_ticks)

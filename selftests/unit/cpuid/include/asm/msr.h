@@ -5,6 +5,7 @@
 #include <linux/types.h>
 #include <asm/msr-index.h>
 
+u64 rdtsc(void);
 int rdmsrl_safe(u32 msr, u64 *val);
 void wrmsrl(u32 msr, u64 val);
 
