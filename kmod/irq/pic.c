@@ -54,8 +54,7 @@ static unsigned int priority_to_pin(const struct kvm_pic_state *s, unsigned int 
 	return (priority + s->priority_add) & 7;
 }
 
-/* The pin a chip would present now, -1 none. */
-static int chip_request(struct pic *pic, struct kvm_pic_state *s)
+static noinline int highest_request(struct pic *pic, struct kvm_pic_state *s)
 {
 	unsigned int wanted = highest_priority(s, s->irr & ~s->imr);
 	u8 in_service = s->isr;
@@ -65,6 +64,12 @@ static int chip_request(struct pic *pic, struct kvm_pic_state *s)
 	if (s->special_fully_nested_mode && s == &pic->chip[0])
 		in_service &= ~BIT(CASCADE_PIN);
 	return wanted < highest_priority(s, in_service) ? (int)priority_to_pin(s, wanted) : -1;
+}
+
+/* The pin a chip would present now, -1 none, as nearly always: few guests use these chips. */
+static int chip_request(struct pic *pic, struct kvm_pic_state *s)
+{
+	return s->irr & ~s->imr ? highest_request(pic, s) : -1;
 }
 
 static void update_output(struct pic *pic)
