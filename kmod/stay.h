@@ -32,8 +32,8 @@ static __always_inline bool stay_unwanted(struct vcpu *vcpu)
 }
 
 /*
- * Handle a hot exit. True: the guest can be entered again at once; else nothing was done. What is called must not
- * sleep, fault or take a sleeping lock.
+ * Handle a hot exit. True: it was served; else nothing was done. What is called must not sleep, fault or take a
+ * sleeping lock.
  */
 static __always_inline bool stay_serve(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
@@ -49,7 +49,8 @@ static __always_inline bool stay_serve(struct vcpu *vcpu, struct vcpu_exit *exit
 	case EXIT_IO:
 		return pio_fast(vcpu, exit);
 	case EXIT_TIMER:
-		return lapic_timer_fast(vcpu);
+		lapic_timer_serve(vcpu);
+		return true;
 	case EXIT_EXCEPTION:
 		return exit->exception.vector == X86_TRAP_PF && shadow_fault_fast(vcpu, exit);
 	case EXIT_PAGE_FAULT:
@@ -71,13 +72,30 @@ static __always_inline void stay_entry(struct vcpu *vcpu)
 		trace_corbel_entry(vcpu->id, rip_get(vcpu));
 }
 
+enum stay {
+	STAY_OVER,
+	STAY_ON,
+	STAY_EVENT,		/* go on, and events.entry or the TPR is to be written first */
+};
+
+/*
+ * Of all that could be wanted it is a look at events, and that finds an interrupt or nothing. As before any entry
+ * the mode is published before the requests are looked at: whoever kicked has left it at VCPU_EXITING.
+ */
+static __always_inline bool stay_for_event(struct vcpu *vcpu)
+{
+	if (vcpu->requests != BIT(REQ_EVENT) || xfer_to_guest_mode_work_pending())
+		return false;
+	if (vcpu->mode != VCPU_IN_GUEST)
+		smp_store_mb(vcpu->mode, VCPU_IN_GUEST);
+	return inject_lapic_fast(vcpu) && !stay_unwanted(vcpu);
+}
+
 /**
  * stay_exit() - after each exit, which the backend has decoded into vcpu->exit
  * @handle: set if the stay ends because exit_handle() must have that exit
- *
- * Return: true if the guest is to be entered again
  */
-static __always_inline bool stay_exit(struct vcpu *vcpu, bool *handle)
+static __always_inline enum stay stay_exit(struct vcpu *vcpu, bool *handle)
 {
 	struct vcpu_exit *exit = &vcpu->exit;
 
@@ -87,9 +105,11 @@ static __always_inline bool stay_exit(struct vcpu *vcpu, bool *handle)
 		trace_corbel_exit(vcpu->id, rip_get(vcpu), exit->kind, exit->hw_reason);
 	if (unlikely(vcpu->guest_debug) || !stay_serve(vcpu, exit)) {
 		*handle = true;
-		return false;
+		return STAY_OVER;
 	}
-	return likely(!stay_unwanted(vcpu));
+	if (likely(!stay_unwanted(vcpu)))
+		return STAY_ON;
+	return stay_for_event(vcpu) ? STAY_EVENT : STAY_OVER;
 }
 
 #endif

@@ -54,6 +54,12 @@ struct vcpu_events {
  */
 int inject_events(struct vcpu *vcpu);
 
+/**
+ * inject_lapic_fast() - REQ_EVENT in a stay (stay.h), if no more than an interrupt of the LAPIC can come of it
+ * Return: true: the request is served; false: nothing was done. Context: interrupts off.
+ */
+bool inject_lapic_fast(struct vcpu *vcpu);
+
 /*
  * Raise an exception in the guest. Contributory pairs become #DF, a third one REQ_TRIPLE_FAULT.
  * All return RESUME, so that a handler can end with them.

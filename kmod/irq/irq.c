@@ -8,6 +8,7 @@
 #include <asm/apicdef.h>
 #include "vm.h"
 #include "cpu/debug.h"
+#include "cpu/pv.h"
 #include "cpu/regs.h"
 #include "irq/ioapic.h"
 #include "irq/lapic.h"
@@ -35,6 +36,17 @@ bool irq_pending(struct vcpu *vcpu)
 bool irq_injectable(struct vcpu *vcpu)
 {
 	return vcpu->irq.apicv ? extint_pending(vcpu) : irq_pending(vcpu);
+}
+
+/* An EOI by a flag in memory is given up for this once if the other one costs no more than an MSR's exit. */
+bool irq_only_lapic(struct vcpu *vcpu)
+{
+	struct lapic *lapic = vcpu->irq.lapic;
+
+	return lapic && !vcpu->irq.apicv && vcpu->vm->mmu.any_mode && !READ_ONCE(vcpu->irq.init_sipi) &&
+	       lapic_mode(vcpu) != LAPIC_DISABLED && !extint_pending(vcpu) && !lapic->synced && !lapic->vapic_gpa &&
+	       (!pv_eoi_enabled(vcpu) || lapic_mode(vcpu) == LAPIC_X2APIC) &&
+	       !READ_ONCE(vcpu->run->request_interrupt_window);
 }
 
 int irq_ack(struct vcpu *vcpu)

@@ -85,10 +85,12 @@ int irqchip_from_user(struct vm *vm, const struct kvm_irqchip *chip);
 /*
  * For injection. irq_pending(): is there an interrupt that the guest would take if it could
  * (LAPIC above PPR, PIC through LINT0/ExtINT, KVM_INTERRUPT). irq_injectable(): the same without
- * what APICv delivers by itself. irq_ack(): acknowledge and return its vector, or -1.
+ * what APICv delivers by itself. irq_only_lapic(): nobody but the LAPIC has one, or wants to be told of it.
+ * irq_ack(): acknowledge and return its vector, or -1.
  */
 bool irq_pending(struct vcpu *vcpu);
 bool irq_injectable(struct vcpu *vcpu);
+bool irq_only_lapic(struct vcpu *vcpu);
 int irq_ack(struct vcpu *vcpu);
 
 /**

@@ -191,12 +191,6 @@ void lapic_timer_serve(struct vcpu *vcpu)
 	start(lapic);	/* the guest's TSC was set back meanwhile, or another deadline set */
 }
 
-bool lapic_timer_fast(struct vcpu *vcpu)
-{
-	lapic_timer_serve(vcpu);
-	return !test_bit(REQ_EVENT, &vcpu->requests);
-}
-
 int lapic_timer_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	lapic_timer_serve(vcpu);

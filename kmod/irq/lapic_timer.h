@@ -20,11 +20,6 @@ void lapic_deadline_set(struct vcpu *vcpu, u64 guest_tsc);
 void lapic_timer_serve(struct vcpu *vcpu);
 
 /**
- * lapic_timer_fast() - EXIT_TIMER with interrupts off. True: the guest can be re-entered at once.
- */
-bool lapic_timer_fast(struct vcpu *vcpu);
-
-/**
  * lapic_timer_tsc_changed() - the guest's TSC jumped or its scale changed: arm again
  * Context: vCPU loaded.
  */

@@ -168,21 +168,26 @@ static noinline void root_load(struct vcpu *vcpu, struct svm_vcpu *svm)
 	svm_tlb_flush(vcpu, TLB_ALL, 0);
 }
 
+static noinline void event_update(struct vcpu *vcpu)
+{
+	tpr_enter(vcpu);
+	if (vcpu->events.entry.type != EVENT_NONE)
+		inject(vcpu, &vcpu->events.entry);
+}
+
 /* Once for a stay: what only changes while interrupts are on. */
 static noinline void prepare(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
 
 	host_save(svm);
-	tpr_enter(vcpu);
 	irq_window(svm, vcpu->events.want_irq_window);
 	if (unlikely(vcpu->events.want_nmi_window))
 		nmi_window(svm);
 	svm_tlb_asid(svm);
 	GIF("clgi");
 	x86_spec_ctrl_set_guest(svm->virt_spec_ctrl);
-	if (unlikely(vcpu->events.entry.type != EVENT_NONE))
-		inject(vcpu, &vcpu->events.entry);
+	event_update(vcpu);
 }
 
 static noinstr void round_trip(struct vcpu *vcpu, struct svm_vcpu *svm, bool again)
@@ -251,17 +256,23 @@ bool svm_run_enter(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
 	bool again = false, handle = false;
+	enum stay stay;
 
 	prepare(vcpu);
-	do {
+	for (;;) {
 		if (unlikely(svm->root != vcpu->mmu.root))
 			root_load(vcpu, svm);
 		if (unlikely(svm->asid_cpu < 0))
 			svm_tlb_asid(svm);
 		stay_entry(vcpu);
 		one_trip(vcpu, svm, again);
+		stay = stay_exit(vcpu, &handle);
+		if (stay == STAY_OVER)
+			break;
+		if (unlikely(stay == STAY_EVENT))
+			event_update(vcpu);
 		again = true;
-	} while (stay_exit(vcpu, &handle));
+	}
 	if (vcpu->arch.spec_ctrl_live)
 		vcpu->arch.spec_ctrl = cpu_feature_enabled(X86_FEATURE_V_SPEC_CTRL) ?
 				       svm->vmcb->save.spec_ctrl : svm->ctx.spec_ctrl;

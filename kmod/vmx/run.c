@@ -136,6 +136,13 @@ static void tpr_threshold_update(struct vcpu *vcpu)
 	}
 }
 
+static noinline void event_update(struct vcpu *vcpu)
+{
+	tpr_threshold_update(vcpu);
+	if (vcpu->events.entry.type != EVENT_NONE)
+		inject(vcpu, &vcpu->events.entry);
+}
+
 static void timer_update(struct vmx_vcpu *vmx)
 {
 	u64 now, ticks = 0;
@@ -196,9 +203,7 @@ static noinline void prepare(struct vcpu *vcpu)
 	vmx->host.debugctl = get_debugctlmsr();	/* perf may change it while interrupts are on */
 	perf_switch(vmx);
 	windows_update(vcpu);
-	tpr_threshold_update(vcpu);
-	if (unlikely(vcpu->events.entry.type != EVENT_NONE))
-		inject(vcpu, &vcpu->events.entry);
+	event_update(vcpu);
 }
 
 static noinline void root_load(struct vcpu *vcpu, struct vmx_vcpu *vmx)
@@ -244,6 +249,7 @@ bool vmx_run_enter(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = vmx_of(vcpu);
 	bool again = false, handle = false;
+	enum stay stay;
 
 	prepare(vcpu);
 	for (;;) {
@@ -253,8 +259,11 @@ bool vmx_run_enter(struct vcpu *vcpu)
 		regs_flush(vcpu);
 		timer_update(vmx);
 		vmx_exit_decode(vcpu, vmx, round_trip(vcpu, vmx, again));
-		if (!stay_exit(vcpu, &handle))
+		stay = stay_exit(vcpu, &handle);
+		if (stay == STAY_OVER)
 			break;
+		if (unlikely(stay == STAY_EVENT))
+			event_update(vcpu);
 		posted_self(vcpu, vmx);
 		again = true;
 	}

@@ -411,7 +411,9 @@ static void bench_ping(const char *name, bool halt)
 	vcpu_enter(pong, pong_guest, halt);
 	vcpu_set_mp_state(pong, KVM_MP_STATE_RUNNABLE);
 	vcpu_thread_start(pong, ping_thread);
+	profile(1);
 	bench_run(ping);
+	profile(0);
 	vcpu_thread_join(pong);
 	report(name, iterations);
 	vm_destroy(vm);
@@ -456,6 +458,7 @@ static void bench_irqfd(void)
 	vcpu_thread_start(vcpu, ping_thread);
 	while (!pong_ready)
 		sched_yield();
+	profile(1);
 	for (i = 0; i <= iterations; i++) {
 		usleep(1000);		/* until it sleeps */
 		was = trap_count[IPI_VECTOR];
@@ -467,6 +470,7 @@ static void bench_irqfd(void)
 		if (i < iterations)
 			samples[i] = rdtsc() - start;
 	}
+	profile(0);
 	vcpu_thread_join(vcpu);
 	report("irqfd_round_trip_halted", iterations);
 	vm_destroy(vcpu->vm);

@@ -362,7 +362,64 @@ static void user_interrupts(void)
 	finish();
 }
 
+/* One thing at a time that the look in a stay leaves to the other one. The last number: nothing is in the way. */
+static bool put_in_the_way(int obstacle)
+{
+	switch (obstacle) {
+	case 0:	v->regs.rflags &= ~(u64)X86_EFLAGS_IF; return true;
+	case 1:	v->regs.shadow = SHADOW_STI; return true;
+	case 2:	v->regs.shadow = SHADOW_MOV_SS; return true;
+	case 3:	entry_exception(14); return true;
+	case 4:	v->events.exception.pending = true; return true;
+	case 5:	v->events.nmi_pending = 1; return true;
+	case 6:	v->events.want_irq_window = true; return true;
+	case 7:	v->events.want_nmi_window = true; return true;
+	case 8:	v->irq.init_sipi = 1; return true;
+	case 9:	v->irq.apicv = true; return true;
+	case 10: world_lapic(0)->synced = true; return true;
+	case 11: world_lapic(0)->vapic_gpa = 0x1000; return true;
+	case 12: v->arch.pv_eoi_msr = 0x2000 | 1; return true;	/* in xAPIC mode */
+	case 13: v->run->request_interrupt_window = 1; return true;
+	case 14: world.vm.mmu.any_mode = false; return true;
+	case 15: world_reg_write(0, APIC_LVT0, LAPIC_EXTINT << 8); v->irq.user_irq = 5; return true;
+	}
+	return false;
+}
+
+static void look_in_a_stay(void)
+{
+	struct lapic *lapic;
+	bool in_the_way;
+	int i;
+
+	for (i = 0, in_the_way = true; in_the_way; i++) {
+		start();
+		lapic = world_lapic(0);
+		world.vm.mmu.any_mode = true;
+		lapic_post(lapic, 0x51, false);
+		lapic_post(lapic, 0x61, false);
+		in_the_way = put_in_the_way(i);
+		v->requests = BIT(REQ_EVENT);
+		EXPECT_EQ(inject_lapic_fast(v), !in_the_way);
+		EXPECT_EQ(v->requests, in_the_way ? BIT(REQ_EVENT) : 0);
+		EXPECT_EQ(lapic_highest_irr(lapic), in_the_way ? 0x61 : 0x51);
+		EXPECT_EQ(lapic_highest_isr(lapic), in_the_way ? -1 : 0x61);
+		if (!in_the_way) {
+			EXPECT_EQ(entry()->type, EVENT_IRQ);
+			EXPECT_EQ(entry()->vector, 0x61);
+			delivered();
+			v->requests = BIT(REQ_EVENT);
+			EXPECT(inject_lapic_fast(v));	/* the other one waits for the EOI */
+			EXPECT_EQ(entry()->type, EVENT_NONE);
+			EXPECT_EQ(v->requests, 0);
+		}
+		finish();
+	}
+	EXPECT_EQ(i, 17);
+}
+
 static const struct ktap_case cases[] = {
+	{ "a look at events in a stay", look_in_a_stay },
 	{ "double-fault table", double_fault_table },
 	{ "third exception is a triple fault", triple_fault },
 	{ "an interrupted delivery comes first", redelivery_comes_first },
