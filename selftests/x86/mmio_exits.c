@@ -440,6 +440,32 @@ static void coalesced(void)
 	vcpu_run_done(vcpu);
 }
 
+static void wide_guest(void)
+{
+	outl(0x8000, 1);
+	GUEST_SYNC(1);
+	outl(0x8000, 2);
+}
+
+/* A zone as long as KVM takes its length for: it must not take longer for it. */
+static void coalesced_wide(void)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(0), 0);
+	struct kvm_coalesced_mmio_zone zone = { .addr = 0x1000, .size = 0x7fffffff, .pio = 1 };
+	struct kvm_coalesced_mmio_ring *ring = (void *)((u8 *)vcpu->run + 2 * PAGE);
+
+	dev_require_cap(KVM_CAP_COALESCED_PIO);
+	SYS(ioctl(vcpu->vm->fd, KVM_REGISTER_COALESCED_MMIO, &zone));
+	vcpu_enter(vcpu, wide_guest, 0);
+	vcpu_run_sync(vcpu, 1);
+	CHECK_EQ(ring->last, 1);
+	CHECK_EQ(ring->coalesced_mmio[0].phys_addr, 0x8000);
+	SYS(ioctl(vcpu->vm->fd, KVM_UNREGISTER_COALESCED_MMIO, &zone));
+	vcpu_run_exit(vcpu, KVM_EXIT_IO);
+	CHECK_EQ(vcpu->run->io.port, 0x8000);
+	vcpu_run_done(vcpu);
+}
+
 /*
  * An instruction that comes again, at the same place: with other registers, as another one of the same
  * length and as none at all; that is not to be completed; with flags that end with it.
@@ -673,6 +699,7 @@ static const struct test_case cases[] = {
 	{ "fetch_apic", fetch_apic },
 	{ "fetch_device", fetch_device },
 	{ "coalesced", coalesced },
+	{ "coalesced_wide", coalesced_wide },
 };
 
 TEST_MAIN(cases)
