@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Model-specific registers: one table of what they are, and the two ways to them. */
+#include <linux/indirect_call_wrapper.h>
 #include <linux/nospec.h>
 #include <asm/kvm_para.h>
 #include <asm/msr.h>
@@ -411,7 +412,7 @@ static int refused(struct vcpu *vcpu, const struct msr_row *row, u32 msr, bool h
 static __always_inline int get(struct vcpu *vcpu, const struct msr_row *row, u32 msr, u64 *val)
 {
 	if (row->get)
-		return row->get(vcpu, msr, val);
+		return INDIRECT_CALL_2(row->get, live_get, lapic_msr_read, vcpu, msr, val);
 	*val = row->where ? *kept(vcpu, row, msr) : row->constant;
 	return 0;
 }
@@ -665,7 +666,7 @@ static __always_inline bool store_fast(struct vcpu *vcpu, u32 msr, u64 val)
 	if (!row || val & (row->ignored | row->reserved) || msr_filter_present(vcpu))
 		return false;
 	if (row->set)
-		return !row->set(vcpu, msr, val, false);
+		return !INDIRECT_CALL_2(row->set, live_set, pat_set, vcpu, msr, val, false);
 	*kept(vcpu, row, msr) = val;
 	return true;
 }
