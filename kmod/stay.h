@@ -31,6 +31,12 @@ static __always_inline bool stay_unwanted(struct vcpu *vcpu)
 	return data_race(vcpu->requests) || data_race(vcpu->mode) != VCPU_IN_GUEST || xfer_to_guest_mode_work_pending();
 }
 
+enum stay {
+	STAY_OVER,
+	STAY_ON,
+	STAY_EVENT,		/* go on, and events.entry or the TPR is to be written first */
+};
+
 /*
  * Handle a hot exit. True: it was served; else nothing was done. What is called must not sleep, fault or take a
  * sleeping lock.
@@ -51,8 +57,6 @@ static __always_inline bool stay_serve(struct vcpu *vcpu, struct vcpu_exit *exit
 	case EXIT_TIMER:
 		lapic_timer_serve(vcpu);
 		return true;
-	case EXIT_EXCEPTION:
-		return exit->exception.vector == X86_TRAP_PF && shadow_fault_fast(vcpu, exit);
 	case EXIT_PAGE_FAULT:
 	case EXIT_MISCONFIG:
 		return fault_fast(vcpu, exit);
@@ -72,12 +76,6 @@ static __always_inline void stay_entry(struct vcpu *vcpu)
 		trace_corbel_entry(vcpu->id, rip_get(vcpu));
 }
 
-enum stay {
-	STAY_OVER,
-	STAY_ON,
-	STAY_EVENT,		/* go on, and events.entry or the TPR is to be written first */
-};
-
 /*
  * Of all that could be wanted it is a look at events, and that finds an interrupt or nothing. As before any entry
  * the mode is published before the requests are looked at: whoever kicked has left it at VCPU_EXITING.
@@ -89,6 +87,18 @@ static __always_inline bool stay_for_event(struct vcpu *vcpu)
 	if (vcpu->mode != VCPU_IN_GUEST)
 		smp_store_mb(vcpu->mode, VCPU_IN_GUEST);
 	return inject_lapic_fast(vcpu) && !stay_unwanted(vcpu);
+}
+
+/* The one hot exit that may leave an event: the guest's own page fault, which it is given. */
+static __always_inline enum stay stay_exception(struct vcpu *vcpu, struct vcpu_exit *exit, bool *handle)
+{
+	if (unlikely(vcpu->guest_debug) || exit->exception.vector != X86_TRAP_PF || !shadow_fault_fast(vcpu, exit)) {
+		*handle = true;
+		return STAY_OVER;
+	}
+	if (unlikely(stay_unwanted(vcpu)))
+		return STAY_OVER;
+	return vcpu->events.entry.type == EVENT_NONE ? STAY_ON : STAY_EVENT;
 }
 
 /**
@@ -103,6 +113,8 @@ static __always_inline enum stay stay_exit(struct vcpu *vcpu, bool *handle)
 	vcpu->stats.exits_by_kind[exit->kind]++;
 	if (trace_corbel_exit_enabled())
 		trace_corbel_exit(vcpu->id, rip_get(vcpu), exit->kind, exit->hw_reason);
+	if (exit->kind == EXIT_EXCEPTION)
+		return stay_exception(vcpu, exit, handle);
 	if (unlikely(vcpu->guest_debug) || !stay_serve(vcpu, exit)) {
 		*handle = true;
 		return STAY_OVER;

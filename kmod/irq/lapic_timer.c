@@ -206,14 +206,14 @@ u64 lapic_deadline_get(struct vcpu *vcpu)
 
 /*
  * Most deadlines take the place of one that is in the hardware: no hrtimer is involved, and the hardware does not
- * refuse what is like the last one.
+ * refuse what is like the last one. Whoever sets one has the vCPU loaded.
  */
 static __always_inline bool replaces_in_hw(const struct lapic *lapic, u64 guest_tsc)
 {
 	const struct lapic_timer *t = &lapic->timer;
 
-	return t->in_hw && !lapic->vcpu->arch.tsc_scaled && hw_counts(lapic) && !atomic_read(&t->fired) &&
-	       tsc_guest_now(lapic->vcpu) < guest_tsc && (s64)guest_tsc > 0;
+	return t->in_hw && !lapic->vcpu->arch.tsc_scaled && lapic->vcpu->irq.mp_state == KVM_MP_STATE_RUNNABLE &&
+	       !atomic_read(&t->fired) && tsc_guest_now(lapic->vcpu) < guest_tsc && (s64)guest_tsc > 0;
 }
 
 static bool waits_on_hrtimer(const struct lapic *lapic)
