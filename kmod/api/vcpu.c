@@ -24,26 +24,6 @@
 #include "irq/lapic.h"
 #include "irq/mp_state.h"
 
-/* Registers from userspace, which may move a port's instruction that waits for it */
-
-static void vcpu_regs_in(struct vcpu *vcpu, const struct kvm_regs *in)
-{
-	pio_hold(vcpu);
-	regs_from_user(vcpu, in);
-}
-
-static int vcpu_sregs_in(struct vcpu *vcpu, const struct kvm_sregs *in)
-{
-	pio_hold(vcpu);
-	return sregs_from_user(vcpu, in);
-}
-
-static int vcpu_sregs2_in(struct vcpu *vcpu, const struct kvm_sregs2 *in)
-{
-	pio_hold(vcpu);
-	return sregs2_from_user(vcpu, in);
-}
-
 /* KVM_RUN */
 
 /*
@@ -58,12 +38,12 @@ static int vcpu_sync_from_user(struct vcpu *vcpu, u64 fields)
 	if (fields & KVM_SYNC_X86_REGS) {
 		struct kvm_regs regs = shared->regs;
 
-		vcpu_regs_in(vcpu, &regs);
+		regs_from_user(vcpu, &regs);
 	}
 	if (fields & KVM_SYNC_X86_SREGS) {
 		struct kvm_sregs sregs = shared->sregs;
 
-		err = vcpu_sregs_in(vcpu, &sregs);
+		err = sregs_from_user(vcpu, &sregs);
 	}
 	if (!err && fields & KVM_SYNC_X86_EVENTS) {
 		struct kvm_vcpu_events events = shared->events;
@@ -166,11 +146,11 @@ static int vcpu_set_signal_mask(struct vcpu *vcpu, void *data, unsigned long arg
 /* Registers */
 
 ROW_VOID_FN(vcpu, get_regs, regs_to_user(vcpu, data))
-ROW_VOID_FN(vcpu, set_regs, vcpu_regs_in(vcpu, data))
+ROW_VOID_FN(vcpu, set_regs, regs_from_user(vcpu, data))
 ROW_VOID_FN(vcpu, get_sregs, sregs_to_user(vcpu, data))
-ROW_FN(vcpu, set_sregs, vcpu_sregs_in(vcpu, data))
+ROW_FN(vcpu, set_sregs, sregs_from_user(vcpu, data))
 ROW_VOID_FN(vcpu, get_sregs2, sregs2_to_user(vcpu, data))
-ROW_FN(vcpu, set_sregs2, vcpu_sregs2_in(vcpu, data))
+ROW_FN(vcpu, set_sregs2, sregs2_from_user(vcpu, data))
 ROW_VOID_FN(vcpu, get_fpu, fpu_to_user(vcpu, data))
 ROW_VOID_FN(vcpu, set_fpu, fpu_from_user(vcpu, data))
 

@@ -85,6 +85,7 @@ void regs_from_user(struct vcpu *vcpu, const struct kvm_regs *in)
 	const u64 *from = (const u64 *)in;
 	int i;
 
+	pio_hold(vcpu);
 	for (i = 0; i < 8; i++)
 		gpr_set(vcpu, user_gprs[i], from[i]);
 	memcpy(&vcpu->regs.gpr[GPR_R8], from + 8, 8 * sizeof(u64));
@@ -189,6 +190,7 @@ static void sregs_apply(struct vcpu *vcpu, const struct kvm_sregs *in)
 /* @pdptrs: NULL, they are in memory */
 static int sregs_set_common(struct vcpu *vcpu, const struct kvm_sregs *in, const u64 *pdptrs)
 {
+	pio_hold(vcpu);
 	if (!sregs_valid(vcpu, in) || lapic_base_set(vcpu, in->apic_base, true))
 		return -EINVAL;
 	sregs_apply(vcpu, in);

@@ -36,6 +36,7 @@ int irq_accept_init_sipi(struct vcpu *vcpu)
 
 	if (!vcpu->irq.lapic || !READ_ONCE(*pending))
 		return RESUME;
+	pio_hold(vcpu);		/* userspace may ask for the state while a port's answer is awaited */
 	if (test_and_clear_bit(IRQ_INIT_PENDING, pending)) {
 		vcpu_reset(vcpu, true);
 		WRITE_ONCE(vcpu->irq.mp_state, vcpu->id == vcpu->vm->bsp_id ?

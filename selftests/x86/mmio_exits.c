@@ -682,6 +682,28 @@ static void port_moved_base(void)
 	}
 }
 
+static void init_guest(void)
+{
+	apic_enable();
+	apic_icr(0, APIC_DM_INIT | APIC_ASSERT);
+}
+
+/* An INIT that is taken while the answer is awaited: that is not for the code which comes then. */
+static void port_reset(void)
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(VM_IRQCHIP), 0), *sender = vcpu_create(vcpu->vm, 1);
+
+	port_waits(vcpu, 0x26);
+	vcpu_set_mp_state(sender, KVM_MP_STATE_RUNNABLE);
+	vcpu_enter(sender, init_guest, 0);
+	vcpu_run_done(sender);
+	CHECK_EQ(vcpu_mp_state(vcpu), KVM_MP_STATE_RUNNABLE);
+	CHECK_EQ(vcpu_regs(vcpu).rip, 0xfff0);
+	vcpu_complete(vcpu);
+	CHECK_EQ(vcpu_regs(vcpu).rip, 0xfff0);
+	CHECK_EQ(vcpu_regs(vcpu).rax, 0);
+}
+
 static const struct test_case cases[] = {
 	{ "sizes", sizes },
 	{ "rip", rip },
@@ -695,6 +717,7 @@ static const struct test_case cases[] = {
 	{ "port_string", port_string },
 	{ "port_moved", port_moved },
 	{ "port_moved_base", port_moved_base },
+	{ "port_reset", port_reset },
 	{ "fetch_nowhere", fetch_nowhere },
 	{ "fetch_apic", fetch_apic },
 	{ "fetch_device", fetch_device },

@@ -209,6 +209,10 @@ bool lapic_eoi_fast(struct vcpu *vcpu)
 	return false;
 }
 
+void pio_hold(struct vcpu *vcpu)
+{
+}
+
 bool lapic_self_ipi_fast(struct vcpu *vcpu, u64 val)
 {
 	return false;

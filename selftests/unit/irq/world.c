@@ -152,6 +152,10 @@ void dr_deliver(struct vcpu *vcpu, u64 dr6_bits)
 	vcpu->regs.dr6 |= dr6_bits;
 }
 
+void pio_hold(struct vcpu *vcpu)
+{
+}
+
 u64 rdtsc(void)
 {
 	return world.tsc;
