@@ -130,7 +130,7 @@ int bus_read(struct vcpu *vcpu, enum bus_space space, u64 addr, int len, void *v
 		return -EOPNOTSUPP;
 	range = bus_last(bus, addr);
 	while ((dev = bus_next(bus, &range, addr, len)))
-		if (dev->ops->read && !dev->ops->read(vcpu, dev, addr, len, val))
+		if (!bus_dev_read(vcpu, dev, addr, len, val))
 			return 0;
 	return -EOPNOTSUPP;
 }
@@ -147,7 +147,7 @@ int bus_write(struct vcpu *vcpu, enum bus_space space, u64 addr, int len, const 
 		return -EOPNOTSUPP;
 	range = bus_last(bus, addr);
 	while ((dev = bus_next(bus, &range, addr, len)))
-		if (dev->ops->write && !dev->ops->write(vcpu, dev, addr, len, val))
+		if (!bus_dev_write(vcpu, dev, addr, len, val))
 			return 0;
 	return -EOPNOTSUPP;
 }

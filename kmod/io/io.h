@@ -24,7 +24,7 @@ struct vm_io {
 
 struct vcpu_io {		/* the port access that userspace has been asked for; vcpu->lock */
 	u8 size;
-	bool may_move;		/* userspace has written registers: completed only if RIP is still at */
+	bool may_move;		/* registers were written outside of KVM_RUN: completed only if RIP is still at */
 	gva_t linear_rip;
 };
 
@@ -45,6 +45,16 @@ struct bus_dev_ops {
 	int (*write)(struct vcpu *vcpu, struct bus_dev *dev, u64 addr, int len, const void *val);
 	void (*release)(struct bus_dev *dev);	/* VM destruction or unregistration; may be NULL */
 };
+
+static inline int bus_dev_read(struct vcpu *vcpu, struct bus_dev *dev, u64 addr, int len, void *val)
+{
+	return dev->ops->read ? dev->ops->read(vcpu, dev, addr, len, val) : -EOPNOTSUPP;
+}
+
+static inline int bus_dev_write(struct vcpu *vcpu, struct bus_dev *dev, u64 addr, int len, const void *val)
+{
+	return dev->ops->write ? dev->ops->write(vcpu, dev, addr, len, val) : -EOPNOTSUPP;
+}
 
 int io_vm_init(struct vm *vm);
 void io_vm_destroy(struct vm *vm);		/* before cleanup_srcu_struct(&vm->srcu) */
@@ -78,7 +88,7 @@ void coalesced_vm_destroy(struct vm *vm);
 /* Exit handlers */
 int pio_exit(struct vcpu *vcpu, struct vcpu_exit *exit);		/* EXIT_IO */
 
-/** pio_hold() - userspace is about to write registers. Context: vCPU loaded */
+/** pio_hold() - RIP or CS may change outside of KVM_RUN. Context: vCPU loaded */
 void pio_hold(struct vcpu *vcpu);
 
 /**

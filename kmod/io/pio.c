@@ -94,18 +94,21 @@ static u32 pio_out_value(struct vcpu *vcpu, unsigned int size)
 	return size < 4 ? val & ((1u << size * 8) - 1) : val;
 }
 
-static bool pio_move(struct vcpu *vcpu, struct vcpu_exit *exit)
+/* @dev: ask this one only; NULL: all that are on the bus. One that does not take it has done nothing, and may be asked again. */
+static __always_inline bool pio_move(struct vcpu *vcpu, struct vcpu_exit *exit, struct bus_dev *dev)
 {
 	unsigned int size = exit->io.size;
+	u16 port = exit->io.port;
+	u32 *val = &exit->io.val;
 
 	if (!exit->io.in) {
-		exit->io.val = pio_out_value(vcpu, size);
-		return !bus_write(vcpu, BUS_PIO, exit->io.port, size, &exit->io.val);
+		*val = pio_out_value(vcpu, size);
+		return !(dev ? bus_dev_write(vcpu, dev, port, size, val) : bus_write(vcpu, BUS_PIO, port, size, val));
 	}
-	exit->io.val = 0;
-	if (bus_read(vcpu, BUS_PIO, exit->io.port, size, &exit->io.val))
+	*val = 0;
+	if (dev ? bus_dev_read(vcpu, dev, port, size, val) : bus_read(vcpu, BUS_PIO, port, size, val))
 		return false;
-	pio_set_rax(vcpu, exit->io.val, size);
+	pio_set_rax(vcpu, *val, size);
 	return true;
 }
 
@@ -117,7 +120,7 @@ static bool pio_served(struct vcpu *vcpu, struct vcpu_exit *exit)
 	int index;
 
 	index = srcu_read_lock(srcu);
-	served = pio_move(vcpu, exit);
+	served = pio_move(vcpu, exit, NULL);
 	srcu_read_unlock(srcu, index);
 	return served;
 }
@@ -125,22 +128,6 @@ static bool pio_served(struct vcpu *vcpu, struct vcpu_exit *exit)
 static void pio_trace(struct vcpu *vcpu, struct vcpu_exit *exit, u32 val)
 {
 	trace_corbel_pio(vcpu->id, !exit->io.in, exit->io.port, exit->io.size, val);
-}
-
-/* The same for one device. One that does not take it has done nothing, and may be asked again. */
-static __always_inline bool pio_ask(struct vcpu *vcpu, struct vcpu_exit *exit, struct bus_dev *dev)
-{
-	unsigned int size = exit->io.size;
-
-	if (!exit->io.in) {
-		exit->io.val = pio_out_value(vcpu, size);
-		return dev->ops->write && !dev->ops->write(vcpu, dev, exit->io.port, size, &exit->io.val);
-	}
-	exit->io.val = 0;
-	if (!dev->ops->read || dev->ops->read(vcpu, dev, exit->io.port, size, &exit->io.val))
-		return false;
-	pio_set_rax(vcpu, exit->io.val, size);
-	return true;
 }
 
 bool pio_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
@@ -155,7 +142,7 @@ bool pio_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 		exit->io.asked = true;
 		return false;
 	}
-	return likely(pio_ask(vcpu, exit, dev)) && skip_fast(vcpu);
+	return likely(pio_move(vcpu, exit, dev)) && skip_fast(vcpu);
 }
 
 static int pio_in_to_user(struct vcpu *vcpu, u16 port, unsigned int size)

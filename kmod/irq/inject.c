@@ -263,8 +263,8 @@ bool inject_lapic_fast(struct vcpu *vcpu)
 	struct vcpu_events *ev = &vcpu->events;
 	int vector;
 
-	if (ev->entry.type != EVENT_NONE || ev->exception.pending || ev->nmi_pending || ev->want_irq_window ||
-	    ev->want_nmi_window || trace_corbel_inject_enabled() || !irq_only_lapic(vcpu) || !inject_irq_allowed(vcpu))
+	if (ev->nmi_pending || ev->want_irq_window || ev->want_nmi_window || trace_corbel_inject_enabled() ||
+	    !irq_only_lapic(vcpu) || !inject_irq_allowed(vcpu))
 		return false;
 	vcpu_take_request(vcpu, REQ_EVENT);
 	vector = lapic_ack(vcpu->irq.lapic);

@@ -89,14 +89,9 @@ static u64 expiry_tsc(const struct lapic *lapic)
 	return tsc_guest_now(lapic->vcpu) + tsc_from_ns(lapic->vcpu, left_ns);
 }
 
-static bool hw_counts(const struct lapic *lapic)
-{
-	return lapic->vcpu->cpu >= 0 && lapic->vcpu->irq.mp_state == KVM_MP_STATE_RUNNABLE;
-}
-
 static bool hw_usable(const struct lapic *lapic)
 {
-	return caps.timer && hw_counts(lapic);
+	return caps.timer && lapic->vcpu->cpu >= 0 && lapic->vcpu->irq.mp_state == KVM_MP_STATE_RUNNABLE;
 }
 
 /* Of a deadline in the upper half of the counter's range a difference does not tell if it is past. */
