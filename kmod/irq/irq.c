@@ -22,7 +22,7 @@ static bool extint_pending(struct vcpu *vcpu)
 {
 	if (vcpu->irq.user_irq >= 0)
 		return lapic_accepts_extint(vcpu);
-	return pic_output(vcpu->vm) && lapic_accepts_extint(vcpu);
+	return pic_output(vcpu->vm->irq.pic) && lapic_accepts_extint(vcpu);
 }
 
 bool irq_pending(struct vcpu *vcpu)

@@ -75,6 +75,56 @@ int lapic_highest(const struct lapic *lapic, unsigned int base)
 	return bits ? first + (int)__fls(bits) : -1;
 }
 
+/* Any CPU. What the flag speaks of is there before it. */
+static bool irr_set(struct lapic *lapic, u8 vector)
+{
+	bool fresh = !test_and_set_bit(vector & 31, vector_word(lapic, APIC_IRR, vector));
+
+	WRITE_ONCE(lapic->irr_any, true);
+	return fresh;
+}
+
+/* The flag first: who sets a bit that the look behind has missed sets the flag after that. */
+static void irr_clear(struct lapic *lapic, u8 vector)
+{
+	WRITE_ONCE(lapic->irr_any, caps.apicv);
+	vector_clear(lapic, APIC_IRR, vector);	/* a full barrier */
+	if (lapic_highest(lapic, APIC_IRR) >= 0)
+		WRITE_ONCE(lapic->irr_any, true);
+}
+
+/* ISR is the vCPU's thread's own, but for hardware's. */
+static u32 *isr_word(struct lapic *lapic, u8 vector)
+{
+	return (u32 *)(lapic->regs + APIC_ISR + (vector >> 5) * 0x10);
+}
+
+static void isr_set(struct lapic *lapic, u8 vector)
+{
+	*isr_word(lapic, vector) |= BIT(vector & 31);
+	lapic->isr_top = vector;
+	lapic->isr_count++;
+}
+
+/* Mostly it was the only one. */
+static void isr_clear(struct lapic *lapic, u8 vector)
+{
+	*isr_word(lapic, vector) &= ~BIT(vector & 31);
+	lapic->isr_top = --lapic->isr_count ? lapic_highest(lapic, APIC_ISR) : -1;
+}
+
+/* The page has been written as a whole. */
+static void vectors_changed(struct lapic *lapic)
+{
+	int word;
+
+	WRITE_ONCE(lapic->irr_any, true);
+	lapic->isr_top = lapic_highest(lapic, APIC_ISR);
+	lapic->isr_count = 0;
+	for (word = 0; word < 8; word++)
+		lapic->isr_count += hweight32(lapic_reg(lapic, APIC_ISR + word * 0x10));
+}
+
 /* Priorities */
 
 /* Whether or not APICv is on: a post may still come in while it is being switched off. */
@@ -93,7 +143,7 @@ static u32 lapic_ppr(struct lapic *lapic)
 	return (tpr & 0xf0) >= isr_class ? tpr : isr_class;
 }
 
-int lapic_highest_irq(struct lapic *lapic)
+static __always_inline int highest_irq(struct lapic *lapic)
 {
 	int vector = caps.apicv ? backend_call(apicv_sync)(lapic->vcpu) : lapic_highest_irr(lapic);
 
@@ -102,20 +152,25 @@ int lapic_highest_irq(struct lapic *lapic)
 	return (vector & 0xf0) > (lapic_ppr(lapic) & 0xf0) ? vector : -1;
 }
 
+int lapic_highest_irq(struct lapic *lapic)
+{
+	return highest_irq(lapic);
+}
+
 static void look_for_events(struct lapic *lapic)
 {
-	if (lapic_highest_irq(lapic) >= 0)
+	if (READ_ONCE(lapic->irr_any) && lapic_highest_irq(lapic) >= 0)
 		vcpu_request(lapic->vcpu, REQ_EVENT);
 }
 
 int lapic_ack(struct lapic *lapic)
 {
-	int vector = lapic_highest_irq(lapic);
+	int vector = highest_irq(lapic);
 
 	if (vector < 0)
 		return -1;
-	vector_clear(lapic, APIC_IRR, vector);
-	vector_set(lapic, APIC_ISR, vector);
+	irr_clear(lapic, vector);
+	isr_set(lapic, vector);
 	return vector;
 }
 
@@ -135,11 +190,11 @@ static void eoi_broadcast(struct lapic *lapic, u8 vector)
 }
 
 /* @vector: the highest in service, or -1 after a spurious interrupt */
-static void eoi(struct lapic *lapic, int vector)
+static __always_inline void eoi(struct lapic *lapic, int vector)
 {
 	if (vector < 0)
 		return;
-	vector_clear(lapic, APIC_ISR, vector);
+	isr_clear(lapic, vector);
 	if (lapic->vcpu->irq.apicv)
 		backend.apicv_update(lapic->vcpu);
 	eoi_broadcast(lapic, vector);
@@ -169,17 +224,25 @@ bool lapic_accepts_extint(struct vcpu *vcpu)
 	return !(lvt0 & APIC_LVT_MASKED) && GET_APIC_DELIVERY_MODE(lvt0) == LAPIC_EXTINT;
 }
 
-int lapic_tpr_threshold(struct vcpu *vcpu)
+/*
+ * In a stay in the guest on this CPU: then it is the vCPU's own thread that asks, which looks before the next entry.
+ * Preemption off.
+ */
+static bool in_stay_here(const struct vcpu *vcpu)
 {
-	struct lapic *lapic = vcpu->irq.lapic;
-	u32 tpr;
-	int irr;
+	return READ_ONCE(vcpu->mode) == VCPU_IN_GUEST && READ_ONCE(vcpu->cpu) == smp_processor_id();
+}
 
-	if (!lapic || vcpu->irq.apicv)
-		return 0;
-	irr = lapic_highest_irr(lapic);
-	tpr = lapic_reg(lapic, APIC_TASKPRI) & 0xf0;
-	return irr < 0 || (irr & 0xf0) > tpr ? 0 : irr >> 4;
+static bool post_request(struct lapic *lapic, u8 vector)
+{
+	bool fresh = irr_set(lapic, vector);
+
+	preempt_disable();
+	vcpu_request(lapic->vcpu, REQ_EVENT);
+	if (!in_stay_here(lapic->vcpu))
+		vcpu_kick(lapic->vcpu);
+	preempt_enable();
+	return fresh;
 }
 
 /*
@@ -189,7 +252,7 @@ int lapic_tpr_threshold(struct vcpu *vcpu)
 static bool post_here(struct lapic *lapic, u8 vector)
 {
 	struct vcpu *vcpu = lapic->vcpu;
-	bool fresh = !test_and_set_bit(vector & 31, vector_word(lapic, APIC_IRR, vector));
+	bool fresh = irr_set(lapic, vector);
 
 	if (READ_ONCE(vcpu->mode) == VCPU_IN_GUEST)
 		vcpu->irq.rvi_behind = true;
@@ -198,20 +261,10 @@ static bool post_here(struct lapic *lapic, u8 vector)
 	return fresh;
 }
 
-static bool post_request(struct lapic *lapic, u8 vector)
-{
-	bool fresh = !test_and_set_bit(vector & 31, vector_word(lapic, APIC_IRR, vector));
-
-	vcpu_request_kick(lapic->vcpu, REQ_EVENT);
-	return fresh;
-}
-
-static bool post_apicv(struct lapic *lapic, u8 vector)
+static bool post_elsewhere(struct lapic *lapic, u8 vector)
 {
 	struct vcpu *vcpu = lapic->vcpu;
 
-	if (READ_ONCE(vcpu->cpu) == smp_processor_id())
-		return post_here(lapic, vector);
 	if (!backend_call(apicv_post)(vcpu, vector))
 		return post_request(lapic, vector);
 	smp_mb();	/* post before flag; pairs with irq_apicv_refresh() */
@@ -220,20 +273,26 @@ static bool post_apicv(struct lapic *lapic, u8 vector)
 	return true;
 }
 
-bool lapic_post(struct lapic *lapic, u8 vector, bool level)
+static noinline bool post_apicv(struct lapic *lapic, u8 vector)
 {
 	bool fresh;
 
+	preempt_disable();	/* the vCPU's CPU is compared with ours */
+	if (READ_ONCE(lapic->vcpu->cpu) == smp_processor_id())
+		fresh = post_here(lapic, vector);
+	else
+		fresh = post_elsewhere(lapic, vector);
+	preempt_enable();
+	return fresh;
+}
+
+bool lapic_post(struct lapic *lapic, u8 vector, bool level)
+{
 	if (level)
 		vector_set(lapic, APIC_TMR, vector);
 	else if (vector_test(lapic, APIC_TMR, vector))
 		vector_clear(lapic, APIC_TMR, vector);
-	if (!READ_ONCE(lapic->vcpu->irq.apicv))
-		return post_request(lapic, vector);
-	preempt_disable();	/* the vCPU's CPU is compared with ours */
-	fresh = post_apicv(lapic, vector);
-	preempt_enable();
-	return fresh;
+	return READ_ONCE(lapic->vcpu->irq.apicv) ? post_apicv(lapic, vector) : post_request(lapic, vector);
 }
 
 void lapic_report_error(struct lapic *lapic, unsigned int bit)
@@ -757,6 +816,7 @@ void lapic_reset(struct vcpu *vcpu, bool init)
 	lapic_timer_reset(lapic);
 	lapic_collect(lapic);		/* what was posted is void */
 	memset(lapic->regs, 0, PAGE_SIZE);
+	vectors_changed(lapic);
 	lapic->esr = 0;
 	lapic->synced = false;
 	pv_eoi_clear(vcpu);
@@ -786,6 +846,7 @@ int lapic_create(struct vcpu *vcpu)
 		return -ENOMEM;
 	}
 	lapic->vcpu = vcpu;
+	vectors_changed(lapic);
 	lapic_timer_init(lapic);
 	vcpu->irq.lapic = lapic;
 	return 0;
@@ -840,6 +901,7 @@ int lapic_from_user(struct vcpu *vcpu, const struct kvm_lapic_state *state)
 	lapic_collect(lapic);		/* what was posted is void */
 	lapic_timer_reset(lapic);
 	memcpy(lapic->regs, state->regs, sizeof(state->regs));
+	vectors_changed(lapic);
 	set_version(lapic);
 	set_ids(lapic);
 	if (lapic_mode(vcpu) != LAPIC_X2APIC)

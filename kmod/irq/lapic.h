@@ -6,6 +6,7 @@
 #include <linux/hrtimer.h>
 #include <asm/apicdef.h>
 #include <asm/msr-index.h>
+#include "backend.h"
 #include "vcpu.h"
 
 /* An interrupt message: IPI, MSI, or from an IOAPIC pin. Fields as ICR and MSI encode them. */
@@ -51,6 +52,9 @@ struct lapic {
 	struct lapic_timer timer;
 	u64 vapic_gpa;		/* KVM_SET_VAPIC_ADDR; 0 none */
 	bool synced;		/* the guest may end interrupts or set TPR in its own memory */
+	bool irr_any;		/* IRR may hold something; always, where hardware has APICv */
+	s16 isr_top;		/* the highest in service, -1 none; not where hardware has APICv */
+	u16 isr_count;		/* how many are in service, likewise */
 };
 
 static inline u32 lapic_reg(const struct lapic *lapic, unsigned int offset)
@@ -162,12 +166,12 @@ int lapic_highest(const struct lapic *lapic, unsigned int base);	/* APIC_ISR, AP
 /* Of the page: without what is only posted. */
 static inline int lapic_highest_irr(const struct lapic *lapic)
 {
-	return lapic_highest(lapic, APIC_IRR);
+	return READ_ONCE(lapic->irr_any) ? lapic_highest(lapic, APIC_IRR) : -1;
 }
 
 static inline int lapic_highest_isr(const struct lapic *lapic)
 {
-	return lapic_highest(lapic, APIC_ISR);
+	return caps.apicv ? lapic_highest(lapic, APIC_ISR) : lapic->isr_top;
 }
 
 int lapic_ack(struct lapic *lapic);	/* IRR -> ISR of lapic_highest_irq(); its vector or -1 */
@@ -180,7 +184,16 @@ bool lapic_accepts_extint(struct vcpu *vcpu); /* the PIC's output reaches this v
  * For entry without APICv: VMX writes it as TPR threshold, SVM intercepts CR8 writes while it is
  * not 0. Context: interrupts may be off.
  */
-int lapic_tpr_threshold(struct vcpu *vcpu);
+static inline int lapic_tpr_threshold(struct vcpu *vcpu)
+{
+	struct lapic *lapic = vcpu->irq.lapic;
+	int irr;
+
+	if (!lapic || vcpu->irq.apicv)
+		return 0;
+	irr = lapic_highest_irr(lapic);
+	return irr < 0 || (irr & 0xf0) > (lapic_reg(lapic, APIC_TASKPRI) & 0xf0) ? 0 : irr >> 4;
+}
 
 /* KVM_GET_LAPIC, KVM_SET_LAPIC: -EINVAL without a LAPIC or for a foreign APIC id. */
 int lapic_to_user(struct vcpu *vcpu, struct kvm_lapic_state *state);

@@ -135,15 +135,15 @@ static void fire(struct lapic *lapic)
 {
 	struct lapic_timer *t = &lapic->timer;
 
-	lapic_local(lapic, APIC_LVTT);
 	hw_off(lapic);
 	t->armed = false;
-	if (t->mode == LAPIC_PERIODIC && t->period_ns) {
+	if (t->mode == LAPIC_DEADLINE) {
+		t->deadline = 0;
+	} else if (t->mode == LAPIC_PERIODIC && t->period_ns) {
 		next_period(t);
 		start(lapic);
-	} else if (t->mode == LAPIC_DEADLINE) {
-		t->deadline = 0;
 	}
+	lapic_local(lapic, APIC_LVTT);
 }
 
 /*
@@ -163,20 +163,10 @@ static void await(struct lapic *lapic)
 	}
 }
 
-void lapic_timer_serve(struct vcpu *vcpu)
+static noinline void serve_hrtimer(struct lapic *lapic)
 {
-	struct lapic *lapic = vcpu->irq.lapic;
-	struct lapic_timer *t = &lapic->timer;
-
-	if (!lapic)
-		return;
-	if (!atomic_read(&t->fired)) {
-		if (t->in_hw && expired(lapic))
-			fire(lapic);
-		return;
-	}
-	atomic_set(&t->fired, 0);
-	if (t->early)
+	atomic_set(&lapic->timer.fired, 0);
+	if (lapic->timer.early)
 		await(lapic);
 	if (late_ns(lapic) > -ADVANCE_NS) {
 		fire(lapic);
@@ -184,6 +174,18 @@ void lapic_timer_serve(struct vcpu *vcpu)
 	}
 	hw_off(lapic);
 	start(lapic);	/* the guest's TSC was set back meanwhile, or another deadline set */
+}
+
+void lapic_timer_serve(struct vcpu *vcpu)
+{
+	struct lapic *lapic = vcpu->irq.lapic;
+
+	if (!lapic)
+		return;
+	if (atomic_read(&lapic->timer.fired))
+		serve_hrtimer(lapic);
+	else if (lapic->timer.in_hw && expired(lapic))
+		fire(lapic);
 }
 
 int lapic_timer_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
@@ -200,15 +202,27 @@ u64 lapic_deadline_get(struct vcpu *vcpu)
 }
 
 /*
- * Most deadlines take the place of one that is in the hardware: no hrtimer is involved, and the hardware does not
- * refuse what is like the last one. Whoever sets one has the vCPU loaded.
+ * Most deadlines are the hardware's, which had the last one, or none is armed: no hrtimer is involved, and without
+ * scaling the hardware does not refuse. Whoever sets one has the vCPU loaded.
  */
-static __always_inline bool replaces_in_hw(const struct lapic *lapic, u64 guest_tsc)
+static __always_inline bool is_for_hw(const struct lapic *lapic, u64 guest_tsc)
 {
 	const struct lapic_timer *t = &lapic->timer;
 
-	return t->in_hw && !lapic->vcpu->arch.tsc_scaled && lapic->vcpu->irq.mp_state == KVM_MP_STATE_RUNNABLE &&
-	       !atomic_read(&t->fired) && tsc_guest_now(lapic->vcpu) < guest_tsc && (s64)guest_tsc > 0;
+	return (t->in_hw || (!t->armed && caps.timer)) && !lapic->vcpu->arch.tsc_scaled &&
+	       lapic->vcpu->irq.mp_state == KVM_MP_STATE_RUNNABLE && !atomic_read(&t->fired) && (s64)guest_tsc > 0;
+}
+
+static __always_inline void hw_deadline_set(struct lapic *lapic, u64 guest_tsc)
+{
+	if (tsc_guest_now(lapic->vcpu) >= guest_tsc) {
+		fire(lapic);
+		return;
+	}
+	lapic->timer.deadline = guest_tsc;
+	lapic->timer.armed = true;
+	lapic->timer.in_hw = true;
+	backend_call(timer_set)(lapic->vcpu, guest_tsc);
 }
 
 static bool waits_on_hrtimer(const struct lapic *lapic)
@@ -242,12 +256,10 @@ void lapic_deadline_set(struct vcpu *vcpu, u64 guest_tsc)
 
 	if (!lapic || lapic->timer.mode != LAPIC_DEADLINE)
 		return;
-	if (likely(replaces_in_hw(lapic, guest_tsc))) {
-		lapic->timer.deadline = guest_tsc;
-		backend_call(timer_set)(vcpu, guest_tsc);
-	} else {
+	if (likely(is_for_hw(lapic, guest_tsc)))
+		hw_deadline_set(lapic, guest_tsc);
+	else
 		deadline_set(lapic, guest_tsc);
-	}
 }
 
 static void start_count(struct lapic *lapic, u32 first)

@@ -163,13 +163,6 @@ int pic_set_irq(struct vm *vm, unsigned int pin, int source, int level)
 	return ret;
 }
 
-bool pic_output(struct vm *vm)
-{
-	struct pic *pic = vm->irq.pic;
-
-	return pic && READ_ONCE(pic->output);
-}
-
 static void end_service(struct pic *pic, struct kvm_pic_state *s, unsigned int pin)
 {
 	s->isr &= ~BIT(pin);

@@ -28,8 +28,11 @@ void pic_destroy(struct vm *vm);
 /** pic_set_irq() - drive a pin, 0-15; the rest as ioapic_set_irq() */
 int pic_set_irq(struct vm *vm, unsigned int pin, int source, int level);
 
-/** pic_output() - is INTR raised. Context: any. */
-bool pic_output(struct vm *vm);
+/** pic_output() - is INTR raised, if there is one (NULL: none). Context: any. */
+static inline bool pic_output(const struct pic *pic)
+{
+	return pic && READ_ONCE(pic->output);
+}
 
 /** pic_ack() - INTA cycle: vector; spurious ones too. Context: vCPU thread. */
 int pic_ack(struct vm *vm);

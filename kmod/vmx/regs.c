@@ -92,13 +92,23 @@ static void pdptr_flush(const struct vcpu_regs *regs)
 	vmcs_write64(GUEST_PDPTR3, regs->pdptr[3]);
 }
 
-/* What takes more than one field. */
+/* What takes more than to read one field. */
 static noinline void fetch_more(struct vcpu *vcpu, enum reg reg)
 {
 	struct vcpu_regs *regs = &vcpu->regs;
 	u64 owned;
 
 	switch (reg) {
+	case REG_CPL:
+		regs->cpl = VMX_AR_DPL(vmcs_read32(GUEST_SS_AR_BYTES));
+		break;
+	case REG_CODE64:
+		regs->code64 = vmcs_read32(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK;
+		break;
+	case REG_CR0:
+		regs->cr0 = (regs->cr0 & ~VMX_CR0_GUEST_OWNED) |
+			    (vmcs_readl(GUEST_CR0) & VMX_CR0_GUEST_OWNED);
+		break;
 	case REG_CR3:
 		if (!vmx_of(vcpu)->identity && !vcpu->vm->mmu.shadow)
 			regs->cr3 = vmcs_readl(GUEST_CR3);
@@ -127,38 +137,26 @@ static noinline void fetch_more(struct vcpu *vcpu, enum reg reg)
 	}
 }
 
+/* Registers that are one field as it is. */
+#define PLAIN(reg, name, encoding) [reg] = { encoding, offsetof(struct vcpu_regs, name) }
+static const struct {
+	u16 field, offset;
+} plain_fields[NR_REGS] = {
+	PLAIN(GPR_RSP, gpr[GPR_RSP], GUEST_RSP),
+	PLAIN(REG_RIP, rip, GUEST_RIP),
+	PLAIN(REG_RFLAGS, rflags, GUEST_RFLAGS),
+	PLAIN(REG_SHADOW, shadow, GUEST_INTERRUPTIBILITY_INFO),
+};
+
 void vmx_reg_fetch(struct vcpu *vcpu, enum reg reg)
 {
 	struct vcpu_regs *regs = &vcpu->regs;
 
 	regs->avail |= BIT_ULL(reg);
-	switch (reg) {
-	case GPR_RSP:
-		regs->gpr[GPR_RSP] = vmcs_readl(GUEST_RSP);
-		break;
-	case REG_RIP:
-		regs->rip = vmcs_readl(GUEST_RIP);
-		break;
-	case REG_RFLAGS:
-		regs->rflags = vmcs_readl(GUEST_RFLAGS);
-		break;
-	case REG_CR0:
-		regs->cr0 = (regs->cr0 & ~VMX_CR0_GUEST_OWNED) |
-			    (vmcs_readl(GUEST_CR0) & VMX_CR0_GUEST_OWNED);
-		break;
-	case REG_SHADOW:
-		regs->shadow = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
-		break;
-	case REG_CPL:
-		regs->cpl = VMX_AR_DPL(vmcs_read32(GUEST_SS_AR_BYTES));
-		break;
-	case REG_CODE64:
-		regs->code64 = vmcs_read32(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK;
-		break;
-	default:
+	if (likely(plain_fields[reg].field))
+		*(u64 *)((u8 *)regs + plain_fields[reg].offset) = vmcs_readl(plain_fields[reg].field);
+	else
 		fetch_more(vcpu, reg);
-		break;
-	}
 }
 
 static void cr3_flush(struct vcpu *vcpu)

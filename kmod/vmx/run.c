@@ -94,16 +94,23 @@ static const u32 event_info[] = {	/* SDM, "VM-Entry Controls for Event Injection
 	[EVENT_PRIV_SOFT_EXCEPTION] = INTR_TYPE_PRIV_SW_EXCEPTION,
 };
 
-static noinline void inject(struct vcpu *vcpu, const struct event *event)
+/* Return: what an error code adds to the field of the event. */
+static noinline u32 inject_more(struct vcpu *vcpu, const struct event *event)
+{
+	if (event->type >= EVENT_SOFT_INT)
+		vmcs_write32(VM_ENTRY_INSTRUCTION_LEN, event->insn_len);
+	if (!event->has_error || !(cr0_get(vcpu) & X86_CR0_PE))
+		return 0;
+	vmcs_write32(VM_ENTRY_EXCEPTION_ERROR_CODE, event->error);
+	return INTR_INFO_DELIVER_CODE_MASK;
+}
+
+static void inject(struct vcpu *vcpu, const struct event *event)
 {
 	u32 info = INTR_INFO_VALID_MASK | event_info[event->type] | event->vector;
 
-	if (event->type >= EVENT_SOFT_INT)
-		vmcs_write32(VM_ENTRY_INSTRUCTION_LEN, event->insn_len);
-	if (event->has_error && (cr0_get(vcpu) & X86_CR0_PE)) {
-		info |= INTR_INFO_DELIVER_CODE_MASK;
-		vmcs_write32(VM_ENTRY_EXCEPTION_ERROR_CODE, event->error);
-	}
+	if (event->type != EVENT_IRQ)
+		info |= inject_more(vcpu, event);
 	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, info);
 }
 
@@ -155,22 +162,30 @@ static void timer_update(struct vmx_vcpu *vmx)
 	vmcs_write32(VMX_PREEMPTION_TIMER_VALUE, min_t(u64, ticks, U32_MAX));
 }
 
-/*
- * A scaled TSC is left to an hrtimer. A deadline out of the timer's 32 bits is not: it fires too early then, which
- * lapic_timer_serve() finds, and once in seconds.
- */
-bool vmx_run_timer_set(struct vcpu *vcpu, u64 guest_tsc)
+static void pin_set(struct vmx_vcpu *vmx, u32 pin)
 {
-	struct vmx_vcpu *vmx = vmx_of(vcpu);
-	bool off = guest_tsc == ~0ULL || vcpu->arch.tsc_scaled;
-	u32 pin = off ? vmx->pin & ~PIN_BASED_VMX_PREEMPTION_TIMER : vmx->pin | PIN_BASED_VMX_PREEMPTION_TIMER;
-
-	vmx->timer_tsc = off ? ~0ULL : guest_tsc - vcpu->arch.tsc_offset;
 	if (unlikely(pin != vmx->pin)) {
 		vmx->pin = pin;
 		vmcs_write32(PIN_BASED_VM_EXEC_CONTROL, pin);
 	}
-	return !off || guest_tsc == ~0ULL;
+}
+
+/*
+ * A scaled TSC is left to an hrtimer. A deadline out of the timer's 32 bits is not: it fires too early then, which
+ * lapic_timer_serve() finds, and once in seconds. So does one that is none, until prepare() has turned the timer off:
+ * in the same stay the next one mostly comes first.
+ */
+bool vmx_run_timer_set(struct vcpu *vcpu, u64 guest_tsc)
+{
+	struct vmx_vcpu *vmx = vmx_of(vcpu);
+
+	if (guest_tsc == ~0ULL || vcpu->arch.tsc_scaled) {
+		vmx->timer_tsc = ~0ULL;
+		return guest_tsc == ~0ULL;
+	}
+	vmx->timer_tsc = guest_tsc - vcpu->arch.tsc_offset;
+	pin_set(vmx, vmx->pin | PIN_BASED_VMX_PREEMPTION_TIMER);
+	return true;
 }
 
 /* Return: the exit reason, or VMX_VMFAIL */
@@ -202,6 +217,8 @@ static noinline void prepare(struct vcpu *vcpu)
 	host_cr_update(vmx);
 	vmx->host.debugctl = get_debugctlmsr();	/* perf may change it while interrupts are on */
 	perf_switch(vmx);
+	if (vmx->timer_tsc == ~0ULL)
+		pin_set(vmx, vmx->pin & ~PIN_BASED_VMX_PREEMPTION_TIMER);
 	windows_update(vcpu);
 	event_update(vcpu);
 }

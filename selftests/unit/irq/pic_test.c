@@ -44,7 +44,7 @@ static void pulse(unsigned int pin)
 /* What the CPU would read, -1 when INTR is low. */
 static int inta(void)
 {
-	return pic_output(&world.vm) ? pic_ack(&world.vm) : -1;
+	return pic_output(world.vm.irq.pic) ? pic_ack(&world.vm) : -1;
 }
 
 static u8 isr(u16 port)
