@@ -124,7 +124,7 @@ int bus_read(struct vcpu *vcpu, enum bus_space space, u64 addr, int len, void *v
 	struct bus_range *range;
 	struct bus_dev *dev;
 
-	if (space == BUS_MMIO && !lapic_mmio_read(vcpu, addr, len, val))
+	if (space == BUS_MMIO && lapic_at(vcpu, addr) && !lapic_mmio_read(vcpu, addr, len, val))
 		return 0;	/* one page per vCPU: not on the bus of the VM */
 	if (unlikely(!bus))
 		return -EOPNOTSUPP;
@@ -141,7 +141,7 @@ int bus_write(struct vcpu *vcpu, enum bus_space space, u64 addr, int len, const 
 	struct bus_range *range;
 	struct bus_dev *dev;
 
-	if (space == BUS_MMIO && !lapic_mmio_write(vcpu, addr, len, val))
+	if (space == BUS_MMIO && lapic_at(vcpu, addr) && !lapic_mmio_write(vcpu, addr, len, val))
 		return 0;
 	if (unlikely(!bus))
 		return -EOPNOTSUPP;

@@ -606,7 +606,7 @@ void lapic_sync_exit(struct vcpu *vcpu)
 /* Outside xAPIC mode the page is a hole, which by an old habit still swallows accesses. */
 bool lapic_answers(struct vcpu *vcpu, gpa_t gpa)
 {
-	return vcpu->irq.lapic && (gpa & PAGE_MASK) == (vcpu->irq.apic_base & PAGE_MASK) &&
+	return vcpu->irq.lapic && lapic_at(vcpu, gpa) &&
 	       (lapic_mode(vcpu) == LAPIC_XAPIC ||
 		cpu_quirk(&vcpu->vm->arch, KVM_X86_QUIRK_LAPIC_MMIO_HOLE));
 }

@@ -4,6 +4,7 @@
 #define CORBEL_LAPIC_H
 
 #include <linux/hrtimer.h>
+#include <linux/mm.h>
 #include <asm/apicdef.h>
 #include <asm/msr-index.h>
 #include "backend.h"
@@ -128,6 +129,12 @@ int lapic_msr_read(struct vcpu *vcpu, u32 msr, u64 *val);
 int lapic_msr_write(struct vcpu *vcpu, u32 msr, u64 val);
 u64 lapic_cr8_get(struct vcpu *vcpu);
 void lapic_cr8_set(struct vcpu *vcpu, u64 cr8);
+
+/** lapic_at() - is it the page where this vCPU's local APIC would be? */
+static inline bool lapic_at(const struct vcpu *vcpu, gpa_t gpa)
+{
+	return !((gpa ^ vcpu->irq.apic_base) & PAGE_MASK);
+}
 
 /** lapic_answers() - is the page at @gpa this vCPU's local APIC? */
 bool lapic_answers(struct vcpu *vcpu, gpa_t gpa);

@@ -558,6 +558,8 @@ int emulate_vcpu_init(struct vcpu *vcpu)
 		return -ENOMEM;
 	em->vcpu = vcpu;
 	em->move.users = INVALID_GPA;
+	em->move.code.page = GWALK_NO_PAGE;
+	em->move.gfn = ~0ull;
 	em->e.ops = &emulate_ops;
 	em->e.ctx = em;
 	vcpu->mmu.emulation = em;

@@ -13,6 +13,7 @@
 
 #include "types.h"
 #include "emul/emul.h"
+#include "mmu/gwalk.h"
 
 #define EMULATE_LOG	2048	/* two string batches */
 #define EMULATE_PIECES	136	/* a batch of 1,024 bytes in eights, and unaligned ends */
@@ -49,6 +50,9 @@ struct emulation {
 		u8 bytes;		/* on the device's side; 0: no */
 		bool load;
 		gpa_t users;		/* where userspace was asked last: not worth a try with interrupts off */
+		struct gwalk_code code;	/* where the last one was found */
+		gfn_t gfn;		/* was a device's when the slots had this generation */
+		u64 generation;
 	} move;
 
 	u8 log[EMULATE_LOG];		/* what has been read since the last commit */

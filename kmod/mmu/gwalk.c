@@ -4,11 +4,13 @@
  * and dirty bits, exact #PF error codes.
  */
 #include <linux/mm.h>
+#include <linux/uaccess.h>
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
 #include "vm.h"
 #include "cpu/cpuid.h"
 #include "cpu/regs.h"
+#include "mem/slots.h"
 #include "mmu/gwalk.h"
 
 #define PSE36_HIGH	GENMASK_ULL(20, 13)	/* of a 4 MiB page's entry: address bits 39:32 */
@@ -281,6 +283,64 @@ int gwalk_translate(struct vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, struct
 
 	*gpa = w.gpa;
 	return ret;
+}
+
+void gwalk_code_note(struct gwalk_code *code, const struct gwalk *w)
+{
+	struct vm *vm = w->vcpu->vm;
+	int level;
+
+	code->page = GWALK_NO_PAGE;
+	if (!(w->cr0 & X86_CR0_PG) || !long_mode(w))
+		return;
+	for (level = w->top; level >= w->level; level--) {
+		code->path[level].hva = slots_hva(vm, w->path[level].gpa, false);
+		code->path[level].entry = w->path[level].entry;
+		if (!code->path[level].hva)
+			return;
+	}
+	code->hva = slots_hva(vm, w->gpa & PAGE_MASK, false);
+	code->cr0 = w->cr0;
+	code->cr3 = cr3_get(w->vcpu);
+	code->cr4 = w->cr4;
+	code->efer = w->efer;
+	code->generation = slots_current(vm)->generation;
+	code->user = w->user;
+	code->top = w->top;
+	code->level = w->level;
+	if (code->hva)
+		code->page = w->gva & PAGE_MASK;
+}
+
+static bool same_begin(const struct gwalk_code *code, struct vcpu *vcpu, gva_t rip)
+{
+	return code->page == (rip & PAGE_MASK) && code->cr3 == cr3_get(vcpu) && code->cr0 == cr0_modes(vcpu) &&
+	       code->cr4 == cr4_modes(vcpu) && code->efer == efer_get(vcpu) && code->user == (regs_cpl(vcpu) == 3) &&
+	       code->generation == slots_current(vcpu->vm)->generation;
+}
+
+bool gwalk_code_again(const struct gwalk_code *code, struct vcpu *vcpu, gva_t rip, u8 bytes[GWALK_CODE_BYTES])
+{
+	u64 __user *from = (u64 __user *)(code->hva + offset_in_page(rip));
+	u64 entry, first, second;
+	int level;
+
+	if (!same_begin(code, vcpu, rip) || !user_read_access_begin(from, GWALK_CODE_BYTES))
+		return false;
+	for (level = code->top; level >= code->level; level--) {
+		unsafe_get_user(entry, (u64 __user *)code->path[level].hva, else_where);
+		if (entry != code->path[level].entry)
+			goto else_where;
+	}
+	unsafe_get_user(first, from, else_where);
+	unsafe_get_user(second, from + 1, else_where);
+	user_read_access_end();
+	memcpy(bytes, &first, sizeof(first));
+	memcpy(bytes + sizeof(first), &second, sizeof(second));
+	return true;
+else_where:
+	user_read_access_end();
+	return false;
 }
 
 static unsigned int in_page(gva_t gva, unsigned int len)

@@ -37,6 +37,36 @@ struct gwalk {
 	u64 rsvd;			/* reserved in every entry; none in those of 4 bytes */
 };
 
+/*
+ * The way to a page of code, to be known again: a walk is decided by the mode, CR3 and the entries that it reads, so
+ * while these are what they were it leads where it led. Where slots are is part of it.
+ */
+#define GWALK_NO_PAGE	1		/* none begins there */
+
+struct gwalk_code {
+	gva_t page;
+	hva_t hva;			/* of the page */
+	u64 cr0, cr3, cr4, efer;
+	u64 generation;			/* of the slots */
+	bool user;
+	u8 top, level;
+	struct {
+		hva_t hva;
+		u64 entry;
+	} path[GWALK_MAX_LEVEL + 1];
+};
+
+#define GWALK_CODE_BYTES	16	/* no instruction is longer */
+
+/**
+ * gwalk_code_again() - read the bytes at @rip, all in one page, if the way there is the one that was noted
+ * Return: false, and gwalk() is to be asked. Context: vm->srcu; page faults may be disabled
+ */
+bool gwalk_code_again(const struct gwalk_code *code, struct vcpu *vcpu, gva_t rip, u8 bytes[GWALK_CODE_BYTES]);
+
+/** gwalk_code_note() - @w is a walk for a fetch that found its page. Context: vm->srcu, as it was at that walk */
+void gwalk_code_note(struct gwalk_code *code, const struct gwalk *w);
+
 /**
  * gwalk() - gwalk_translate() that tells the way. Without paging only @w->gva and @w->gpa are set.
  */

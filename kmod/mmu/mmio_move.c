@@ -13,6 +13,7 @@
 #include "cpu/regs.h"
 #include "io/io.h"
 #include "irq/lapic.h"
+#include "mem/slots.h"
 #include "mmu/emulate.h"
 #include "mmu/tdp.h"
 
@@ -47,18 +48,28 @@ void mmio_move_decoded(struct emulation *em)
 	}
 }
 
+/* In its own frame: few walks are not the last one again. */
+static noinline bool code_walk(struct emulation *em, gva_t rip, u8 bytes[GWALK_CODE_BYTES])
+{
+	struct guest_fault fault;
+	struct gwalk w;
+
+	if (gwalk(em->vcpu, rip, FAULT_FETCH, &w, &fault) ||
+	    guest_read_near(em->vcpu, w.gpa, bytes, GWALK_CODE_BYTES))
+		return false;
+	gwalk_code_note(&em->move.code, &w);
+	return true;
+}
+
 /* Memory may have changed, or RIP: compare. All that the longest instruction could have is in one page. */
 static bool decoded_before(struct emulation *em)
 {
-	struct vcpu *vcpu = em->vcpu;
-	gva_t rip = rip_get(vcpu);
-	struct guest_fault fault;
-	u8 code[16];
-	gpa_t gpa;
+	gva_t rip = rip_get(em->vcpu);
+	u8 bytes[GWALK_CODE_BYTES];
 
-	return offset_in_page(rip) <= PAGE_SIZE - sizeof(code) &&
-	       !gwalk_translate(vcpu, rip, FAULT_FETCH, &gpa, &fault) &&
-	       !guest_read_near(vcpu, gpa, code, sizeof(code)) && emul_decoded_before(&em->e, code);
+	return offset_in_page(rip) <= PAGE_SIZE - sizeof(bytes) &&
+	       (gwalk_code_again(&em->move.code, em->vcpu, rip, bytes) || code_walk(em, rip, bytes)) &&
+	       emul_decoded_before(&em->e, bytes);
 }
 
 /* No canonical check: it is compared with an address that the hardware has passed. */
@@ -188,6 +199,21 @@ bool mmio_move_worth(struct vcpu *vcpu, gpa_t gpa)
 	       !lapic_answers(vcpu, gpa);
 }
 
+/* What is in no slot stays so until there are others. */
+static bool is_mmio(struct emulation *em, gfn_t gfn)
+{
+	struct vm *vm = em->vcpu->vm;
+	u64 generation = slots_current(vm)->generation;
+
+	if (likely(em->move.gfn == gfn && em->move.generation == generation))
+		return true;
+	if (!tdp_is_mmio(vm, gfn))
+		return false;
+	em->move.gfn = gfn;
+	em->move.generation = generation;
+	return true;
+}
+
 /*
  * The next entry needs no L1D flush for this: the memory that is read is the guest's own, and none of it is
  * taken for an address of the host's.
@@ -197,7 +223,7 @@ bool mmio_move_fast(struct vcpu *vcpu, struct vcpu_exit *exit)
 	struct emulation *em = vcpu->mmu.emulation;
 	enum mmio_move how;
 
-	if (!tdp_is_mmio(vcpu->vm, exit->fault.gpa >> PAGE_SHIFT))
+	if (!is_mmio(em, exit->fault.gpa >> PAGE_SHIFT))
 		return false;
 	emulate_set_hint(em, exit, false);
 	pagefault_disable();

@@ -595,6 +595,86 @@ static void again(void)
 	again_at_end(vcpu, mem);
 }
 
+/* The same instruction at another place in memory, or another at the same: each step of the way is changed once. */
+#define ELSEWHERE_VA	0x20000000000	/* not under the PML4 entry that all share */
+
+static u64 elsewhere_cr3, elsewhere_va;
+
+static void elsewhere_guest(void)
+{
+	for (;;) {
+		u64 rdi = DEV;
+
+		write_cr3(elsewhere_cr3);
+		asm volatile("call *%[code]\n" : "+D"(rdi) : [code] "r"(elsewhere_va) : "memory");
+		GUEST_SYNC(0);
+	}
+}
+
+static void elsewhere_code(void *mem, u8 imm)
+{
+	memcpy(mem, (u8[]){ 0xc7, 0x07, imm, 0, 0, 0, 0xc3 }, 7);	/* movl $imm, (%rdi); ret */
+}
+
+static void elsewhere_expect(struct vcpu *vcpu, u8 imm)
+{
+	int i;
+
+	for (i = 0; i < AGAIN; i++) {
+		expect_mmio(vcpu, DEV, 4, true, imm);
+		vcpu_run_sync(vcpu, 0);
+	}
+}
+
+static void elsewhere_slot(struct vcpu *vcpu)
+{
+	struct vm *vm = vcpu->vm;
+
+	elsewhere_code(vm_add_anon(vm, VM_SLOT_TEST, 0, VM_TEST_GPA, PAGE), 5);
+	*vm_pte(vm, ELSEWHERE_VA, 1) = VM_TEST_GPA | PTE_P;
+	elsewhere_expect(vcpu, 5);
+	vm_set_slot(vm, VM_SLOT_TEST, 0, VM_TEST_GPA, 0, NULL);
+	elsewhere_code(vm_add_anon(vm, VM_SLOT_TEST, 0, VM_TEST_GPA, PAGE), 6);
+	elsewhere_expect(vcpu, 6);
+}
+
+static void again_elsewhere(void)
+{
+	struct vm *vm = vm_create(0);
+	struct vcpu *vcpu = vcpu_create(vm, 0);
+	u64 page[4], table = vm_alloc(vm, 1), cr3 = vm_alloc(vm, 1), i;
+
+	for (i = 0; i < ARRAY_SIZE(page); i++) {
+		page[i] = vm_alloc(vm, 1);
+		elsewhere_code(vm_host(vm, page[i]), 1 + i);
+	}
+	elsewhere_cr3 = vm->cr3;
+	elsewhere_va = ELSEWHERE_VA;
+	vcpu_enter(vcpu, elsewhere_guest, 0);
+
+	*vm_pte(vm, ELSEWHERE_VA, 1) = page[0] | PTE_P;
+	elsewhere_expect(vcpu, 1);
+	*vm_pte(vm, ELSEWHERE_VA, 1) = page[1] | PTE_P;
+	elsewhere_expect(vcpu, 2);
+
+	*vm_pte(vm, ELSEWHERE_VA + PAGE, 1) = page[0] | PTE_P;
+	elsewhere_va += PAGE;
+	elsewhere_expect(vcpu, 1);
+	elsewhere_va -= PAGE;
+	elsewhere_expect(vcpu, 2);
+
+	*(u64 *)vm_host(vm, table) = page[2] | PTE_P;
+	*vm_pte(vm, ELSEWHERE_VA, 2) = table | PTE_P;
+	elsewhere_expect(vcpu, 3);
+
+	*(u64 *)vm_host(vm, cr3) = *(u64 *)vm_host(vm, vm->cr3);
+	elsewhere_cr3 = vm->cr3 = cr3;
+	*vm_pte(vm, ELSEWHERE_VA, 1) = page[3] | PTE_P;
+	elsewhere_expect(vcpu, 4);
+
+	elsewhere_slot(vcpu);
+}
+
 static void port_guest(void)
 {
 	asm volatile("mov $0x11, %%eax\n"
@@ -715,6 +795,7 @@ static const struct test_case cases[] = {
 	{ "string", string },
 	{ "port_sizes", port_sizes },
 	{ "port_string", port_string },
+	{ "again_elsewhere", again_elsewhere },
 	{ "port_moved", port_moved },
 	{ "port_moved_base", port_moved_base },
 	{ "port_reset", port_reset },

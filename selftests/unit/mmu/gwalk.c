@@ -8,6 +8,8 @@
 #include "ktap.h"
 #include "vm.h"
 #include "cpu/regs.h"
+#include "mem/slots.h"
+#include "mmu/gwalk.h"
 
 #define PAGES	64
 #define ROUNDS	20000
@@ -51,6 +53,18 @@ int guest_write(struct vcpu *which, gpa_t gpa, const void *buf, unsigned int len
 		return -EFAULT;
 	memcpy(memory + gpa, buf, len);
 	return 0;
+}
+
+static struct slots slots;
+
+struct slots *slots_current(struct vm *which)
+{
+	return &slots;
+}
+
+hva_t slots_hva(struct vm *which, gpa_t gpa, bool write)
+{
+	return gpa < sizeof(memory) ? (hva_t)memory + gpa : 0;
 }
 
 static unsigned int lose_races, exchanges;
@@ -301,6 +315,108 @@ static void all_modes(void)
 	EXPECT(translated > ROUNDS / 20);
 }
 
+/* --- Ways that are known again --- */
+
+#define CHANGES	10
+
+static struct gwalk_code code;
+static unsigned long known, unknown;
+
+static void code_note(u64 gva)
+{
+	struct guest_fault f;
+	struct gwalk w;
+
+	if (gwalk(&vcpu, gva, FAULT_FETCH, &w, &f))
+		code.page = GWALK_NO_PAGE;
+	else
+		gwalk_code_note(&code, &w);
+}
+
+/* Return: whether what was changed has to do with the way to @gva */
+static bool change_something(u64 *gva)
+{
+	u64 *entry = (u64 *)memory + rnd(sizeof(memory) / 8);
+	int level = code.level + rnd(code.top - code.level + 1);
+
+	switch (rnd(CHANGES)) {
+	case 0:
+		*gva = (*gva & ~0xfffull) + rnd(0xff0);
+		return false;
+	case 1:
+		*gva ^= 1ull << (12 + rnd(36));
+		return true;
+	case 2:
+		vcpu.regs.cr3 = rnd(PAGES) << 12;
+		return true;
+	case 3:
+		vcpu.regs.cr4 ^= X86_CR4_SMEP;
+		return true;
+	case 4:
+		vcpu.regs.efer ^= EFER_NX;
+		return true;
+	case 5:
+		vcpu.regs.segs[SEG_SS].dpl ^= 3;
+		return true;
+	case 6:
+		slots.generation++;
+		return true;
+	case 7:
+		*entry = random_entry(true);
+		return true;		/* it may be on the way, or code */
+	case 8:
+		if (code.page != GWALK_NO_PAGE)
+			*(u64 *)code.path[level].hva ^= 1ull << rnd(64);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void code_look(enum mode mode, u64 gva, bool must)
+{
+	struct answer want = reference(mode, gva, FAULT_FETCH);
+	u8 bytes[GWALK_CODE_BYTES];
+	int i;
+
+	if (!gwalk_code_again(&code, &vcpu, gva, bytes)) {
+		EXPECT(!must);
+		unknown++;
+		return;
+	}
+	known++;
+	EXPECT_EQ(want.ret, 0);
+	EXPECT(want.gpa < sizeof(memory) && !memcmp(bytes, memory + want.gpa, sizeof(bytes)));
+	for (i = 0; i < want.n; i++)
+		EXPECT(memory[want.entries[i]] & 0x20);
+}
+
+/* Whatever is changed: known again is only what a walk would still find, and known it is if nothing was changed. */
+static void known_again(void)
+{
+	unsigned long i, step;
+
+	for (i = 0; i < ROUNDS && !ktap_failed; i++) {
+		enum mode mode = MODE_4 + rnd(2);
+		u64 gva = (rnd(1ul << 48) & ~0xfffull) + rnd(0xff0);
+
+		if (!(i % 10))
+			random_tables(true);
+		set_mode(mode, 0, rnd(2) << 20, rnd(2), rnd(2) * 3, 0);
+		vcpu.regs.cr3 = rnd(PAGES) << 12;
+		code_note(gva);
+		for (step = 0; code.page != GWALK_NO_PAGE && step < 8; step++) {
+			bool changed = change_something(&gva);
+
+			code_look(mode, gva, !changed);
+			if (changed)
+				code_note(gva);
+		}
+	}
+	printf("# known again %lu times, %lu times not\n", known, unknown);
+	EXPECT(known > ROUNDS / 50 && unknown > ROUNDS / 50);
+}
+
 static void put(gpa_t gpa, u64 entry, unsigned int size)
 {
 	memcpy(memory + gpa, &entry, size);
@@ -399,6 +515,7 @@ int main(void)
 		{ "bytes across pages", bytes_across_pages },
 		{ "a race that is always lost", races_without_end },
 		{ "random tables in all modes", all_modes },
+		{ "ways that are known again", known_again },
 	};
 
 	return ktap_run(cases, sizeof(cases) / sizeof(cases[0]));

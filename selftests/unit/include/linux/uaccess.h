@@ -58,6 +58,14 @@ extern void (*shim_user_written)(const void *p, unsigned long len);	/* one entry
 #define __try_cmpxchg_user(ptr, old, new, label)				\
 	(shim_user_fault(ptr, sizeof(*(ptr))) ? -EFAULT : !try_cmpxchg(ptr, old, new))
 
+#define user_read_access_begin(ptr, len)	access_ok(ptr, len)
+#define user_read_access_end()			do { } while (0)
+#define unsafe_get_user(x, ptr, label)						\
+do {										\
+	if (get_user(x, ptr))							\
+		goto label;							\
+} while (0)
+
 static inline void *memdup_user(const void *from, unsigned long n)
 {
 	void *to = kmalloc(n, GFP_KERNEL);
