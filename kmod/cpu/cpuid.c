@@ -284,6 +284,7 @@ static int install(struct vcpu *vcpu, struct cpuid_table *table)
 	}
 	swap(vcpu->arch.cpuid, table);
 	derive(vcpu);
+	lapic_cpuid_changed(vcpu);
 	err = 0;
 out:
 	kvfree(table);

@@ -42,6 +42,7 @@ int mce_configure(struct vcpu *vcpu, u64 mcg_cap)
 	for (i = 0; i < banks; i++)
 		mce->banks[i].ctl = ~0ull;
 	memset(mce->ctl2, 0, sizeof(mce->ctl2));
+	lapic_cpuid_changed(vcpu);	/* CMCI has an LVT entry */
 	return 0;
 }
 

@@ -84,7 +84,6 @@ int irq_run_begin(struct vcpu *vcpu)
 {
 	u64 cr8 = READ_ONCE(vcpu->run->cr8);
 
-	lapic_cpuid_changed(vcpu);
 	if (vcpu->irq.lapic)
 		return 0;
 	if (cr8 > 15)

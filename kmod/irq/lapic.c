@@ -586,13 +586,11 @@ void lapic_sync_enter(struct vcpu *vcpu)
 	}
 }
 
-void lapic_sync_exit(struct vcpu *vcpu)
+void lapic_sync_take(struct vcpu *vcpu)
 {
 	struct lapic *lapic = vcpu->irq.lapic;
 	u32 page;
 
-	if (!lapic || !lapic->synced)
-		return;
 	lapic->synced = false;
 	if (lapic->vapic_gpa && !guest_read(vcpu->vm, lapic->vapic_gpa, &page, sizeof(page)))
 		lapic_reg_set(lapic, APIC_TASKPRI, page & 0xff);

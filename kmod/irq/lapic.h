@@ -53,7 +53,7 @@ struct lapic {
 	struct lapic_timer timer;
 	u64 vapic_gpa;		/* KVM_SET_VAPIC_ADDR; 0 none */
 	bool synced;		/* the guest may end interrupts or set TPR in its own memory */
-	bool irr_any;		/* IRR may hold something; always, where hardware has APICv */
+	bool irr_any;		/* IRR may hold something; always set where hardware has APICv */
 	s16 isr_top;		/* the highest in service, -1 none; not where hardware has APICv */
 	u16 isr_count;		/* how many are in service, likewise */
 };
@@ -215,7 +215,13 @@ int lapic_tpr_report_set(struct vcpu *vcpu, bool on);
  * sleep, vm->srcu held.
  */
 void lapic_sync_enter(struct vcpu *vcpu);
-void lapic_sync_exit(struct vcpu *vcpu);
+void lapic_sync_take(struct vcpu *vcpu);	/* lapic_sync_exit(), if there may be something */
+
+static inline void lapic_sync_exit(struct vcpu *vcpu)
+{
+	if (vcpu->irq.lapic && unlikely(vcpu->irq.lapic->synced))
+		lapic_sync_take(vcpu);
+}
 
 /* lapic_map.c: rebuild after an id, a mode or a logical id changed. Never sleeps, cannot fail. */
 struct lapic_map;

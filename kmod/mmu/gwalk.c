@@ -328,17 +328,17 @@ bool gwalk_code_again(const struct gwalk_code *code, struct vcpu *vcpu, gva_t ri
 	if (!same_begin(code, vcpu, rip) || !user_read_access_begin(from, GWALK_CODE_BYTES))
 		return false;
 	for (level = code->top; level >= code->level; level--) {
-		unsafe_get_user(entry, (u64 __user *)code->path[level].hva, else_where);
+		unsafe_get_user(entry, (u64 __user *)code->path[level].hva, elsewhere);
 		if (entry != code->path[level].entry)
-			goto else_where;
+			goto elsewhere;
 	}
-	unsafe_get_user(first, from, else_where);
-	unsafe_get_user(second, from + 1, else_where);
+	unsafe_get_user(first, from, elsewhere);
+	unsafe_get_user(second, from + 1, elsewhere);
 	user_read_access_end();
 	memcpy(bytes, &first, sizeof(first));
 	memcpy(bytes + sizeof(first), &second, sizeof(second));
 	return true;
-else_where:
+elsewhere:
 	user_read_access_end();
 	return false;
 }

@@ -37,14 +37,15 @@ struct gwalk {
 	u64 rsvd;			/* reserved in every entry; none in those of 4 bytes */
 };
 
+#define GWALK_CODE_BYTES	16	/* no instruction is longer */
+#define GWALK_NO_PAGE		1	/* none begins there */
+
 /*
  * The way to a page of code, to be known again: a walk is decided by the mode, CR3 and the entries that it reads, so
  * while these are what they were it leads where it led. Where slots are is part of it.
  */
-#define GWALK_NO_PAGE	1		/* none begins there */
-
 struct gwalk_code {
-	gva_t page;
+	gva_t page;			/* GWALK_NO_PAGE: nothing is noted */
 	hva_t hva;			/* of the page */
 	u64 cr0, cr3, cr4, efer;
 	u64 generation;			/* of the slots */
@@ -55,8 +56,6 @@ struct gwalk_code {
 		u64 entry;
 	} path[GWALK_MAX_LEVEL + 1];
 };
-
-#define GWALK_CODE_BYTES	16	/* no instruction is longer */
 
 /**
  * gwalk_code_again() - read the bytes at @rip, all in one page, if the way there is the one that was noted

@@ -194,6 +194,10 @@ void lapic_deadline_set(struct vcpu *vcpu, u64 guest_tsc)
 {
 }
 
+void lapic_cpuid_changed(struct vcpu *vcpu)
+{
+}
+
 void lapic_local(struct lapic *lapic, unsigned int lvt)
 {
 	world.cmci += lvt == APIC_LVTCMCI;
