@@ -78,7 +78,7 @@ struct backend_ops {
 	/* Called when caps.timer, or to switch it off (~0). false: use an hrtimer, for the TSC is scaled. */
 	bool (*timer_set)(struct vcpu *vcpu, u64 guest_tsc);
 	/* APICv; only called when caps.apicv */
-	bool (*apicv_post)(struct vcpu *vcpu, u8 vector);	/* any context; false: not posted */
+	bool (*apicv_post)(struct vcpu *vcpu, u8 vector);	/* preemption off; false: not posted */
 	int (*apicv_sync)(struct vcpu *vcpu);			/* PIR into IRR; highest IRR vector or -1 */
 	void (*apicv_update)(struct vcpu *vcpu);		/* mode, ISR, EOI bitmap changed */
 	void (*dump)(struct vcpu *vcpu);			/* readable state into the log, rate-limited */

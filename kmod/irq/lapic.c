@@ -286,13 +286,18 @@ static noinline bool post_apicv(struct lapic *lapic, u8 vector)
 	return fresh;
 }
 
-bool lapic_post(struct lapic *lapic, u8 vector, bool level)
+static __always_inline bool post(struct lapic *lapic, u8 vector, bool level)
 {
 	if (level)
 		vector_set(lapic, APIC_TMR, vector);
 	else if (vector_test(lapic, APIC_TMR, vector))
 		vector_clear(lapic, APIC_TMR, vector);
 	return READ_ONCE(lapic->vcpu->irq.apicv) ? post_apicv(lapic, vector) : post_request(lapic, vector);
+}
+
+bool lapic_post(struct lapic *lapic, u8 vector, bool level)
+{
+	return post(lapic, vector, level);
 }
 
 void lapic_report_error(struct lapic *lapic, unsigned int bit)
@@ -344,16 +349,17 @@ static void icr_send(struct lapic *lapic, u32 lo, u32 hi)
 
 	if (!(lo & ICR_OTHER) && (lo & APIC_VECTOR_MASK) >= 16)
 		one = lapic_map_one(lapic->vcpu->vm, dest_id);
-	if (one)
-		lapic_accept(one, lo & APIC_VECTOR_MASK, false);
-	else
+	if (!one)
 		icr_deliver(lapic, lo, dest_id);
+	else if (lapic_sw_enabled(one))
+		post(one, lo & APIC_VECTOR_MASK, false);
 }
 
+/* The interrupt first: who receives it need not wait for what only the sender can read. */
 static void icr_write(struct lapic *lapic, u32 lo, u32 hi)
 {
-	icr_store(lapic, lo, hi);
 	icr_send(lapic, lo, hi);
+	icr_store(lapic, lo, hi);
 }
 
 /* Registers */

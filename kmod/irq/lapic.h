@@ -102,9 +102,6 @@ int lapic_deliver(struct vm *vm, const struct lapic_irq *irq);
  */
 bool lapic_post(struct lapic *lapic, u8 vector, bool level);
 
-/** lapic_accept() - a fixed interrupt of any vector. Context: any. Return: as lapic_post() */
-bool lapic_accept(struct lapic *lapic, u8 vector, bool level);
-
 /** lapic_report_error() - note a bit of ESR and raise the error interrupt. Context: any. */
 void lapic_report_error(struct lapic *lapic, unsigned int bit);
 

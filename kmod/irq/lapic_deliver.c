@@ -19,11 +19,6 @@ static __always_inline bool accept_vector(struct lapic *lapic, u8 vector, bool l
 	return lapic_post(lapic, vector, level) || level;
 }
 
-bool lapic_accept(struct lapic *lapic, u8 vector, bool level)
-{
-	return accept_vector(lapic, vector, level);
-}
-
 static bool accept(struct lapic *lapic, const struct lapic_irq *irq)
 {
 	switch (irq->delivery_mode) {

@@ -27,13 +27,11 @@ bool vmx_posted_post(struct vcpu *vcpu, u8 vector)
 	if (test_and_set_bit(POSTED_ON, (unsigned long *)&pi->control))
 		return true;	/* whoever set it has notified */
 	smp_mb__after_atomic();
-	preempt_disable();
 	cpu = READ_ONCE(vcpu->cpu);
 	if (READ_ONCE(vcpu->mode) != VCPU_IN_GUEST)
 		vcpu_kick(vcpu);		/* it may sleep; else it looks before it enters */
 	else if (cpu >= 0 && cpu != smp_processor_id())
 		compat_send_ipi(cpu, POSTED_INTR_VECTOR);
-	preempt_enable();
 	return true;
 }
 
