@@ -92,19 +92,13 @@ static void pdptr_flush(const struct vcpu_regs *regs)
 	vmcs_write64(GUEST_PDPTR3, regs->pdptr[3]);
 }
 
-/* What takes more than to read one field. */
+/* What takes more than to read one field, or comes seldom. */
 static noinline void fetch_more(struct vcpu *vcpu, enum reg reg)
 {
 	struct vcpu_regs *regs = &vcpu->regs;
 	u64 owned;
 
 	switch (reg) {
-	case REG_CPL:
-		regs->cpl = VMX_AR_DPL(vmcs_read32(GUEST_SS_AR_BYTES));
-		break;
-	case REG_CODE64:
-		regs->code64 = vmcs_read32(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK;
-		break;
 	case REG_CR0:
 		regs->cr0 = (regs->cr0 & ~VMX_CR0_GUEST_OWNED) |
 			    (vmcs_readl(GUEST_CR0) & VMX_CR0_GUEST_OWNED);
@@ -155,6 +149,10 @@ void vmx_reg_fetch(struct vcpu *vcpu, enum reg reg)
 	regs->avail |= BIT_ULL(reg);
 	if (likely(plain_fields[reg].field))
 		*(u64 *)((u8 *)regs + plain_fields[reg].offset) = vmcs_readl(plain_fields[reg].field);
+	else if (reg == REG_CPL)
+		regs->cpl = VMX_AR_DPL(vmcs_read32(GUEST_SS_AR_BYTES));
+	else if (reg == REG_CODE64)
+		regs->code64 = vmcs_read32(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK;
 	else
 		fetch_more(vcpu, reg);
 }
