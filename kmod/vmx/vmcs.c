@@ -324,8 +324,6 @@ void vmcs_controls(struct vcpu *vcpu)
 	vmx->pin = vmx_caps.pin;
 	if (!vcpu->irq.apicv)
 		vmx->pin &= ~PIN_BASED_POSTED_INTR;
-	if (vmx->timer_tsc == ~0ULL)
-		vmx->pin &= ~PIN_BASED_VMX_PREEMPTION_TIMER;
 	vmx->exec = want_exec(vcpu);
 	vmx->exec2 = want_exec2(vcpu);
 	vmx_user_msrs_update(vmx);

@@ -18,6 +18,7 @@
 #define VM_TEST_GPA	0x40000000UL
 #define VM_HOLE_GPA	0xa0000000UL
 #define VM_TEST_TABLES	0x30000000UL
+#define VM_TEST_VA	0x20000000000UL	/* linear, outside of what the tables map: to be mapped by vm_pte() */
 
 #define VM_SLOT_LOW	0
 #define VM_SLOT_IMAGE	1

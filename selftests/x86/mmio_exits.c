@@ -596,8 +596,6 @@ static void again(void)
 }
 
 /* The same instruction at another place in memory, or another at the same: each step of the way is changed once. */
-#define ELSEWHERE_VA	0x20000000000	/* not under the PML4 entry that all share */
-
 static u64 elsewhere_cr3, elsewhere_va;
 
 static void elsewhere_guest(void)
@@ -631,7 +629,7 @@ static void elsewhere_slot(struct vcpu *vcpu)
 	struct vm *vm = vcpu->vm;
 
 	elsewhere_code(vm_add_anon(vm, VM_SLOT_TEST, 0, VM_TEST_GPA, PAGE), 5);
-	*vm_pte(vm, ELSEWHERE_VA, 1) = VM_TEST_GPA | PTE_P;
+	*vm_pte(vm, VM_TEST_VA, 1) = VM_TEST_GPA | PTE_P;
 	elsewhere_expect(vcpu, 5);
 	vm_set_slot(vm, VM_SLOT_TEST, 0, VM_TEST_GPA, 0, NULL);
 	elsewhere_code(vm_add_anon(vm, VM_SLOT_TEST, 0, VM_TEST_GPA, PAGE), 6);
@@ -649,27 +647,27 @@ static void again_elsewhere(void)
 		elsewhere_code(vm_host(vm, page[i]), 1 + i);
 	}
 	elsewhere_cr3 = vm->cr3;
-	elsewhere_va = ELSEWHERE_VA;
+	elsewhere_va = VM_TEST_VA;
 	vcpu_enter(vcpu, elsewhere_guest, 0);
 
-	*vm_pte(vm, ELSEWHERE_VA, 1) = page[0] | PTE_P;
+	*vm_pte(vm, VM_TEST_VA, 1) = page[0] | PTE_P;
 	elsewhere_expect(vcpu, 1);
-	*vm_pte(vm, ELSEWHERE_VA, 1) = page[1] | PTE_P;
+	*vm_pte(vm, VM_TEST_VA, 1) = page[1] | PTE_P;
 	elsewhere_expect(vcpu, 2);
 
-	*vm_pte(vm, ELSEWHERE_VA + PAGE, 1) = page[0] | PTE_P;
+	*vm_pte(vm, VM_TEST_VA + PAGE, 1) = page[0] | PTE_P;
 	elsewhere_va += PAGE;
 	elsewhere_expect(vcpu, 1);
 	elsewhere_va -= PAGE;
 	elsewhere_expect(vcpu, 2);
 
 	*(u64 *)vm_host(vm, table) = page[2] | PTE_P;
-	*vm_pte(vm, ELSEWHERE_VA, 2) = table | PTE_P;
+	*vm_pte(vm, VM_TEST_VA, 2) = table | PTE_P;
 	elsewhere_expect(vcpu, 3);
 
 	*(u64 *)vm_host(vm, cr3) = *(u64 *)vm_host(vm, vm->cr3);
 	elsewhere_cr3 = vm->cr3 = cr3;
-	*vm_pte(vm, ELSEWHERE_VA, 1) = page[3] | PTE_P;
+	*vm_pte(vm, VM_TEST_VA, 1) = page[3] | PTE_P;
 	elsewhere_expect(vcpu, 4);
 
 	elsewhere_slot(vcpu);

@@ -200,7 +200,6 @@ static void pcid(void)
 
 /* Many address spaces, switched without pause, each with its own view of one address. */
 #define SPACES	16
-#define SPACE_VA 0x20000000000	/* not under the PML4 entry that all share */
 
 static u64 space_words[SPACES][512] __attribute__((aligned(4096)));
 static u64 space_cr3[SPACES];
@@ -212,7 +211,7 @@ static void spaces_guest(void)
 	for (i = 0; i < 2000; i++) {
 		k = i * 7 % SPACES;
 		write_cr3(space_cr3[k]);
-		GUEST_CHECK_EQ(*(volatile u64 *)SPACE_VA, 0x1000 + k);
+		GUEST_CHECK_EQ(*(volatile u64 *)VM_TEST_VA, 0x1000 + k);
 	}
 }
 
@@ -226,7 +225,7 @@ static void spaces(void)
 		space_words[i][0] = 0x1000 + i;
 		vm->cr3 = vm_alloc(vm, 1);
 		*(u64 *)vm_host(vm, vm->cr3) = *(u64 *)vm_host(vm, first);
-		*vm_pte(vm, SPACE_VA, 1) = (uintptr_t)space_words[i] | PTE_P;
+		*vm_pte(vm, VM_TEST_VA, 1) = (uintptr_t)space_words[i] | PTE_P;
 		space_cr3[i] = vm->cr3;
 	}
 	vm->cr3 = first;
