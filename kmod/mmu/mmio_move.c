@@ -48,15 +48,17 @@ void mmio_move_decoded(struct emulation *em)
 	}
 }
 
-/* In its own frame: few walks are not the last one again. One that leads to another instruction is not worth a note. */
-static noinline bool decoded_before_walk(struct emulation *em, gva_t rip)
+/*
+ * In its own frame: few walks are not the last one again. What is found may be another instruction than the
+ * last; the walk is noted all the same, since a driver's moves stand close together.
+ */
+static noinline bool code_walk(struct emulation *em, gva_t rip, u8 bytes[GWALK_CODE_BYTES])
 {
 	struct guest_fault fault;
 	struct gwalk w;
-	u8 bytes[GWALK_CODE_BYTES];
 
 	if (gwalk(em->vcpu, rip, FAULT_FETCH, &w, &fault) ||
-	    guest_read_near(em->vcpu, w.gpa, bytes, sizeof(bytes)) || !emul_decoded_before(&em->e, bytes))
+	    guest_read_near(em->vcpu, w.gpa, bytes, GWALK_CODE_BYTES))
 		return false;
 	gwalk_code_note(&em->move.code, &w);
 	return true;
@@ -68,11 +70,9 @@ static bool decoded_before(struct emulation *em)
 	gva_t rip = rip_get(em->vcpu);
 	u8 bytes[GWALK_CODE_BYTES];
 
-	if (offset_in_page(rip) > PAGE_SIZE - sizeof(bytes))
-		return false;
-	if (gwalk_code_again(&em->move.code, em->vcpu, rip, bytes))
-		return emul_decoded_before(&em->e, bytes);
-	return decoded_before_walk(em, rip);
+	return offset_in_page(rip) <= PAGE_SIZE - sizeof(bytes) &&
+	       (gwalk_code_again(&em->move.code, em->vcpu, rip, bytes) || code_walk(em, rip, bytes)) &&
+	       emul_decoded_before(&em->e, bytes);
 }
 
 /* No canonical check: it is compared with an address that the hardware has passed. */
