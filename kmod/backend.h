@@ -79,6 +79,8 @@ struct backend_ops {
 	bool (*timer_set)(struct vcpu *vcpu, u64 guest_tsc);
 	/* APICv; only called when caps.apicv */
 	bool (*apicv_post)(struct vcpu *vcpu, u8 vector);	/* preemption off; false: not posted */
+	/* In a stay, halted: did one come within a moment that ends HLT? false: go to sleep. */
+	bool (*apicv_wait)(struct vcpu *vcpu);
 	int (*apicv_sync)(struct vcpu *vcpu);			/* PIR into IRR; highest IRR vector or -1 */
 	void (*apicv_update)(struct vcpu *vcpu);		/* mode, ISR, EOI bitmap changed */
 	void (*dump)(struct vcpu *vcpu);			/* readable state into the log, rate-limited */
@@ -91,7 +93,7 @@ extern struct backend_caps caps;
 /* Operations that are called often: backend_call(op)(...) is a direct call, made to be one at load. */
 #define BACKEND_HOT(OP)										\
 	OP(vcpu_load) OP(vcpu_put) OP(enter) OP(host_events) OP(reg_fetch) OP(msr_get) OP(msr_set)	\
-	OP(tlb_flush) OP(timer_set) OP(apicv_post) OP(apicv_sync)
+	OP(tlb_flush) OP(timer_set) OP(apicv_post) OP(apicv_wait) OP(apicv_sync)
 #define BACKEND_DECLARE(op)	DECLARE_STATIC_CALL(backend_##op, *backend.op);
 BACKEND_HOT(BACKEND_DECLARE)
 #define backend_call(op)	static_call(backend_##op)

@@ -36,4 +36,19 @@
 .Lreturns_filled_\@:
 .endm
 
+/*
+ * A few slots, for a loop that returns to nobody who called before the exit. The kernel itself returns without a
+ * call where a kretprobe, or code that is just being patched, is in what the loop calls; and a processor may lose
+ * count over calls and returns that were only speculated.
+ */
+#define FEW_RETURNS	8
+.macro FILL_SOME_RETURNS
+	ALTERNATIVE_2 "jmp .Lsome_returns_\@", "", X86_FEATURE_RSB_VMEXIT, "", X86_FEATURE_RSB_VMEXIT_LITE
+	.rept	FEW_RETURNS
+	__FILL_RETURN_SLOT
+	.endr
+	add	$(8 * FEW_RETURNS), %rsp
+.Lsome_returns_\@:
+.endm
+
 #endif

@@ -13,8 +13,10 @@
 #include "cpu/cr.h"
 #include "cpu/hypercall.h"
 #include "cpu/msr.h"
+#include "cpu/regs.h"
 #include "exit.h"
 #include "io/io.h"
+#include "irq/halt.h"
 #include "irq/lapic_timer.h"
 #include "mmu/mmu.h"
 #include "mmu/shadow.h"
@@ -44,6 +46,8 @@ enum stay {
 static __always_inline bool stay_serve(struct vcpu *vcpu, struct vcpu_exit *exit)
 {
 	switch (exit->kind) {
+	case EXIT_HLT:
+		return hlt_fast(vcpu);
 	case EXIT_CPUID:
 		return cpuid_fast(vcpu, exit);
 	case EXIT_HYPERCALL:

@@ -33,6 +33,33 @@ int hlt_exit(struct vcpu *vcpu, struct vcpu_exit *exit)
 	return ret;
 }
 
+/* One that would be polled for anyway, for no more than what APICv delivers. */
+static bool may_wait_in_stay(struct vcpu *vcpu)
+{
+	u64 flags = rflags_get(vcpu) & (X86_EFLAGS_IF | X86_EFLAGS_TF);
+
+	return vcpu->irq.apicv && vcpu->irq.poll_ns && flags == X86_EFLAGS_IF && !READ_ONCE(vcpu->arch.pv_unhalted) &&
+	       single_task_running() && !trace_corbel_halt_enabled();
+}
+
+bool hlt_fast(struct vcpu *vcpu)
+{
+	u64 rip = rip_get(vcpu);
+
+	if (!may_wait_in_stay(vcpu))
+		return false;
+	/* Now, when nobody waits for us. That it ends the shadow of STI is right wherever the wait ends. */
+	skip_fast(vcpu);
+	if (!backend_call(apicv_wait)(vcpu)) {
+		rip_set(vcpu, rip);
+		return false;
+	}
+	vcpu->stats.halt_exits++;
+	vcpu->stats.halt_poll_success++;
+	vcpu->stats.halt_wakeups++;
+	return true;
+}
+
 /* Requests that end HLT. */
 #define WAKING	(BIT(REQ_UNHALT) | BIT(REQ_TRIPLE_FAULT))
 

@@ -8,6 +8,13 @@
 /** hlt_exit() - EXIT_HLT: KVM_EXIT_HLT without a LAPIC in the kernel, else mp_state HALTED */
 int hlt_exit(struct vcpu *vcpu, struct vcpu_exit *exit);
 
+/**
+ * hlt_fast() - the same in the stay (stay.h): true if HLT has ended already
+ *
+ * A first part of the polling, for who is answered at once; it looks only at what APICv delivers.
+ */
+bool hlt_fast(struct vcpu *vcpu);
+
 /** halt_wanted() - mp_state says: do not enter the guest; run.c calls halt_wait() */
 static inline bool halt_wanted(struct vcpu *vcpu)
 {

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Into the guest and back. Nothing here may return or branch indirectly between loading the guest's
- * SPEC_CTRL and the entry, nor before the return buffer is filled after the exit.
+ * Into the guest and back, as often as vmx_stay_next() wants. Nothing here may branch indirectly between loading
+ * the guest's SPEC_CTRL and the entry, and no return may come before the host's SPEC_CTRL is loaded.
+ *
+ * Nor may a return be predicted from what the guest left in the return buffer. What is called between an exit and
+ * the next entry finds its own call there, so that only a return whose call was before the entry needs the whole
+ * buffer filled: the last one here. See return_buffer.h for those that the kernel makes without a call.
  */
 #include <linux/linkage.h>
 #include <asm/alternative.h>
@@ -23,26 +27,25 @@
 
 .section .noinstr.text, "ax"
 
-SYM_FUNC_START(vmx_enter_guest)
+SYM_FUNC_START(vmx_stay)
 	push	%rbp
-	mov	%rsp, %rbp
 	push	%r15
 	push	%r14
 	push	%r13
 	push	%r12
 	push	%rbx
 	push	%rsi			/* ctx */
-	push	%rdi			/* gpr */
+	push	%rdi			/* regs */
 
 	/* The same thread enters from the same depth nearly always. */
 	cmp	%rsp, VMX_CTX_HOST_RSP(%rsi)
-	je	.Lrsp_known
+	je	.Lenter
 	mov	%rsp, VMX_CTX_HOST_RSP(%rsi)
 	mov	$FIELD_HOST_RSP, %eax
 .Lset_rsp:
 	vmwrite	%rsp, %rax
-.Lrsp_known:
 
+.Lenter:
 	ALTERNATIVE "jmp .Lspec_guest", "", X86_FEATURE_MSR_SPEC_CTRL
 	mov	VMX_CTX_SPEC_CTRL(%rsi), %eax
 	cmp	PER_CPU_VAR(x86_spec_ctrl_current), %eax
@@ -54,6 +57,8 @@ SYM_FUNC_START(vmx_enter_guest)
 	mov	%rdi, %rax
 	btl	$VMX_CTX_LAUNCHED, VMX_CTX_FLAGS(%rsi)	/* into CF; no MOV below changes it */
 
+	/* The exit resumes at vmx_exit_point with this stack. */
+	UNWIND_HINT_SAVE
 	mov	GPR(1)(%rax), %rcx
 	mov	GPR(2)(%rax), %rdx
 	mov	GPR(3)(%rax), %rbx
@@ -72,9 +77,6 @@ SYM_FUNC_START(vmx_enter_guest)
 
 	CLEAR_CPU_BUFFERS		/* VERW changes ZF only */
 	jnc	.Llaunch
-
-	/* The exit resumes at vmx_exit_point with this stack. */
-	UNWIND_HINT_SAVE
 .Lresume:
 	vmresume
 	jmp	.Lfail
@@ -86,13 +88,13 @@ SYM_FUNC_START(vmx_enter_guest)
 	_ASM_EXTABLE(.Lresume, .Lfail)
 	_ASM_EXTABLE(.Llaunch, .Lfail)
 	_ASM_EXTABLE(.Lget_reason, .Lfail)
-	_ASM_EXTABLE(.Lget_intr, .Ldone)
+	_ASM_EXTABLE(.Lget_intr, .Lnext)
 
 SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	UNWIND_HINT_RESTORE
 	ENDBR
 	push	%rax
-	mov	8(%rsp), %rax		/* gpr */
+	mov	8(%rsp), %rax		/* regs */
 	pop	GPR(0)(%rax)
 	mov	%rcx, GPR(1)(%rax)
 	mov	%rdx, GPR(2)(%rax)
@@ -116,22 +118,24 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	jbe	.Lfail
 
 .Lout:
-	/*
-	 * No guest value may be left for the host to speculate with. RBX is the result; the others
-	 * that are missing here are popped below, before anything uses them.
-	 */
+	/* No guest value may be left for the host to speculate with. RBX has the exit reason. */
+	mov	56(%rsp), %rbp		/* the caller's frame, for who unwinds */
+	UNWIND_HINT_RESTORE
+	mov	8(%rsp), %rsi		/* ctx */
 	xor	%eax, %eax
 	xor	%ecx, %ecx
 	xor	%edx, %edx
+	xor	%edi, %edi
 	xor	%r8d, %r8d
 	xor	%r9d, %r9d
 	xor	%r10d, %r10d
 	xor	%r11d, %r11d
+	xor	%r12d, %r12d
+	xor	%r13d, %r13d
+	xor	%r14d, %r14d
+	xor	%r15d, %r15d
 
-	FILL_RETURNS
-
-	pop	%rdi
-	pop	%rsi
+	FILL_SOME_RETURNS
 
 	/*
 	 * The host's SPEC_CTRL, before the first return. With kernel IBRS the exit itself must be
@@ -156,10 +160,21 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 
 	CLEAR_BRANCH_HISTORY_VMEXIT
 
-	mov	%ebx, %eax
-	test	%eax, %eax
+	test	%ebx, %ebx
 	jz	.Lexception
-.Ldone:
+.Lnext:
+	mov	(%rsp), %rdi
+	mov	8(%rsp), %rsi
+	mov	%ebx, %edx
+	call	vmx_stay_next
+	mov	(%rsp), %rdi
+	mov	8(%rsp), %rsi
+	test	$VMX_STAY_ON, %al
+	jnz	.Lenter
+
+	FILL_RETURNS
+
+	add	$16, %rsp
 	pop	%rbx
 	pop	%r12
 	pop	%r13
@@ -180,16 +195,15 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	mov	$FIELD_EXIT_INTR, %ecx
 .Lget_intr:
 	vmread	%rcx, %rcx
-	jbe	.Ldone
+	jbe	.Lnext
 	mov	%ecx, VMX_CTX_INTR_INFO(%rsi)
 	and	$INTR_TYPE_VALID, %ecx
 	cmp	$INTR_NMI, %ecx
-	jne	.Ldone
+	jne	.Lnext
 	mov	VMX_CTX_NMI_ENTRY(%rsi), %rdi
 	call	vmx_call_gate
-	xor	%eax, %eax
-	jmp	.Ldone
-SYM_FUNC_END(vmx_enter_guest)
+	jmp	.Lnext
+SYM_FUNC_END(vmx_stay)
 
 /*
  * The frame an interrupt would have pushed, then the gate. IRET in the handler unwinds it; RSP is

@@ -15,6 +15,7 @@
 #define VMX_CTX_SAVE_SPEC_CTRL	1	/* bit: the guest may write MSR_IA32_SPEC_CTRL by itself */
 
 #define VMX_VMFAIL		0xffffffff	/* for an exit reason: the entry instruction failed */
+#define VMX_STAY_ON		2		/* of vmx_stay_next(): enter again */
 
 #ifndef __ASSEMBLY__
 #include <linux/types.h>
@@ -30,13 +31,20 @@ struct vmx_enter_ctx {
 };
 
 /**
- * vmx_enter_guest() - one VM entry and the exit that ends it
+ * vmx_stay() - enter the guest, and again after each exit for as long as vmx_stay_next() says so
  * @regs: the sixteen general registers in encoding order, of which RSP is not touched, and CR2, which is read only
  * @ctx: see above
- * Return: the exit reason, or VMX_VMFAIL when the entry instruction itself failed (VMfail, or a fault
- * because VMX was turned off by an emergency).
+ * Return: what vmx_stay_next() has returned last
  */
-u32 vmx_enter_guest(struct vcpu_regs *regs, struct vmx_enter_ctx *ctx);
+u32 vmx_stay(struct vcpu_regs *regs, struct vmx_enter_ctx *ctx);
+
+/**
+ * vmx_stay_next() - what enter.S calls after each exit
+ * @reason: exit reason, or VMX_VMFAIL when the entry instruction itself failed (VMfail, or a fault
+ *	because VMX was turned off by an emergency)
+ * Return: VMX_STAY_ON, or whether exit_handle() must have the exit that ended the stay
+ */
+u32 vmx_stay_next(struct vcpu_regs *regs, struct vmx_enter_ctx *ctx, u32 reason);
 
 /** vmx_call_gate() - call an interrupt gate's handler as if the interrupt came in now */
 void vmx_call_gate(unsigned long entry);

@@ -8,6 +8,7 @@
 #include "backend.h"
 #include "compat.h"
 #include "irq/lapic.h"
+#include "stay.h"
 #include "vm.h"
 #include "vmx/vmcs.h"
 #include "vmx/vmx.h"
@@ -35,13 +36,19 @@ bool vmx_posted_post(struct vcpu *vcpu, u8 vector)
 	return true;
 }
 
-/* Two words of IRR take what one of the descriptor holds. */
-static void pir_to_irr(struct vmx_vcpu *vmx, void *regs)
+/*
+ * What was posted, into IRR, of which two words take what one of the descriptor holds. ON first, so that whoever
+ * posts later sets it again. Return: the highest vector of it, 0 none.
+ */
+static unsigned int take_posted(struct vmx_vcpu *vmx, void *regs)
 {
 	atomic_t *irr = regs + APIC_IRR;
+	unsigned int highest = 0;
 	u64 bits;
 	int i;
 
+	clear_bit(POSTED_ON, (unsigned long *)&vmx->pi.control);
+	smp_mb__after_atomic();
 	for (i = 0; i < 4; i++, irr += 8) {
 		if (!READ_ONCE(vmx->pi.pir[i]))
 			continue;
@@ -50,7 +57,10 @@ static void pir_to_irr(struct vmx_vcpu *vmx, void *regs)
 			atomic_or(lower_32_bits(bits), irr);
 		if (upper_32_bits(bits))
 			atomic_or(upper_32_bits(bits), irr + 4);
+		if (bits)
+			highest = i * 64 + __fls(bits);
 	}
+	return highest;
 }
 
 /*
@@ -64,9 +74,7 @@ int vmx_posted_sync(struct vcpu *vcpu)
 	int irr;
 
 	if (caps.posted && desc_on(&vmx->pi)) {
-		clear_bit(POSTED_ON, (unsigned long *)&vmx->pi.control);
-		smp_mb__after_atomic();
-		pir_to_irr(vmx, vcpu->irq.lapic->regs);
+		take_posted(vmx, vcpu->irq.lapic->regs);
 		if (!vcpu->irq.apicv)		/* hardware does not know that we switched it off */
 			vcpu_request(vcpu, REQ_EVENT);
 	}
@@ -78,6 +86,40 @@ int vmx_posted_sync(struct vcpu *vcpu)
 	if ((status & 0xff) != max(irr, 0))
 		vmcs_write16(GUEST_INTR_STATUS, (status & 0xff00) | max(irr, 0));
 	return irr;
+}
+
+#define WAIT_TICKS	4096	/* about what two exits to userspace take: host interrupts wait as long */
+
+/*
+ * Where nothing is in service and TPR is 0, whatever comes is delivered. Who posts has seen a vCPU in the guest and
+ * notifies it, but that may come when the guest is already past HLT: what was posted is taken over here.
+ */
+bool vmx_posted_wait(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = vmx_of(vcpu);
+	unsigned int vector;
+	u64 now, end;
+
+	if (!caps.posted || lapic_reg(vcpu->irq.lapic, APIC_PROCPRI))
+		return false;
+	if (vmcs_read16(GUEST_INTR_STATUS) & 0xf0)
+		return true;
+	vmx_regs_flush(vcpu, vcpu->regs.dirty);		/* while there is time */
+	vcpu->regs.dirty = 0;
+	now = rdtsc();
+	for (end = now + WAIT_TICKS; !desc_on(&vmx->pi); now = rdtsc()) {
+		if (unlikely(now >= vmx->timer_tsc)) {
+			lapic_timer_serve(vcpu);
+			return vcpu->irq.rvi_behind;
+		}
+		if (stay_unwanted(vcpu) || now >= end)
+			return false;
+		cpu_relax();
+	}
+	vector = take_posted(vmx, vcpu->irq.lapic->regs);
+	if (vector)		/* no other is in service, or waits */
+		vmcs_write16(GUEST_INTR_STATUS, vector);
+	return vector >= 16;
 }
 
 /* Mode, in-service register or EOI-exit bitmap changed. Context: vCPU loaded. */

@@ -150,7 +150,7 @@ static noinline void event_update(struct vcpu *vcpu)
 		inject(vcpu, &vcpu->events.entry);
 }
 
-static void timer_update(struct vmx_vcpu *vmx)
+static __always_inline void timer_update(struct vmx_vcpu *vmx)
 {
 	u64 now, ticks = 0;
 
@@ -186,25 +186,6 @@ bool vmx_run_timer_set(struct vcpu *vcpu, u64 guest_tsc)
 	vmx->timer_tsc = guest_tsc - vcpu->arch.tsc_offset;
 	pin_set(vmx, vmx->pin | PIN_BASED_VMX_PREEMPTION_TIMER);
 	return true;
-}
-
-/* Return: the exit reason, or VMX_VMFAIL */
-static noinstr u32 round_trip(struct vcpu *vcpu, struct vmx_vcpu *vmx, bool again)
-{
-	u32 reason;
-
-	guest_state_enter(again);
-	if (static_branch_unlikely(&l1d_wanted))
-		l1d_flush(vcpu, again);
-	else if (static_branch_unlikely(&mmio_stale_data_clear))
-		x86_clear_cpu_buffers();	/* slots may map device memory */
-	if (vcpu->regs.cr2 != native_read_cr2())
-		native_write_cr2(vcpu->regs.cr2);
-
-	reason = vmx_enter_guest(&vcpu->regs, &vmx->ctx);
-
-	guest_state_exit();
-	return reason;
 }
 
 /* Once for a stay: what only changes while interrupts are on. */
@@ -255,35 +236,74 @@ static __always_inline void regs_flush(struct vcpu *vcpu)
 	regs->dirty = 0;
 }
 
-/* For us, by an exit that was served in this stay: nobody notifies us. */
-static __always_inline void posted_self(struct vcpu *vcpu, struct vmx_vcpu *vmx)
+/* The stay has taken back that somebody wanted it out of the guest, and who posted meanwhile has not notified us. */
+static noinline void stay_event(struct vcpu *vcpu)
 {
-	if (unlikely(vcpu->irq.rvi_behind || desc_on(&vmx->pi)) && vcpu->irq.apicv)
+	event_update(vcpu);
+	if (vcpu->irq.apicv && desc_on(&vmx_of(vcpu)->pi))
 		vmx_posted_sync(vcpu);
+}
+
+static __always_inline void before_entry(struct vcpu *vcpu, struct vmx_vcpu *vmx)
+{
+	if (unlikely(vmx->root != vcpu->mmu.root))
+		root_load(vcpu, vmx);
+	stay_entry(vcpu);
+	regs_flush(vcpu);
+	timer_update(vmx);
+}
+
+/* The last thing before vmx_stay() enters the guest; @again: interrupts have been off since the last time. */
+static __always_inline void to_guest(struct vcpu *vcpu, bool again)
+{
+	guest_state_enter(again);
+	if (static_branch_unlikely(&l1d_wanted))
+		l1d_flush(vcpu, again);
+	else if (static_branch_unlikely(&mmio_stale_data_clear))
+		x86_clear_cpu_buffers();	/* slots may map device memory */
+	if (vcpu->regs.cr2 != native_read_cr2())
+		native_write_cr2(vcpu->regs.cr2);
+}
+
+noinstr u32 vmx_stay_next(struct vcpu_regs *regs, struct vmx_enter_ctx *ctx, u32 reason)
+{
+	struct vcpu *vcpu = container_of(regs, struct vcpu, regs);
+	struct vmx_vcpu *vmx = container_of(ctx, struct vmx_vcpu, ctx);
+	bool handle = false;
+	enum stay stay;
+
+	guest_state_exit();
+	instrumentation_begin();
+	vmx_exit_decode(vcpu, vmx, reason);
+	stay = stay_exit(vcpu, &handle);
+	if (stay == STAY_OVER) {
+		instrumentation_end();
+		return handle;
+	}
+	if (unlikely(stay == STAY_EVENT))
+		stay_event(vcpu);
+	if (unlikely(vcpu->irq.rvi_behind) && vcpu->irq.apicv)	/* posted by the exit itself */
+		vmx_posted_sync(vcpu);
+	before_entry(vcpu, vmx);
+	instrumentation_end();
+	to_guest(vcpu, true);
+	return VMX_STAY_ON;
+}
+
+static noinstr bool stay_begin(struct vcpu *vcpu, struct vmx_vcpu *vmx)
+{
+	to_guest(vcpu, false);
+	return vmx_stay(&vcpu->regs, &vmx->ctx);
 }
 
 bool vmx_run_enter(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = vmx_of(vcpu);
-	bool again = false, handle = false;
-	enum stay stay;
+	bool handle;
 
 	prepare(vcpu);
-	for (;;) {
-		if (unlikely(vmx->root != vcpu->mmu.root))
-			root_load(vcpu, vmx);
-		stay_entry(vcpu);
-		regs_flush(vcpu);
-		timer_update(vmx);
-		vmx_exit_decode(vcpu, vmx, round_trip(vcpu, vmx, again));
-		stay = stay_exit(vcpu, &handle);
-		if (stay == STAY_OVER)
-			break;
-		if (unlikely(stay == STAY_EVENT))
-			event_update(vcpu);
-		posted_self(vcpu, vmx);
-		again = true;
-	}
+	before_entry(vcpu, vmx);
+	handle = stay_begin(vcpu, vmx);
 	if (vcpu->arch.spec_ctrl_live)
 		vcpu->arch.spec_ctrl = vmx->ctx.spec_ctrl;
 	return handle;

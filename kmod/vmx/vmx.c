@@ -226,6 +226,7 @@ const struct backend_ops vmx_backend = {
 	.tlb_flush = vmx_tlb_flush,
 	.timer_set = vmx_run_timer_set,
 	.apicv_post = vmx_posted_post,
+	.apicv_wait = vmx_posted_wait,
 	.apicv_sync = vmx_posted_sync,
 	.apicv_update = vmx_posted_update,
 	.dump = vmx_dump,

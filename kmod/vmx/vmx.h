@@ -126,6 +126,7 @@ u64 vmx_tlb_eptp(hpa_t root);
 
 /* posted.c */
 bool vmx_posted_post(struct vcpu *vcpu, u8 vector);
+bool vmx_posted_wait(struct vcpu *vcpu);
 int vmx_posted_sync(struct vcpu *vcpu);
 void vmx_posted_update(struct vcpu *vcpu);
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Catches: an inter-processor interrupt that reaches the wrong CPUs, none, or too many, in any
- * ICR mode; an AP that INIT and SIPI do not start; a sleeping CPU that an IPI does not wake.
+ * ICR mode; an AP that INIT and SIPI do not start; a sleeping CPU that an IPI does not wake, or
+ * that one wakes which it cannot take.
  */
 #include <unistd.h>
 
@@ -252,10 +253,112 @@ static void x2_rules(void)
 	vcpu_run_done(vcpu_start(VM_IRQCHIP, x2_rules_guest, 0, 0));
 }
 
+#define ROUNDS	300
+#define HIGH	0x91
+
+enum { PLAIN, BELOW_TPR, IF_CLEAR, TIMER_MASKED, NR_KINDS };
+
+static volatile u64 naps, woken;
+extern const char nap_begin[], nap_end[];
+
+/* An NMI that comes before the HLT ends it, too. */
+static void end_nap(struct trap_frame *frame)
+{
+	if (frame->rip >= (u64)nap_begin && frame->rip < (u64)nap_end)
+		frame->rip = (u64)nap_end;
+}
+
+static __attribute__((noinline)) void nap_till_nmi(u64 nap)
+{
+	asm volatile("nap_begin: mov %1, %0; hlt; nap_end:" : "=m" (naps) : "r" (nap) : "memory");
+}
+
+static bool vector_wakes(u64 i)
+{
+	return i % NR_KINDS == PLAIN || i % NR_KINDS == TIMER_MASKED;
+}
+
+static void napper_guest(void)
+{
+	u64 i;
+
+	apic_enable_x2();
+	apic_write(APIC_LVTT, HIGH | APIC_LVT_DEADLINE | APIC_LVT_MASKED);
+	for (i = 0; i < ROUNDS; i++) {
+		u64 was = trap_count[VECTOR];
+
+		x2apic_write(APIC_TPR, i % NR_KINDS == BELOW_TPR ? 0x80 : 0);
+		if (i % NR_KINDS == TIMER_MASKED && cpuid(1, 0).c & BIT(24))
+			wrmsr(MSR_TSC_DEADLINE, rdtsc() + 1000);
+		if (i % NR_KINDS == IF_CLEAR) {
+			nap_till_nmi(i + 1);
+		} else {
+			naps = i + 1;
+			sti_hlt_cli();
+		}
+		GUEST_CHECK(!(read_rflags() & X86_EFLAGS_IF));
+		GUEST_CHECK_EQ(trap_count[VECTOR], was + vector_wakes(i));
+		woken = i + 1;
+		x2apic_write(APIC_TPR, 0);
+		sti_nop_cli();
+		GUEST_CHECK_EQ(trap_count[VECTOR], was + 1);
+	}
+	stop = 1;
+}
+
+static void stays_asleep(u64 i)
+{
+	guest_delay(1000);
+	GUEST_CHECK_EQ(woken, i);
+	guest_delay(20000);
+	GUEST_CHECK_EQ(woken, i);
+}
+
+static void waker_guest(void)
+{
+	u64 i;
+
+	apic_enable_x2();
+	for (i = 0; i < ROUNDS; i++) {
+		GUEST_WAIT(naps == i + 1);
+		guest_delay(i * 37 % 3000);
+		if (i % NR_KINDS == TIMER_MASKED)
+			stays_asleep(i);
+		apic_icr(1, VECTOR);
+		if (!vector_wakes(i))
+			stays_asleep(i);
+		if (i % NR_KINDS == BELOW_TPR)
+			apic_icr(1, HIGH);
+		if (i % NR_KINDS == IF_CLEAR)
+			apic_icr(1, APIC_DM_NMI | APIC_ASSERT);
+		GUEST_WAIT(woken == i + 1);
+	}
+	GUEST_WAIT(stop);
+}
+
+static void naps_end(void)
+{
+	struct vm *vm = vm_create(VM_IRQCHIP);
+	int i;
+
+	x2 = 1;
+	trap_set(VECTOR, trap_count_irq);
+	trap_set(HIGH, trap_count_irq);
+	trap_set(NMI_VECTOR, end_nap);
+	for (i = 0; i < 2; i++) {
+		vcpu_enter(vcpu_create(vm, i), i ? (void *)napper_guest : (void *)waker_guest, 0);
+		vcpu_set_mp_state(vm->vcpus[i], KVM_MP_STATE_RUNNABLE);
+		vcpu_thread_start(vm->vcpus[i], NULL);
+	}
+	for (i = 0; i < 2; i++)
+		vcpu_thread_join(vm->vcpus[i]);
+}
+
 static const struct test_case cases[] = {
 	{ "xapic_modes", xapic_modes, 60 },
 	{ "x2apic_modes", x2apic_modes, 60 },
 	{ "split_modes", split_modes, 60 },
+	{ "naps_end", naps_end, 60 },
 	{ "priority", priority },
 	{ "priority_x2", priority_x2 },
 	{ "priority_cr8", priority_cr8 },

@@ -172,6 +172,28 @@ static void deadline_x2(void)
 	run(deadline_guest, true);
 }
 
+/* From deadlines that pass before HLT to some for which a vCPU is not put to sleep, or just so. */
+static void naps_guest(void)
+{
+	u64 i, deadline;
+
+	setup();
+	apic_write(APIC_LVTT, VECTOR | APIC_LVT_DEADLINE);
+	for (i = 1; i <= 400; i++) {
+		deadline = rdtsc() + i * 37 % 9000;
+		wrmsr(MSR_TSC_DEADLINE, deadline);
+		sti_hlt_cli();
+		GUEST_CHECK(rdtsc() >= deadline);
+		GUEST_CHECK_EQ(trap_count[VECTOR], i);
+	}
+}
+
+static void naps(void)
+{
+	dev_require_cap(KVM_CAP_TSC_DEADLINE_TIMER);
+	run(naps_guest, true);
+}
+
 static void split_irqchip(void)
 {
 	vcpu_run_done(vcpu_start(VM_SPLIT, periodic_guest, 0, 0));
@@ -213,6 +235,7 @@ static const struct test_case cases[] = {
 	{ "periodic_x2", periodic_x2 },
 	{ "deadline", deadline },
 	{ "deadline_x2", deadline_x2 },
+	{ "naps", naps },
 	{ "masked", masked },
 	{ "masked_x2", masked_x2 },
 	{ "split_irqchip", split_irqchip },
