@@ -411,6 +411,20 @@ static void ping_thread(struct vcpu *vcpu)
 	bench_run(vcpu);
 }
 
+/* Who is woken waits for its turn; else that depends on how long both have run: two figures for one thing. */
+static void set_turns(bool on)
+{
+	struct sched_param none = { 0 };
+
+	SYS(sched_setscheduler(0, on ? SCHED_BATCH : SCHED_OTHER, &none));
+}
+
+static void sleeper_thread(struct vcpu *vcpu)
+{
+	set_turns(true);
+	ping_thread(vcpu);
+}
+
 /* With one CPU in the host the sender sleeps until the answer comes, so that the other one gets the CPU. */
 static void bench_ping(const char *name, bool halt)
 {
@@ -423,10 +437,12 @@ static void bench_ping(const char *name, bool halt)
 	vcpu_enter(ping, ping_guest, iterations, halt || host_cpus == 1);
 	vcpu_enter(pong, pong_guest, halt);
 	vcpu_set_mp_state(pong, KVM_MP_STATE_RUNNABLE);
-	vcpu_thread_start(pong, ping_thread);
+	vcpu_thread_start(pong, halt ? sleeper_thread : ping_thread);
+	set_turns(halt);
 	profile(1);
 	bench_run(ping);
 	profile(0);
+	set_turns(false);
 	vcpu_thread_join(pong);
 	report(name, iterations);
 	vm_destroy(vm);
@@ -468,7 +484,7 @@ static void bench_irqfd(void)
 	trap_set(IPI_VECTOR, x2apic_handler);
 	pong_ready = pong_stop = 0;
 	vcpu_enter(vcpu, pong_guest, true);
-	vcpu_thread_start(vcpu, ping_thread);
+	vcpu_thread_start(vcpu, sleeper_thread);
 	while (!pong_ready)
 		sched_yield();
 	profile(1);
