@@ -18,20 +18,23 @@
 #define CREDIT_CALL_DEPTH
 #endif
 
+.macro RETURN_SLOTS count
+	.rept	\count
+	__FILL_RETURN_SLOT
+	.endr
+	add	$(8 * \count), %rsp
+.endm
+
 /* All slots, or the one that processors with enhanced IBRS need, or none: as the kernel chose. */
 .macro FILL_RETURNS
 	ALTERNATIVE_2 "jmp .Lreturns_filled_\@", "", X86_FEATURE_RSB_VMEXIT, \
 		"jmp .Lreturn_one_\@", X86_FEATURE_RSB_VMEXIT_LITE
-	.rept	RSB_CLEAR_LOOPS
-	__FILL_RETURN_SLOT
-	.endr
-	add	$(8 * RSB_CLEAR_LOOPS), %rsp
+	RETURN_SLOTS RSB_CLEAR_LOOPS
 	lfence
 	CREDIT_CALL_DEPTH
 	jmp	.Lreturns_filled_\@
 .Lreturn_one_\@:
-	__FILL_RETURN_SLOT
-	add	$8, %rsp
+	RETURN_SLOTS 1
 	lfence
 .Lreturns_filled_\@:
 .endm
@@ -44,10 +47,7 @@
 #define FEW_RETURNS	8
 .macro FILL_SOME_RETURNS
 	ALTERNATIVE_2 "jmp .Lsome_returns_\@", "", X86_FEATURE_RSB_VMEXIT, "", X86_FEATURE_RSB_VMEXIT_LITE
-	.rept	FEW_RETURNS
-	__FILL_RETURN_SLOT
-	.endr
-	add	$(8 * FEW_RETURNS), %rsp
+	RETURN_SLOTS FEW_RETURNS
 .Lsome_returns_\@:
 .endm
 

@@ -236,14 +236,6 @@ static __always_inline void regs_flush(struct vcpu *vcpu)
 	regs->dirty = 0;
 }
 
-/* The stay has taken back that somebody wanted it out of the guest, and who posted meanwhile has not notified us. */
-static noinline void stay_event(struct vcpu *vcpu)
-{
-	event_update(vcpu);
-	if (vcpu->irq.apicv && desc_on(&vmx_of(vcpu)->pi))
-		vmx_posted_sync(vcpu);
-}
-
 static __always_inline void before_entry(struct vcpu *vcpu, struct vmx_vcpu *vmx)
 {
 	if (unlikely(vmx->root != vcpu->mmu.root))
@@ -281,7 +273,7 @@ noinstr u32 vmx_stay_next(struct vcpu_regs *regs, struct vmx_enter_ctx *ctx, u32
 		return handle;
 	}
 	if (unlikely(stay == STAY_EVENT))
-		stay_event(vcpu);
+		event_update(vcpu);
 	if (unlikely(vcpu->irq.rvi_behind) && vcpu->irq.apicv)	/* posted by the exit itself */
 		vmx_posted_sync(vcpu);
 	before_entry(vcpu, vmx);

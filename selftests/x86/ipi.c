@@ -105,24 +105,30 @@ static void sender_guest(void)
 	apic_icr(0, APIC_DEST_OTHERS | VECTOR);
 }
 
-static void modes(u64 use_x2, unsigned int flags)
+/* As many vCPUs, each in a thread of its own: the first runs @first, the others @others. */
+static void run_threads(int nr, unsigned int flags, void (*first)(void), void (*others)(void))
 {
 	struct vm *vm = vm_create(flags);
 	int i;
 
+	for (i = 0; i < nr; i++) {
+		struct vcpu *vcpu = vcpu_create(vm, i);
+
+		vcpu_enter(vcpu, (void *)(i ? others : first), 0);
+		vcpu_set_mp_state(vcpu, KVM_MP_STATE_RUNNABLE);
+	}
+	for (i = 0; i < nr; i++)
+		vcpu_thread_start(vm->vcpus[i], NULL);
+	for (i = 0; i < nr; i++)
+		vcpu_thread_join(vm->vcpus[i]);
+}
+
+static void modes(u64 use_x2, unsigned int flags)
+{
 	x2 = use_x2;
 	trap_set(VECTOR, count_ipi);
 	trap_set(NMI_VECTOR, count_nmi);
-	for (i = 0; i < NR; i++) {
-		struct vcpu *vcpu = vcpu_create(vm, i);
-
-		vcpu_enter(vcpu, i ? (void *)sleeper_guest : (void *)sender_guest, 0);
-		vcpu_set_mp_state(vcpu, KVM_MP_STATE_RUNNABLE);
-	}
-	for (i = 0; i < NR; i++)
-		vcpu_thread_start(vm->vcpus[i], NULL);
-	for (i = 0; i < NR; i++)
-		vcpu_thread_join(vm->vcpus[i]);
+	run_threads(NR, flags, sender_guest, sleeper_guest);
 }
 
 static void xapic_modes(void) { modes(0, VM_IRQCHIP); }
@@ -338,20 +344,11 @@ static void waker_guest(void)
 
 static void naps_end(void)
 {
-	struct vm *vm = vm_create(VM_IRQCHIP);
-	int i;
-
 	x2 = 1;
 	trap_set(VECTOR, trap_count_irq);
 	trap_set(HIGH, trap_count_irq);
 	trap_set(NMI_VECTOR, end_nap);
-	for (i = 0; i < 2; i++) {
-		vcpu_enter(vcpu_create(vm, i), i ? (void *)napper_guest : (void *)waker_guest, 0);
-		vcpu_set_mp_state(vm->vcpus[i], KVM_MP_STATE_RUNNABLE);
-		vcpu_thread_start(vm->vcpus[i], NULL);
-	}
-	for (i = 0; i < 2; i++)
-		vcpu_thread_join(vm->vcpus[i]);
+	run_threads(2, VM_IRQCHIP, waker_guest, napper_guest);
 }
 
 static const struct test_case cases[] = {
